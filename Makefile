@@ -1,0 +1,107 @@
+# A newcomer needs `make run` and `make test`. Every target works from a bare machine with
+# Python 3.11, 3.12 or 3.13: the first one creates .venv and installs the pinned packages.
+#
+#   make run [HOST=0.0.0.0] [PORT=9000]   serve the shipped models
+#   make test [ARGS="-k decode"]          run the tests
+#   make lint                             ruff and mypy
+#   make bench                            print the benchmarks
+#   make train [DATA=folder]              train both shipped models again from the Kaggle zips
+#   make requirements                     compile requirements*.txt from requirements*.in
+#   make image [IMAGE=name:tag]           build the container image with Docker
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+HOST ?= 127.0.0.1
+PORT ?= 8000
+DATA ?= $(or $(XRAY_DATA),../shared/data)
+IMAGE ?= xray-result-interpreter:latest
+VENV ?= .venv
+ARGS ?=
+
+# The first interpreter that TensorFlow has a wheel for; `make PYTHON=...` overrides.
+SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
+PYTHON ?= $(shell for candidate in python3 python3.13 python3.12 python3.11; do \
+	if $$candidate -c "$(SUPPORTED)" 2>/dev/null; then echo $$candidate; break; fi; done)
+
+# Bytecode is compiled when a module is first imported, not for the thousands that never are.
+INSTALL := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check \
+	--no-compile --require-hashes
+
+.PHONY: help run test lint bench train requirements image clean
+
+help:
+	@sed -n '4,10s/^#   //p' Makefile
+
+$(VENV)/bin/python:
+	@if [ -z "$(PYTHON)" ] || ! "$(PYTHON)" -c "$(SUPPORTED)"; then \
+		echo "Python 3.11, 3.12 or 3.13 is needed, and none was found" \
+			"(python3 is $$(python3 --version 2>&1 || echo missing))." >&2; \
+		echo "Install one, or name it: make PYTHON=/path/to/python3.12 $(MAKECMDGOALS)" >&2; \
+		exit 1; \
+	fi
+	@"$(PYTHON)" -c "import ensurepip, venv" 2>/dev/null || { \
+		echo "$(PYTHON) cannot create virtual environments;" \
+			"on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
+	@echo "Creating $(VENV) with $$("$(PYTHON)" --version)"
+	@"$(PYTHON)" -m venv $(VENV)
+
+# One marker for each set of packages. The sets nest and share their pins, so a larger
+# one marks the smaller ones as installed too.
+$(VENV)/.serving: requirements.txt | $(VENV)/bin/python
+	@echo "Installing what serving needs: about 0.5 GB to download, TensorFlow most of it"
+	@$(INSTALL) -r requirements.txt
+	@touch $@
+
+$(VENV)/.training: requirements.txt requirements-training.txt | $(VENV)/bin/python
+	@echo "Installing what training needs: about 0.5 GB to download, TensorFlow most of it"
+	@$(INSTALL) -r requirements-training.txt
+	@touch $@ $(VENV)/.serving
+
+$(VENV)/.development: requirements.txt requirements-training.txt requirements-dev.txt \
+		| $(VENV)/bin/python
+	@echo "Installing what tests need: about 0.6 GB to download, TensorFlow most of it"
+	@$(INSTALL) -r requirements-dev.txt
+	@touch $@ $(VENV)/.training $(VENV)/.serving
+
+run: $(VENV)/.serving
+	@echo "Serving on http://$(HOST):$(PORT) (Ctrl-C stops); ready when /readyz says so"
+	@HOST=$(HOST) PORT=$(PORT) exec $(VENV)/bin/gunicorn --bind $(HOST):$(PORT) "app:create_app()"
+
+test: $(VENV)/.development
+	@$(VENV)/bin/python -m pytest $(ARGS)
+
+lint: $(VENV)/.development
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+
+bench: $(VENV)/.development
+	@for program in benchmarks/*.py; do \
+		case "$$program" in */_*) continue;; esac; \
+		echo "== $$program"; $(VENV)/bin/python "$$program"; done
+
+train: $(VENV)/.training
+	$(VENV)/bin/python -m training fit pediatric \
+		--data $(DATA)/chest-xray-pneumonia.zip --out models/pediatric-pneumonia
+	$(VENV)/bin/python -m training fit covid19 \
+		--data $(DATA)/covid19-radiography-database.zip --out models/covid19-radiography
+
+# `uv pip compile` writes one file for every system and Python version; pip installs it.
+COMPILE := uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
+	--no-emit-index-url --no-emit-find-links --custom-compile-command "make requirements"
+
+requirements:
+	@command -v uv >/dev/null || { echo "uv is needed to compile: pip install uv" >&2; exit 1; }
+	$(COMPILE) requirements.in --output-file requirements.txt
+	$(COMPILE) requirements-training.in --output-file requirements-training.txt
+	$(COMPILE) requirements-dev.in --output-file requirements-dev.txt
+
+image:
+	docker build --tag $(IMAGE) .
+
+clean:
+	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
