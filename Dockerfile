@@ -12,12 +12,10 @@ RUN pip install --no-cache-dir --no-compile --quiet --disable-pip-version-check 
 # TensorFlow's wheel carries what only building against it needs (C++ headers, static
 # libraries), names a compiler front end that nothing here imports, and packages ship
 # their own tests. pip has done its work.
-RUN set -eu; cd /opt/venv/lib/python3.11/site-packages; \
-    rm -rf tensorflow/include clang libclang-*.dist-info; \
-    find . -type d \( -name tests -o -name test \) -path '*/site-packages/../*' -prune -o \
-        -type f -name '*.a' -exec rm -f {} +; \
-    rm -rf numpy/*/tests numpy/tests h5py/tests; \
-    pip uninstall --quiet --yes pip setuptools wheel 2>/dev/null || true
+RUN cd /opt/venv/lib/python3.11/site-packages \
+    && rm -rf tensorflow/include clang libclang-*.dist-info numpy/tests numpy/*/tests h5py/tests \
+    && find . -name '*.a' -delete \
+    && pip uninstall --quiet --yes setuptools pip
 
 WORKDIR /srv/xray
 COPY app app
