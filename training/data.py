@@ -1,0 +1,300 @@
+"""From a Kaggle zip or folder to radiographs that are ready to train on.
+
+``prepare`` is the whole line: list the files, read class and patient from their names,
+decode once (or take the cache), put near-duplicates together, split by patient.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cxr.findings import FindingClass
+from cxr.preprocess import PreprocessSpec
+from training.cache import Corrupt, Decoded, Progress, decode_once
+from training.duplicates import linked_groups
+from training.errors import DataError
+from training.layout import Named, canonical_order, read_layout
+from training.source import Source
+from training.split import SPLITS, TEST, fixed_sides, split_by_patient
+
+#: Split of a radiograph that is kept out of training because it nearly equals a test one.
+EXCLUDED = "excluded"
+
+#: Fewer radiographs of a class than this cannot be shared out 80/10/10.
+FEWEST_OF_A_CLASS = 10
+
+
+@dataclass(frozen=True)
+class Record:
+    """One radiograph.
+
+    Attributes:
+        path: name inside the zip, or path relative to the folder.
+        class_id: id of its finding class.
+        patient: the finest group known to be one person; the path where names carry none.
+        group: patients that share near-duplicates are one group; no group is in two of
+            train, validation and test, official splits apart.
+        split: "train", "validation", "test", or "excluded".
+        official_split: where the data set itself put it, if it says so.
+        sha256: of the file's bytes.
+    """
+
+    path: str
+    class_id: str
+    patient: str
+    group: str
+    split: str
+    official_split: str | None
+    sha256: str
+
+
+@dataclass(frozen=True)
+class NearDuplicate:
+    """Two radiographs that are the same picture, or nearly.
+
+    Attributes:
+        distance: Hamming distance of the 256-bit perceptual hashes.
+        exact: the files are equal, byte for byte.
+        first_class, second_class: ids of their finding classes.
+        first_split, second_split: where they are used; "excluded" is not.
+    """
+
+    first: str
+    second: str
+    distance: int
+    exact: bool
+    first_class: str
+    second_class: str
+    first_split: str
+    second_split: str
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A data set as it is used: every readable radiograph with its split."""
+
+    name: str
+    root: Path
+    classes: tuple[FindingClass, ...]
+    records: tuple[Record, ...]
+    corrupt: tuple[Corrupt, ...]
+    near_duplicates: tuple[NearDuplicate, ...]
+    has_masks: bool
+
+    @property
+    def sha256(self) -> str:
+        """The training data hash: of path, class, content and split of every record."""
+        digest = hashlib.sha256()
+        for record in sorted(self.records, key=lambda record: record.path):
+            line = (record.path, record.class_id, record.sha256, record.split)
+            digest.update(("\0".join(line) + "\n").encode())
+        return digest.hexdigest()
+
+    def of_split(self, split: str) -> tuple[Record, ...]:
+        return tuple(record for record in self.records if record.split == split)
+
+    def open(self, record: Record) -> bytes:
+        """The file's bytes."""
+        with Source(self.root) as source:
+            return source.read(record.path)
+
+    def write_manifest(self, path: Path) -> None:
+        """One CSV line a record, in the order of ``records``."""
+        _write_csv(path, Record, self.records)
+
+    def write_near_duplicates(self, path: Path) -> None:
+        """One CSV line a pair."""
+        _write_csv(path, NearDuplicate, self.near_duplicates)
+
+    def write_corrupt(self, path: Path) -> None:
+        """One CSV line a file that could not be decoded."""
+        _write_csv(path, Corrupt, self.corrupt)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A data set with its model inputs.
+
+    Attributes:
+        images: memory map, uint8, shape (n, size, size); 255 × the model input; row i
+            belongs to ``dataset.records[i]``.
+        labels: int64, shape (n,); position in ``dataset.classes``.
+    """
+
+    dataset: Dataset
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+
+    def indices(self, split: str) -> NDArray[np.int64]:
+        """Rows of "train", "validation", "test", or "all" (all three of them)."""
+        wanted = SPLITS if split == "all" else (split,)
+        splits = np.array([record.split for record in self.dataset.records], dtype=object)
+        return np.flatnonzero(np.isin(splits, np.array(wanted, dtype=object)))
+
+    @property
+    def groups(self) -> NDArray[np.str_]:
+        """Group of each row: what bootstraps and folds must not tear apart."""
+        return np.array([record.group for record in self.dataset.records])
+
+
+def prepare(
+    data: Path,
+    spec: PreprocessSpec,
+    cache_dir: Path,
+    seed: int = 0,
+    *,
+    for_training: bool = True,
+    progress: Progress | None = None,
+) -> Prepared:
+    """Read a data set, whole or in part.
+
+    Args:
+        data: Kaggle zip or extracted folder of Kermany's set or of the COVID-19
+            Radiography Database, or a tree of ``class/`` folders.
+        spec: the input of the model that will see the images.
+        cache_dir: where decoded images are kept between runs.
+        seed: of the split.
+        for_training: refuse a set that cannot be trained on (one class, too few images)
+            and split what has no official split. Otherwise, to evaluate an existing
+            model, everything without an official split is "test".
+        progress: called with (done, total) while decoding.
+
+    Raises:
+        DataError: nothing usable there; the sentence says what to do.
+        CacheError: ``cache_dir`` cannot be written.
+    """
+    with Source(data) as source:
+        name, named = read_layout([member.path for member in source.images])
+        if not named:
+            raise DataError(
+                f"No radiographs in {data}: expected a folder for each class with images "
+                "(JPEG, PNG, TIFF, WebP, BMP or DICOM) in it, or a zip of such folders."
+            )
+        if for_training:
+            _check_trainable(data, named)
+        decoded = decode_once(source, [one.path for one in named], spec, cache_dir, progress)
+        has_masks = source.has_masks
+    by_path = {one.path: one for one in named}
+    readable = [by_path[path] for path in decoded.paths]
+    if for_training or not readable:
+        _check_trainable(data, readable, decoded.corrupt)
+    classes = canonical_order([one.finding for one in readable])
+    records = _split(readable, decoded, seed, for_training)
+    position = {finding.id: index for index, finding in enumerate(classes)}
+    dataset = Dataset(
+        name=name,
+        root=data,
+        classes=classes,
+        records=records,
+        corrupt=decoded.corrupt,
+        near_duplicates=_near_duplicates(records, decoded.pairs),
+        has_masks=has_masks,
+    )
+    labels = np.array([position[record.class_id] for record in records], np.int64)
+    return Prepared(dataset, decoded.images, labels)
+
+
+def _split(
+    readable: Sequence[Named], decoded: Decoded, seed: int, for_training: bool
+) -> tuple[Record, ...]:
+    if for_training:
+        sides = fixed_sides([one.official_split for one in readable])
+        excluded = _excluded(sides, decoded.pairs)
+    else:
+        sides = [one.official_split or TEST for one in readable]
+        excluded = set()
+    # Pairs that cross an official border are dealt with by leaving one of them out; they
+    # must not tie the patients on both sides together.
+    links = [(i, j) for i, j, _ in decoded.pairs.tolist() if not {i, j} & excluded]
+    groups = linked_groups([one.patient for one in readable], links)
+    if for_training:
+        kept = [row for row in range(len(readable)) if row not in excluded]
+        shared_out = split_by_patient(
+            [sides[row] for row in kept],
+            [readable[row].finding.id for row in kept],
+            [groups[row] for row in kept],
+            seed=seed,
+        )
+        sides = [EXCLUDED] * len(readable)
+        for row, split in zip(kept, shared_out, strict=True):
+            sides[row] = split
+    return tuple(
+        Record(one.path, one.finding.id, one.patient, group, split, one.official_split, sha256)
+        for one, group, split, sha256 in zip(
+            readable, groups, sides, decoded.sha256, strict=True
+        )
+    )
+
+
+def _excluded(sides: Sequence[str], pairs: NDArray[np.int64]) -> set[int]:
+    """Rows that nearly equal one on a later side: never a test image."""
+    excluded = set()
+    for first, second, _ in pairs.tolist():
+        if sides[first] != sides[second]:
+            excluded.add(min(first, second, key=lambda row: SPLITS.index(sides[row])))
+    return excluded
+
+
+def _near_duplicates(
+    records: Sequence[Record], pairs: NDArray[np.int64]
+) -> tuple[NearDuplicate, ...]:
+    found = []
+    for row, other, distance in pairs.tolist():
+        first, second = records[row], records[other]
+        found.append(
+            NearDuplicate(
+                first=first.path,
+                second=second.path,
+                distance=distance,
+                exact=first.sha256 == second.sha256,
+                first_class=first.class_id,
+                second_class=second.class_id,
+                first_split=first.split,
+                second_split=second.split,
+            )
+        )
+    return tuple(found)
+
+
+def _check_trainable(data: Path, named: Sequence[Named], corrupt: Sequence[Corrupt] = ()) -> None:
+    counts = Counter(one.finding for one in named)
+    unreadable = f" {len(corrupt)} files could not be decoded." if corrupt else ""
+    if not counts:
+        example = f" (the first: {corrupt[0].path}: {corrupt[0].reason})" if corrupt else ""
+        raise DataError(f"None of the images in {data} could be decoded{example}.")
+    if len(counts) == 1:
+        only = next(iter(counts))
+        raise DataError(
+            f"All radiographs in {data} are of one class, {only.label!r}: there is nothing to "
+            f"tell apart. Is this only a part of the data set?{unreadable}"
+        )
+    labels = ", ".join(finding.label for finding in counts)
+    if all(finding.infected for finding in counts):
+        raise DataError(
+            f"None of the classes in {data} ({labels}) is normal. Name the folder of "
+            "radiographs without findings 'Normal'."
+        )
+    if not any(finding.infected for finding in counts):
+        raise DataError(f"All classes in {data} ({labels}) are normal: nothing to find.")
+    fewest, count = min(counts.items(), key=lambda item: item[1])
+    if count < FEWEST_OF_A_CLASS:
+        raise DataError(
+            f"Class {fewest.label!r} has only {count} radiographs; at least "
+            f"{FEWEST_OF_A_CLASS} are needed. Add some, or leave the class out.{unreadable}"
+        )
+
+
+def _write_csv(path: Path, kind: type, rows: Sequence[object]) -> None:
+    names = [field.name for field in fields(kind)]
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(names)
+        writer.writerows([getattr(row, name) for name in names] for row in rows)

@@ -1,0 +1,77 @@
+"""Near-duplicate radiographs, by perceptual hash."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import imagehash
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+#: Side of the hash: 16 × 16 low frequencies, 256 bits. The usual 8 × 8 cannot tell chest
+#: radiographs apart, which all share the same large shapes.
+HASH_SIDE = 16
+THRESHOLD = 30
+_BLOCK = 512
+
+
+def perceptual_hash(pixels: NDArray[np.uint8]) -> NDArray[np.uint64]:
+    """256-bit pHash, packed.
+
+    Args:
+        pixels: uint8, shape (height, width).
+
+    Returns:
+        uint64, shape (4,).
+    """
+    bits = imagehash.phash(Image.fromarray(pixels), hash_size=HASH_SIDE).hash
+    return np.packbits(bits.ravel()).view(np.uint64)
+
+
+def near_pairs(hashes: NDArray[np.uint64], threshold: int = THRESHOLD) -> NDArray[np.int64]:
+    """All pairs of hashes within ``threshold`` bits of each other.
+
+    Args:
+        hashes: uint64, shape (n, words).
+
+    Returns:
+        int64, shape (m, 3): first row, second row (first < second), Hamming distance.
+    """
+    found = [np.zeros((0, 3), np.int64)]
+    for start in range(0, len(hashes), _BLOCK):
+        block = hashes[start : start + _BLOCK]
+        others = hashes[start:]
+        distance = np.zeros((len(block), len(others)), np.uint16)
+        for word in range(hashes.shape[1]):
+            distance += np.bitwise_count(block[:, word, np.newaxis] ^ others[:, word])
+        first, second = np.nonzero(distance <= threshold)
+        later = second > first
+        first, second = first[later], second[later]
+        near = distance[first, second]
+        found.append(np.stack([first + start, second + start, near], axis=1).astype(np.int64))
+    return np.concatenate(found)
+
+
+def linked_groups(names: Sequence[str], pairs: Iterable[tuple[int, int]]) -> list[str]:
+    """Merge groups that a pair links, directly or through others.
+
+    Args:
+        names: the group of each row.
+        pairs: rows that belong together.
+
+    Returns:
+        The name of the merged group of each row: the first of its names in sorted order.
+    """
+    parent = {name: name for name in names}
+
+    def root(name: str) -> str:
+        while parent[name] != name:
+            parent[name] = parent[parent[name]]
+            name = parent[name]
+        return name
+
+    for first, second in pairs:
+        low, high = sorted((root(names[first]), root(names[second])))
+        parent[high] = low
+    return [root(name) for name in names]
