@@ -1,0 +1,57 @@
+"""Fixtures that several packages' tests share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+
+def write_tiny_bundle(path: Path, *, population: dict | None = None) -> Path:
+    """A whole, valid bundle with an untrained network, small enough to make in a second."""
+    import keras
+
+    from cxr.bundle import calibration_to_json, save_bundle
+    from cxr.calibrate import Calibration
+    from cxr.findings import BACTERIAL_PNEUMONIA, NORMAL, VIRAL_PNEUMONIA
+    from cxr.preprocess import PreprocessSpec
+
+    keras.utils.set_random_seed(0)
+    size = 64
+    image = keras.Input((size, size, 1))
+    x = keras.layers.Conv2D(8, 3, strides=8, activation="relu", name="features")(image)
+    x = keras.layers.GlobalAveragePooling2D()(x)
+    x = keras.layers.Dense(3, name="logits")(x)
+    model = keras.Model(image, keras.layers.Softmax()(x))
+    random = np.random.default_rng(0)
+    save_bundle(
+        path,
+        model,
+        {
+            "title": "Untrained, for tests",
+            "version": "0.0.1",
+            "created": "2026-01-01T00:00:00+00:00",
+            "input": PreprocessSpec(size=size).to_json(),
+            "classes": [
+                {"id": f.id, "label": f.label, "infected": f.infected}
+                for f in (NORMAL, BACTERIAL_PNEUMONIA, VIRAL_PNEUMONIA)
+            ],
+            "calibration": calibration_to_json(Calibration(1.0, (0.0, 0.0, 0.0))),
+            "thresholds": {"rule_out": 0.3, "rule_in": 0.7},
+            "population": population
+            or {"label": "Children", "min_age_years": 0, "max_age_years": 17},
+            "metrics": {},
+            "training": {"data": "none"},
+            "libraries": {},
+        },
+        random.integers(0, 256, (2, size, size, 1), np.uint8),
+        card="# Untrained\n\nFor tests.\n",
+    )
+    return path
+
+
+@pytest.fixture(scope="session")
+def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Path of a bundle that loads; its parent is a models folder. Do not change it."""
+    return write_tiny_bundle(tmp_path_factory.mktemp("models") / "pediatric-pneumonia")

@@ -1,0 +1,175 @@
+"""The flagship network: a residual CNN without batch normalisation.
+
+Batch statistics are the usual trap of this problem: they are gathered on one hospital's
+films and used on another's, and they cost a third of the training time on a CPU.
+Normaliser-free residual networks (Brock, De, Smith 2021, "Characterizing signal
+propagation to close the performance gap in unnormalized ResNets", arXiv 2101.08692)
+standardise the weights instead of the activations: nothing is learned from a batch, and
+after training the standardisation folds into ordinary convolutions (``assemble``), so
+what is exported holds only stock Keras layers.
+
+Everything is written in ``keras.ops``: the same network trains on the TensorFlow, JAX
+and PyTorch backends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+from keras import layers, ops
+
+# A ReLU of a unit Gaussian has this much less than unit variance (arXiv 2101.08692, eq. 3).
+RELU_GAIN = float(np.sqrt(2.0 / (1.0 - 1.0 / np.pi)))
+
+
+@dataclass(frozen=True)
+class ResidualNetwork:
+    """Shape of the network.
+
+    Attributes:
+        stem: channels of the two stride-2 convolutions that open the network.
+        widths: channels of each stage; every stage after the first halves the grid.
+        depths: residual blocks per stage.
+        dropout: share of pooled features dropped while training.
+    """
+
+    stem: tuple[int, int] = (32, 64)
+    widths: tuple[int, ...] = (64, 128, 192)
+    depths: tuple[int, ...] = (2, 2, 2)
+    dropout: float = 0.3
+
+    def __post_init__(self) -> None:
+        if len(self.widths) != len(self.depths):
+            raise ValueError("widths and depths must name the same number of stages")
+
+
+@keras.saving.register_keras_serializable(package="training")
+class WeightStandardizedConv2D(layers.Conv2D):  # type: ignore[misc]
+    """Convolution whose kernel has zero mean and variance gain² / fan-in per output channel.
+
+    Args:
+        initial_gain: start value of the learned gain, one per output channel.
+    """
+
+    def __init__(self, filters: int, kernel_size: Any, initial_gain: float = 1.0, **rest: Any):
+        super().__init__(filters, kernel_size, **rest)
+        self.initial_gain = initial_gain
+
+    def build(self, input_shape: Any) -> None:
+        super().build(input_shape)
+        self.gain = self.add_weight(
+            shape=(self.filters,),
+            initializer=keras.initializers.Constant(self.initial_gain),
+            name="gain",
+        )
+
+    def standardized(self, kernel: Any) -> Any:
+        """float32 kernel, shape (height, width, in, out)."""
+        kernel = ops.cast(kernel, "float32")
+        fan_in = kernel.shape[0] * kernel.shape[1] * kernel.shape[2]
+        mean = ops.mean(kernel, axis=(0, 1, 2), keepdims=True)
+        variance = ops.mean(ops.square(kernel - mean), axis=(0, 1, 2), keepdims=True)
+        scale = ops.rsqrt(ops.maximum(variance * fan_in, 1e-4))
+        return (kernel - mean) * scale * ops.cast(self.gain, "float32")
+
+    def convolution_op(self, inputs: Any, kernel: Any) -> Any:
+        return super().convolution_op(inputs, ops.cast(self.standardized(kernel), inputs.dtype))
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "initial_gain": self.initial_gain}
+
+
+def _convolution(
+    folded: bool, filters: int, size: int, strides: int, name: str, gain: float = RELU_GAIN
+) -> layers.Layer:
+    options = {"strides": strides, "padding": "same", "name": name}
+    if folded:
+        return layers.Conv2D(filters, size, **options)
+    return WeightStandardizedConv2D(
+        filters, size, initial_gain=gain, kernel_initializer="he_normal", **options
+    )
+
+
+def _block(folded: bool, x: Any, width: int, strides: int, name: str) -> Any:
+    activated = layers.ReLU(name=f"{name}_relu1")(x)
+    shortcut = x
+    if strides > 1 or x.shape[-1] != width:
+        shortcut = activated
+        if strides > 1:
+            shortcut = layers.AveragePooling2D(strides, padding="same", name=f"{name}_pool")(
+                shortcut
+            )
+        shortcut = _convolution(folded, width, 1, 1, f"{name}_shortcut")(shortcut)
+    y = _convolution(folded, width, 3, strides, f"{name}_conv1")(activated)
+    y = layers.ReLU(name=f"{name}_relu2")(y)
+    # A branch that starts at zero keeps the signal's variance (SkipInit, arXiv 2002.10444).
+    y = _convolution(folded, width, 3, 1, f"{name}_conv2", gain=0.0)(y)
+    return layers.Add(name=f"{name}_add")([shortcut, y])
+
+
+def _features(shape: ResidualNetwork, image: Any, folded: bool, prefix: str = "") -> Any:
+    """Feature map, shape (n, size / 16, size / 16, widths[-1]), not negative."""
+    x = _convolution(folded, shape.stem[0], 3, 2, f"{prefix}stem1", gain=1.0)(image)
+    x = layers.ReLU(name=f"{prefix}stem1_relu")(x)
+    x = _convolution(folded, shape.stem[1], 3, 2, f"{prefix}stem2")(x)
+    for stage, (width, depth) in enumerate(zip(shape.widths, shape.depths, strict=True)):
+        for number in range(depth):
+            strides = 2 if stage > 0 and number == 0 else 1
+            name = f"{prefix}stage{stage + 1}_block{number + 1}"
+            x = _block(folded, x, width, strides, name)
+    return layers.ReLU(name=f"{prefix}features")(x)
+
+
+def _image(size: int) -> tuple[Any, Any]:
+    image = keras.Input((size, size, 1), name="image")
+    # Standardised per image: brightness and contrast carry the hospital, not the disease.
+    standardize = layers.LayerNormalization(
+        axis=(1, 2, 3), center=False, scale=False, name="standardize", dtype="float32"
+    )
+    return image, standardize(image)
+
+
+def build(shape: ResidualNetwork, size: int, classes: int) -> keras.Model:
+    """The network that is trained: (n, size, size, 1) in [0, 1] → (n, classes) logits, float32."""
+    image, x = _image(size)
+    x = layers.GlobalAveragePooling2D(name="pool")(_features(shape, x, folded=False))
+    x = layers.Dropout(shape.dropout, name="dropout")(x)
+    return keras.Model(image, layers.Dense(classes, name="logits", dtype="float32")(x))
+
+
+def assemble(members: Sequence[keras.Model], shape: ResidualNetwork) -> keras.Model:
+    """The model that is exported: one or more trained networks in one graph of stock layers.
+
+    The members' logits are averaged. Because that average is linear, it is the same as one
+    dense layer on the members' features side by side, so an ensemble keeps the form
+    ``features`` → ``pool`` → ``logits`` → ``probabilities`` from which a class activation
+    map can be read.
+
+    Returns:
+        (n, size, size, 1) in [0, 1] → (n, classes) probabilities, float32.
+    """
+    size, classes = members[0].input_shape[1], members[0].output_shape[-1]
+    image, x = _image(size)
+    prefixes = [f"member{number + 1}_" for number in range(len(members))]
+    maps = [_features(shape, x, folded=True, prefix=prefix) for prefix in prefixes]
+    x = layers.Concatenate(name="features")(maps) if len(maps) > 1 else maps[0]
+    if len(maps) == 1:
+        x = layers.Identity(name="features")(x)
+    x = layers.GlobalAveragePooling2D(name="pool")(x)
+    x = layers.Dense(classes, name="logits")(x)
+    exported = keras.Model(image, layers.Softmax(name="probabilities")(x), name="residual")
+
+    for prefix, member in zip(prefixes, members, strict=True):
+        for source in member.layers:
+            if isinstance(source, WeightStandardizedConv2D):
+                kernel = source.standardized(source.kernel)
+                target = exported.get_layer(prefix + source.name)
+                target.set_weights([ops.convert_to_numpy(w) for w in (kernel, source.bias)])
+    heads = [member.get_layer("logits").get_weights() for member in members]
+    kernel = np.concatenate([kernel for kernel, _ in heads]) / len(heads)
+    exported.get_layer("logits").set_weights([kernel, np.mean([bias for _, bias in heads], 0)])
+    return exported

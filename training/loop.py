@@ -1,0 +1,218 @@
+"""Training one network: batches, schedule, checkpoints, resumption."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from training.architectures import build
+from training.augment import augmenter, mixup
+from training.recipe import Recipe
+
+
+class Batches(keras.utils.PyDataset):  # type: ignore[misc]
+    """Shuffled float32 batches out of the memory-mapped images.
+
+    Every batch depends on (seed, epoch, number) alone, so a resumed run sees what an
+    uninterrupted one would have seen.
+    """
+
+    def __init__(
+        self,
+        images: NDArray[np.uint8],
+        labels: NDArray[np.int64],
+        indices: NDArray[np.int64],
+        classes: int,
+        recipe: Recipe,
+        seed: int,
+        *,
+        epoch: int = 0,
+        training: bool = True,
+    ) -> None:
+        super().__init__()
+        self.images, self.labels, self.indices = images, labels, indices
+        self.classes, self.recipe, self.seed = classes, recipe, seed
+        self.epoch, self.training = epoch, training
+        counts = np.bincount(labels[indices], minlength=classes)
+        weights = np.maximum(counts, 1.0) ** -recipe.class_balance
+        self.weights = (weights * len(indices) / (counts * weights).sum()).astype(np.float32)
+        self._shuffle()
+
+    def _shuffle(self) -> None:
+        order = np.arange(len(self.indices))
+        if self.training:
+            order = np.random.default_rng((self.seed, self.epoch)).permutation(len(order))
+        self.order = self.indices[order]
+
+    def __len__(self) -> int:
+        return -(-len(self.indices) // self.recipe.batch_size)
+
+    def __getitem__(self, number: int) -> tuple[Any, Any]:
+        size = self.recipe.batch_size
+        chosen = np.sort(self.order[number * size : (number + 1) * size])
+        images = self.images[chosen].astype(np.float32)[..., np.newaxis] / 255
+        targets = np.eye(self.classes, dtype=np.float32)[self.labels[chosen]]
+        if self.training:
+            targets = targets * self.weights  # weighted cross-entropy: weight × −log p
+            random = np.random.default_rng((self.seed, self.epoch, number))
+            images, targets = mixup(images, targets, self.recipe.augmentation.mixup, random)
+        return images, targets
+
+    def on_epoch_end(self) -> None:
+        self.epoch += 1
+        self._shuffle()
+
+
+@keras.saving.register_keras_serializable(package="training")
+class WarmupCosine(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]
+    """Linear climb to ``peak``, then half a cosine down to zero; counted in steps."""
+
+    def __init__(self, peak: float, warmup: int, total: int) -> None:
+        self.peak, self.warmup, self.total = peak, warmup, total
+
+    def __call__(self, step: Any) -> Any:
+        step = keras.ops.cast(step, "float32")
+        climb = step / max(self.warmup, 1)
+        share = (step - self.warmup) / max(self.total - self.warmup, 1)
+        fall = 0.5 * (1 + keras.ops.cos(np.pi * keras.ops.clip(share, 0.0, 1.0)))
+        return self.peak * keras.ops.where(step < self.warmup, climb, fall)
+
+    def get_config(self) -> dict[str, Any]:
+        return {"peak": self.peak, "warmup": self.warmup, "total": self.total}
+
+
+def smoothed_cross_entropy(smoothing: float, classes: int) -> Any:
+    """Cross-entropy of logits against weighted targets, of which a share goes to all classes."""
+
+    def loss(targets: Any, logits: Any) -> Any:
+        weight = keras.ops.sum(targets, axis=-1, keepdims=True)
+        targets = targets * (1 - smoothing) + weight * smoothing / classes
+        log_probabilities = keras.ops.log_softmax(keras.ops.cast(logits, "float32"))
+        return -keras.ops.sum(targets * log_probabilities, axis=-1)
+
+    return loss
+
+
+class Checkpoint(keras.callbacks.Callback):  # type: ignore[misc]
+    """Writes the last and the best state after every epoch, each by an atomic rename."""
+
+    def __init__(self, folder: Path, patience: int) -> None:
+        super().__init__()
+        self.folder, self.patience = folder, patience
+        self.state: dict[str, Any] = {"epoch": 0, "best": None, "best_epoch": 0, "seconds": 0.0}
+        if (folder / "state.json").exists():
+            self.state = json.loads((folder / "state.json").read_text())
+        self.started = time.monotonic()
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        self.started = time.monotonic()
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        assert logs is not None
+        state = self.state
+        state["epoch"] = epoch + 1
+        state["seconds"] += time.monotonic() - self.started
+        self._save("last")
+        if state["best"] is None or logs["val_loss"] < state["best"]:
+            state["best"], state["best_epoch"] = float(logs["val_loss"]), epoch + 1
+            self._save("best")
+        temporary = self.folder / "state.json.partial"
+        temporary.write_text(json.dumps(state))
+        os.replace(temporary, self.folder / "state.json")
+        if epoch + 1 - state["best_epoch"] >= self.patience:
+            self.model.stop_training = True
+
+    def _save(self, name: str) -> None:
+        # Keras insists on the suffix .weights.h5, hence the prefix.
+        temporary = self.folder / f"partial-{name}.weights.h5"
+        self.model.save_weights(temporary)
+        os.replace(temporary, self.folder / f"{name}.weights.h5")
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trained network and how it came about."""
+
+    model: keras.Model
+    epochs: int
+    best_epoch: int
+    seconds: float
+
+
+def train(
+    images: NDArray[np.uint8],
+    labels: NDArray[np.int64],
+    train_indices: NDArray[np.int64],
+    validation_indices: NDArray[np.int64],
+    classes: int,
+    recipe: Recipe,
+    seed: int,
+    folder: Path,
+    verbose: int = 2,
+) -> Trained:
+    """Fit one network, or go on where ``folder`` says that an earlier call was cut off.
+
+    Returns:
+        The network with the weights of the epoch of least validation loss.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    keras.utils.set_random_seed(seed)
+    network = build(recipe.network, recipe.preprocess.size, classes)
+    model = keras.Sequential([augmenter(recipe.augmentation, seed * 10), network])
+    checkpoint = Checkpoint(folder, recipe.patience)
+    first = checkpoint.state["epoch"]
+    batches = Batches(images, labels, train_indices, classes, recipe, seed, epoch=first)
+    validation = Batches(
+        images, labels, validation_indices, classes, recipe, seed, training=False
+    )
+    steps = len(batches)
+    model.compile(
+        optimizer=keras.optimizers.AdamW(
+            WarmupCosine(
+                recipe.learning_rate, round(recipe.warmup_epochs * steps), recipe.epochs * steps
+            ),
+            weight_decay=recipe.weight_decay,
+            global_clipnorm=recipe.gradient_clip,
+        ),
+        loss=smoothed_cross_entropy(recipe.label_smoothing, classes),
+        weighted_metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")],
+    )
+    model.build((None, *network.input_shape[1:]))
+    if first:
+        model.optimizer.build(model.trainable_variables)
+        model.load_weights(folder / "last.weights.h5")
+    done = first >= recipe.epochs or (
+        first and first - checkpoint.state["best_epoch"] >= recipe.patience
+    )
+    if not done:
+        model.fit(
+            batches,
+            validation_data=validation,
+            initial_epoch=first,
+            epochs=recipe.epochs,
+            verbose=verbose,
+            callbacks=[
+                checkpoint,
+                keras.callbacks.TerminateOnNaN(),
+                keras.callbacks.CSVLogger(str(folder / "history.csv"), append=bool(first)),
+                *_tensorboard(folder),
+            ],
+        )
+    model.load_weights(folder / "best.weights.h5")
+    state = checkpoint.state
+    return Trained(network, state["epoch"], state["best_epoch"], state["seconds"])
+
+
+def _tensorboard(folder: Path) -> list[keras.callbacks.Callback]:
+    """TensorBoard logs where its writer is there (Keras's callback needs TensorFlow for it)."""
+    if keras.backend.backend() != "tensorflow":
+        return []
+    return [keras.callbacks.TensorBoard(str(folder / "tensorboard"), write_graph=False)]
