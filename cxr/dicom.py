@@ -1,0 +1,270 @@
+"""DICOM → Radiograph: what is accepted, and what is kept of the header.
+
+Tolerant when reading (PS3.10 files without preamble, missing optional elements, odd
+lengths), strict about what is meant: an image whose grey scale or modality says that it is
+no projection radiograph is refused with the reason. Only the elements listed in
+``_ELEMENTS`` are ever parsed, so no name, id or date can reach a result, a log or an error.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import re
+import warnings
+import zlib
+from typing import Any
+
+from pydicom import config, dcmread
+from pydicom.dataset import Dataset
+from pydicom.filereader import read_dataset
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    MediaStorageDirectoryStorage,
+)
+
+from cxr.dicom_pixels import display_values, stored_values
+from cxr.errors import (
+    CxrError,
+    TooLargeError,
+    UnreadableImageError,
+    UnsuitableImageError,
+    UnsupportedFormatError,
+)
+from cxr.radiograph import DicomFields, Limits, Radiograph
+
+# pydicom quotes the values it dislikes. Values of a patient's file must not reach a log, and
+# most files of the world have some that pydicom dislikes.
+logging.getLogger("pydicom").setLevel(logging.CRITICAL + 1)
+warnings.filterwarnings("ignore", module=r"pydicom(\.|$)")
+config.settings.reading_validation_mode = config.IGNORE
+
+# Projection radiography. OT and a missing modality are what converters to DICOM write, and
+# "DR" is an undefined term that detectors write; a gate further on judges the picture.
+_ACCEPTED_MODALITIES = frozenset({"CR", "DX", "RG", "DR", "OT"})
+_REFUSED_MODALITIES = {
+    "CT": "computed tomography",
+    "MR": "magnetic resonance",
+    "US": "ultrasound",
+    "NM": "nuclear medicine",
+    "PT": "positron emission tomography",
+    "MG": "mammography",
+    "XA": "angiography",
+    "RF": "fluoroscopy",
+    "PX": "panoramic dental radiography",
+    "IO": "intra-oral dental radiography",
+    "BMD": "bone densitometry",
+    "ECG": "an electrocardiogram",
+    "ES": "endoscopy",
+    "GM": "microscopy",
+    "SM": "slide microscopy",
+    "XC": "photography",
+    "OP": "ophthalmic photography",
+    "OCT": "optical coherence tomography",
+    "PR": "a presentation state",
+    "SR": "a structured report",
+    "DOC": "a document",
+    "SEG": "a segmentation",
+    "KO": "a key object selection",
+    "RTIMAGE": "a radiotherapy image",
+    "RTDOSE": "a radiotherapy dose",
+    "RTPLAN": "a radiotherapy plan",
+    "RTSTRUCT": "a radiotherapy structure set",
+}
+
+_ELEMENTS = [
+    "SOPClassUID",
+    "Modality",
+    "BodyPartExamined",
+    "ViewPosition",
+    "PatientAge",
+    "SamplesPerPixel",
+    "PhotometricInterpretation",
+    "PlanarConfiguration",
+    "NumberOfFrames",
+    "Rows",
+    "Columns",
+    "BitsAllocated",
+    "BitsStored",
+    "HighBit",
+    "PixelRepresentation",
+    "PixelPaddingValue",
+    "PixelPaddingRangeLimit",
+    "ModalityLUTSequence",
+    "RescaleSlope",
+    "RescaleIntercept",
+    "VOILUTSequence",
+    "WindowCenter",
+    "WindowWidth",
+    "VOILUTFunction",
+    "PixelData",
+]
+
+# How far a deflated data set may unfold, in multiples of the byte limit. Radiographs
+# deflate to a half or a third; a bomb unfolds a thousand times.
+_DEFLATE_RATIO = 4
+
+_DAMAGED = "The DICOM file is damaged or cut short. Export or transfer it again."
+_AGE = re.compile(r"\s*(\d{1,4})\s*([DWMY]?)\s*")
+_YEARS_PER_UNIT = {"D": 1 / 365.25, "W": 7 / 365.25, "M": 1 / 12, "Y": 1.0, "": 1.0}
+_CODE_STRING = re.compile(r"[A-Z0-9_ ]{1,16}")
+
+
+def read_dicom(data: bytes, limits: Limits) -> Radiograph:
+    """Read a single-frame grey projection radiograph.
+
+    Args:
+        data: a DICOM file, with or without preamble and file meta information.
+        limits: ``max_pixels`` and ``min_side`` are compared with Rows and Columns before
+            the pixels are decoded; ``max_bytes`` bounds what a deflated file unfolds to.
+
+    Returns:
+        uint16 pixels, 0 black to 65535 white, bright = dense, after the modality LUT, the
+        VOI LUT or window, and the inversion of MONOCHROME1 (PS3.4 §N.2).
+
+    Raises:
+        TooLargeError, TooManyPixelsError: over the limits.
+        UnsupportedFormatError: a transfer syntax that is not read here.
+        UnreadableImageError: damaged, cut short, or without elements that are required.
+        UnsuitableImageError: readable, but not a single grey projection image; this
+            includes DICOM objects without pixels.
+    """
+    try:
+        dataset = _parse(data, limits)
+        _refuse_unsuitable(dataset)
+        rows, columns = _required(dataset, "Rows"), _required(dataset, "Columns")
+        limits.check_size(columns, rows)
+        fields = _fields(dataset)
+        pixels = display_values(stored_values(dataset), dataset)
+    except CxrError:
+        raise
+    except NotImplementedError:
+        raise UnsupportedFormatError(
+            "The DICOM file is compressed in a way that is not read here. Export it "
+            "uncompressed, or as JPEG, JPEG-LS, JPEG 2000 or RLE."
+        ) from None
+    except Exception:  # pydicom and the codecs raise nearly every type on foreign bytes
+        # "from None": the cause may quote values of the file.
+        raise UnreadableImageError(_DAMAGED) from None
+    return Radiograph(pixels, "DICOM", columns, rows, fields)
+
+
+def _parse(data: bytes, limits: Limits) -> Dataset:
+    has_preamble = data[128:132] == b"DICM"
+    if has_preamble:
+        _bound_deflated(data, limits)
+    dataset = dcmread(io.BytesIO(data), force=not has_preamble, specific_tags=list(_ELEMENTS))
+    if not has_preamble and "Rows" not in dataset and "SOPClassUID" not in dataset:
+        raise UnsupportedFormatError(
+            "The content is of no image format that is read here. Export the radiograph as "
+            "PNG, JPEG, TIFF or DICOM and send that."
+        )
+    if not dataset.file_meta.get("TransferSyntaxUID"):
+        # Without file meta information the data set itself shows how it is encoded.
+        implicit, little = dataset.original_encoding
+        explicit = ExplicitVRLittleEndian if little else ExplicitVRBigEndian
+        dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if implicit else explicit
+    return dataset
+
+
+def _bound_deflated(data: bytes, limits: Limits) -> None:
+    """Refuse a deflated data set (PS3.5 §A.5) that unfolds too far, before pydicom unfolds it."""
+    stream = io.BytesIO(data)
+    stream.seek(132)
+    meta = read_dataset(stream, False, True, stop_when=lambda tag, vr, length: tag.group != 2)
+    if meta.get("TransferSyntaxUID") != DeflatedExplicitVRLittleEndian:
+        return
+    most = _DEFLATE_RATIO * limits.max_bytes
+    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+    unfolded, rest = 0, stream.read()
+    while rest and not inflater.eof:
+        unfolded += len(inflater.decompress(rest, 1 << 20))
+        rest = inflater.unconsumed_tail
+        if unfolded > most:
+            raise TooLargeError(
+                f"The deflated DICOM file unfolds to more than {most / 1e6:.0f} MB. Export it "
+                "uncompressed or at a lower resolution."
+            )
+
+
+def _refuse_unsuitable(dataset: Dataset) -> None:
+    """Refuse what cannot be one grey projection image, by the header alone."""
+    if dataset.file_meta.get("MediaStorageSOPClassUID") == MediaStorageDirectoryStorage:
+        raise UnsuitableImageError(
+            "This is a DICOMDIR, the table of contents of a disc. Send one of the image files "
+            "that it lists."
+        )
+    modality = _text(dataset, "Modality")
+    if modality and modality not in _ACCEPTED_MODALITIES:
+        words = _REFUSED_MODALITIES.get(modality, "another kind of examination")
+        raise UnsuitableImageError(
+            f"The DICOM file is {words}, not a projection radiograph. Send a frontal chest "
+            "radiograph (modality CR or DX)."
+        )
+    if "PixelData" not in dataset:
+        raise UnsuitableImageError(
+            "The DICOM file carries no picture. Send the radiograph itself, not a report or a "
+            "reference to it."
+        )
+    if int(dataset.get("NumberOfFrames") or 1) > 1:
+        raise UnsuitableImageError(
+            "The DICOM file holds several frames; a radiograph is one. Export the single "
+            "projection image."
+        )
+    photometric = _text(dataset, "PhotometricInterpretation")
+    if photometric is None:
+        raise UnreadableImageError(
+            "The DICOM file does not say whether bright means dense (Photometric "
+            "Interpretation is missing). Export it again."
+        )
+    grey = photometric in ("MONOCHROME1", "MONOCHROME2")
+    if not grey or int(dataset.get("SamplesPerPixel") or 1) != 1:
+        raise UnsuitableImageError(
+            "The DICOM file holds a colour picture, such as a screenshot or an ultrasound; a "
+            "radiograph is grey. Send the original image."
+        )
+    if int(_required(dataset, "BitsAllocated")) not in (8, 16):
+        raise UnsuitableImageError(
+            "The DICOM file does not have 8 or 16 bits per pixel, so it is no radiograph as "
+            "taken. Send the original image."
+        )
+
+
+def _required(dataset: Dataset, keyword: str) -> int:
+    value = dataset.get(keyword)
+    if value is None:
+        raise UnreadableImageError(f"The DICOM file lacks the element {keyword}. Export it again.")
+    return int(value)
+
+
+def _text(dataset: Dataset, keyword: str) -> str | None:
+    """A code string (PS3.5 §6.2), upper case; None where missing, multiple or not a code."""
+    value: Any = dataset.get(keyword)
+    text = str(value or "").strip().upper()
+    return text if _CODE_STRING.fullmatch(text) else None
+
+
+def _fields(dataset: Dataset) -> DicomFields:
+    return DicomFields(
+        modality=_text(dataset, "Modality"),
+        body_part_examined=_text(dataset, "BodyPartExamined"),
+        view_position=_text(dataset, "ViewPosition"),
+        patient_age_years=age_in_years(str(dataset.get("PatientAge") or "")),
+        photometric_interpretation=str(dataset.PhotometricInterpretation).strip().upper(),
+    )
+
+
+def age_in_years(age: str) -> float | None:
+    """Age String (PS3.5 §6.2: "012Y", "018M", "003W", "005D") → years.
+
+    A bare number is taken for years, as converters write it that leave out the unit (the
+    files of the RSNA pneumonia challenge do). None where it is no age, or over 120 years.
+    """
+    match = _AGE.fullmatch(age.upper())
+    if match is None:
+        return None
+    years = int(match[1]) * _YEARS_PER_UNIT[match[2]]
+    return years if years <= 120 else None

@@ -1,0 +1,88 @@
+"""What every reader returns, and the limits that every reader keeps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cxr.errors import TooManyPixelsError, UnsuitableImageError
+
+ImageFormat = Literal["JPEG", "PNG", "TIFF", "WEBP", "BMP", "DICOM"]
+Pixels = NDArray[np.uint8] | NDArray[np.uint16]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What is accepted at most, and at least.
+
+    Attributes:
+        max_bytes: size of the file.
+        max_pixels: columns times rows, as the header announces them; compared before
+            anything is decoded, because a few kilobytes can announce a thousand megapixels.
+        min_side: pixels of the shorter side; below it there is no lung to be read.
+    """
+
+    max_bytes: int = 32 * 1024 * 1024
+    max_pixels: int = 100_000_000
+    min_side: int = 64
+
+    def check_size(self, width: int, height: int) -> None:
+        """Compare the announced size of an image with the limits.
+
+        Raises:
+            TooManyPixelsError: ``width * height`` exceeds ``max_pixels``.
+            UnsuitableImageError: a side is shorter than ``min_side``.
+        """
+        if width * height > self.max_pixels:
+            raise TooManyPixelsError(
+                f"The image announces {width} × {height} pixels; at most "
+                f"{self.max_pixels / 1e6:g} megapixels are read. Export it at a lower resolution."
+            )
+        if min(width, height) < self.min_side:
+            raise UnsuitableImageError(
+                f"The image has {width} × {height} pixels; a radiograph needs at least "
+                f"{self.min_side} on each side. Send the original instead of a thumbnail."
+            )
+
+
+@dataclass(frozen=True)
+class DicomFields:
+    """The elements of a DICOM file that matter to a reading: never a name, an id or a date.
+
+    Attributes:
+        modality: (0008,0060), upper case; None where missing.
+        body_part_examined: (0018,0015), upper case; None where missing or free text.
+        view_position: (0018,5101), upper case; None where missing or free text.
+        patient_age_years: (0010,1010) in years; None where missing or not an age.
+        photometric_interpretation: (0028,0004) of the file. The pixels are bright = dense
+            whatever it says.
+    """
+
+    modality: str | None
+    body_part_examined: str | None
+    view_position: str | None
+    patient_age_years: float | None
+    photometric_interpretation: str
+
+
+@dataclass(frozen=True, eq=False)
+class Radiograph:
+    """One grey projection image, however it was encoded.
+
+    Attributes:
+        pixels: shape (rows, columns), uint8 or uint16, bright = dense. The full scale of
+            the dtype is white. May be smaller than ``width`` × ``height`` where the decoder
+            was allowed to reduce.
+        format: of the file, by its content.
+        width, height: of the original in pixels, as displayed (after EXIF orientation).
+        dicom: the fields of a DICOM file, None for the other formats.
+    """
+
+    pixels: Pixels
+    format: ImageFormat
+    width: int
+    height: int
+    dicom: DicomFields | None = None

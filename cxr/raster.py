@@ -1,0 +1,221 @@
+"""JPEG, PNG, TIFF, WebP and BMP → Radiograph.
+
+Pillow reads every header, so the size is known before anything is decoded, and it decodes
+everything but ordinary JPEG, which OpenCV decodes to grey and at reduced scale.
+
+Colour becomes grey by the luma of ITU-R BT.601, which is what a JPEG stores as its first
+component: colour and grey copies of one film agree. Transparency is composed on black,
+because around the exposed field of a radiograph there is black (collimation, air); white
+would read as dense tissue and shift the grey levels.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+import warnings
+import zlib
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import ExifTags, Image
+
+from cxr.errors import (
+    CxrError,
+    TooManyPixelsError,
+    UnreadableImageError,
+    UnsuitableImageError,
+    UnsupportedFormatError,
+)
+from cxr.radiograph import ImageFormat, Limits, Pixels, Radiograph
+
+# Pillow warns between its own limit and twice that, and raises above. The limits here are
+# compared with the header in every case, so the warning would only be noise in a log.
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+
+_REDUCTIONS = (
+    (8, cv2.IMREAD_REDUCED_GRAYSCALE_8),
+    (4, cv2.IMREAD_REDUCED_GRAYSCALE_4),
+    (2, cv2.IMREAD_REDUCED_GRAYSCALE_2),
+    (1, cv2.IMREAD_GRAYSCALE),
+)
+_DAMAGED = "The {} file is damaged or cut short. Export or transfer it again."
+
+
+def read_raster(
+    data: bytes, kind: ImageFormat, limits: Limits, *, reduce_to: int | None = None
+) -> Radiograph:
+    """Decode a still image of a known format to grey.
+
+    Args:
+        data: the whole file.
+        kind: what its content is; Pillow is allowed this format alone.
+        limits: compared with the header before anything is decoded.
+        reduce_to: see ``decode``.
+
+    Raises:
+        TooManyPixelsError, UnreadableImageError, UnsuitableImageError: as ``decode``.
+    """
+    try:
+        with Image.open(io.BytesIO(data), formats=[kind]) as image:
+            # TIFF: Pillow announces the turned size and turns the pixels itself.
+            orientation = 1 if kind == "TIFF" else _orientation(image)
+            width, height = image.size
+            if orientation >= 5:  # the turned ones
+                width, height = height, width
+            limits.check_size(width, height)
+            _refuse_several_frames(image, kind)
+            if kind == "PNG":
+                _check_png_chunks(data)
+            if kind == "JPEG" and image.mode in ("L", "RGB") and _ends_properly(data):
+                pixels = _decode_jpeg(data, image.size, reduce_to)
+            else:
+                pixels = _to_grey(image)
+    except CxrError:
+        raise
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise TooManyPixelsError(
+            f"The image announces more than the {limits.max_pixels / 1e6:g} megapixels that are "
+            "read. Export it at a lower resolution."
+        ) from None
+    except Exception as error:  # decoders of foreign bytes raise nearly every type
+        raise UnreadableImageError(_DAMAGED.format(kind)) from error
+    return Radiograph(_upright(pixels, orientation), kind, width, height)
+
+
+def _orientation(image: Image.Image) -> int:
+    """The EXIF orientation, 1 (upright) where there is none or the EXIF block is damaged."""
+    try:
+        value = image.getexif().get(ExifTags.Base.Orientation, 1)
+    except Exception:  # a bad EXIF block does not spoil the pixels
+        return 1
+    return value if isinstance(value, int) and 1 <= value <= 8 else 1
+
+
+def _upright(pixels: Pixels, orientation: int) -> Pixels:
+    """Turn and mirror as EXIF 2.32 §4.6.4 (tag 0x0112) asks."""
+    turned: NDArray[Any] = pixels.T if orientation >= 5 else pixels
+    if orientation in (2, 3, 6, 7):
+        turned = turned[:, ::-1]
+    if orientation in (3, 4, 7, 8):
+        turned = turned[::-1]
+    return np.ascontiguousarray(turned)
+
+
+def _refuse_several_frames(image: Image.Image, kind: ImageFormat) -> None:
+    if kind in ("PNG", "WEBP"):
+        several = getattr(image, "is_animated", False)
+    elif kind == "TIFF":
+        try:
+            image.seek(1)
+        except EOFError:
+            several = False
+        else:
+            several = True
+        image.seek(0)
+    else:
+        several = False
+    if several:
+        raise UnsuitableImageError(
+            f"The {kind} file holds several pages or frames, and it cannot be told which is "
+            "meant. Export the one radiograph as a file of its own."
+        )
+
+
+def _check_png_chunks(data: bytes) -> None:
+    """Verify the checksum of every chunk up to IEND (PNG 3rd edition §5.3).
+
+    Pillow does not look at those of the pixel chunks and would show damage as noise.
+    """
+    position = 8
+    while True:
+        length, name = struct.unpack_from(">I4s", data, position)
+        end = position + 8 + length
+        if struct.unpack_from(">I", data, end)[0] != zlib.crc32(data[position + 4 : end]):
+            raise UnreadableImageError(_DAMAGED.format("PNG"))
+        if name == b"IEND":
+            return
+        position = end + 4
+
+
+def _ends_properly(data: bytes) -> bool:
+    """Whether an end-of-image marker follows the last scan of a JPEG.
+
+    Entropy-coded bytes cannot contain a marker (ITU-T T.81 §B.1.1.5), a thumbnail in the
+    header can. OpenCV fills the rest of a truncated picture with grey without a word, so a
+    file that does not end properly is left to Pillow, which refuses.
+    """
+    return data.rfind(b"\xff\xd9") > data.rfind(b"\xff\xda") > 0
+
+
+def _decode_jpeg(data: bytes, size: tuple[int, int], reduce_to: int | None) -> Pixels:
+    """Decode a grey or colour JPEG to grey, not yet upright.
+
+    Both the full and the reduced scales take the luma component as it is stored, so their
+    grey levels agree.
+    """
+    width, height = size
+    least = min(size) if reduce_to is None else max(reduce_to, 1)
+    factor, flag = next(
+        (step for step in _REDUCTIONS if -(-min(size) // step[0]) >= least), _REDUCTIONS[-1]
+    )
+    encoded = np.frombuffer(data, np.uint8)
+    pixels = cv2.imdecode(encoded, flag | cv2.IMREAD_IGNORE_ORIENTATION)
+    if pixels is None or pixels.shape != (-(-height // factor), -(-width // factor)):
+        raise UnreadableImageError(_DAMAGED.format("JPEG"))
+    return np.asarray(pixels, np.uint8)
+
+
+def _to_grey(image: Image.Image) -> Pixels:
+    """Decode with Pillow: 16-bit grey stays uint16, everything else becomes uint8."""
+    if image.mode.startswith("I;16"):
+        return _sixteen_bit(image)
+    if image.mode in ("I", "F"):
+        raise UnsuitableImageError(
+            "The pixels are signed, 32-bit or floating-point numbers without a known white. "
+            "Export the radiograph with 8 or 16 bits per pixel."
+        )
+    if image.mode == "CMYK":
+        return _cmyk(image)
+    if "transparency" in image.info or image.mode in ("LA", "La", "PA", "RGBA", "RGBa"):
+        return _on_black(image.convert("RGBA"))
+    if image.mode in ("L", "1", "RGB"):
+        return _array(image.convert("L"))
+    if image.mode in ("P", "YCbCr", "LAB", "RGBX", "HSV"):
+        return _array(image.convert("RGB").convert("L"))
+    raise UnsupportedFormatError(
+        "The image stores its pixels in a way that is not read here. Export the radiograph "
+        "as grey PNG or JPEG."
+    )
+
+
+def _array(image: Image.Image) -> NDArray[np.uint8]:
+    return np.asarray(image, np.uint8)
+
+
+def _sixteen_bit(image: Image.Image) -> NDArray[np.uint16]:
+    bits, white_is_zero = 16, False
+    tags: Any = getattr(image, "tag_v2", None)
+    if tags is not None:
+        # Pillow hands out 12-bit values as they are, and inverts 8-bit images only.
+        bits = int(tags.get(258, (16,))[0])
+        white_is_zero = tags.get(262) == 0
+    pixels = np.asarray(image).astype(np.uint16)
+    if bits < 16:
+        pixels = np.rint(pixels * (65535 / (2**bits - 1))).astype(np.uint16)
+    return ~pixels if white_is_zero else pixels
+
+
+def _cmyk(image: Image.Image) -> NDArray[np.uint8]:
+    """Ink → grey. Pillow takes every CMYK JPEG for an inverted one, as Adobe writes them."""
+    if image.format == "JPEG" and "adobe" not in image.info:
+        image = Image.fromarray(255 - np.asarray(image), "CMYK")
+    return _array(image.convert("RGB").convert("L"))
+
+
+def _on_black(image: Image.Image) -> NDArray[np.uint8]:
+    grey = np.asarray(image.convert("RGB").convert("L"), np.uint16)
+    alpha = np.asarray(image.getchannel("A"), np.uint16)
+    return ((grey * alpha + 127) // 255).astype(np.uint8)
