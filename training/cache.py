@@ -25,10 +25,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 import cxr
-from cxr.decode import decode
+from cxr.decode import Limits, decode
 from cxr.errors import CxrError
 from cxr.preprocess import PreprocessSpec, to_model_input
-from training.duplicates import near_pairs, perceptual_hash
+from training.duplicates import HASH_SIDE, THRESHOLD, near_pairs, perceptual_hash
 from training.errors import CacheError
 from training.source import Source, UnreadableMemberError, fingerprint
 
@@ -36,6 +36,7 @@ Progress = Callable[[int, int], None]
 
 _FORMAT = 1
 _WINDOW = 512  # images in flight: bounds the memory where the disk is slower than decoding
+_NOT_DECODING = frozenset({"bundle.py", "calibrate.py", "explain.py", "findings.py"})
 _STALE_SECONDS = 24 * 3600
 
 
@@ -100,21 +101,31 @@ def decode_once(
 
 
 def _key(source: Source, paths: Sequence[str], spec: PreprocessSpec) -> str:
-    """Changes with the files, the input spec, and the code that decodes them."""
+    """Changes with the files and the input spec."""
     wanted = set(paths)
-    digest = hashlib.sha256(f"{_FORMAT}".encode())
-    digest.update(fingerprint(m for m in source.members if m.path in wanted).encode())
+    digest = hashlib.sha256(fingerprint(m for m in source.members if m.path in wanted).encode())
     digest.update(json.dumps(spec.to_json(), sort_keys=True).encode())
-    for pattern in ("decode*.py", "dicom*.py", "preprocess*.py"):
-        # Arrays of an older decoder would be a silent skew between training and serving.
-        for file in sorted(Path(cxr.__path__[0]).glob(pattern)):
-            digest.update(file.read_bytes())
     return digest.hexdigest()[:24]
+
+
+def _code_version() -> str:
+    """Changes with the code that decodes.
+
+    Arrays of an older decoder would be a silent skew between training and serving. Modules
+    are left out by name: one too many costs a needless pass, one too few a wrong model.
+    """
+    digest = hashlib.sha256(f"{_FORMAT} {HASH_SIDE} {THRESHOLD}".encode())
+    for file in sorted(Path(cxr.__path__[0]).glob("*.py")):
+        if file.name not in _NOT_DECODING:
+            digest.update(file.read_bytes())
+    return digest.hexdigest()
 
 
 def _load(entry: Path, spec: PreprocessSpec) -> Decoded | None:
     try:
         table = json.loads((entry / "table.json").read_text())
+        if table["code"] != _code_version():
+            return None
         count = len(table["paths"])
         if count == 0:
             images = np.zeros((0, spec.size, spec.size), np.uint8)
@@ -165,6 +176,7 @@ def _fill(
                 progress(done, len(paths))
     stacked = np.array(hashes, np.uint64).reshape(len(kept), -1)
     table: dict[str, Any] = {
+        "code": _code_version(),
         "paths": kept,
         "sha256": sha256,
         "corrupt": corrupt,
@@ -189,8 +201,8 @@ def _decode_all(
 
 def _decode_one(source: Source, path: str, spec: PreprocessSpec) -> _Image | Corrupt:
     try:
-        data = source.read(path)
-        radiograph = decode(data)
+        data = source.read(path, Limits().max_bytes)
+        radiograph = decode(data, reduce_to=spec.size)
         model_input = to_model_input(radiograph, spec)[:, :, 0]
     except CxrError as error:
         return Corrupt(path, error.detail)
@@ -206,7 +218,8 @@ def _publish(partial: Path, entry: Path) -> None:
     except OSError as error:
         if error.errno not in {errno.EEXIST, errno.ENOTEMPTY}:
             raise
-        # Another run finished first, or the entry is damaged: ours is good either way.
+        # Another run finished first, or the entry is damaged or of older code: ours is good
+        # in any case, and whoever still maps the old file keeps it until done.
         shutil.rmtree(entry, ignore_errors=True)
         os.rename(partial, entry)
 

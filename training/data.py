@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import csv
 import hashlib
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,17 +18,16 @@ from numpy.typing import NDArray
 from cxr.findings import FindingClass
 from cxr.preprocess import PreprocessSpec
 from training.cache import Corrupt, Decoded, Progress, decode_once
+from training.checks import check_trainable
 from training.duplicates import linked_groups
 from training.errors import DataError
 from training.layout import Named, canonical_order, read_layout
+from training.metadata import origin_key, read_origins
 from training.source import Source
 from training.split import SPLITS, TEST, fixed_sides, split_by_patient
 
 #: Split of a radiograph that is kept out of training because it nearly equals a test one.
 EXCLUDED = "excluded"
-
-#: Fewer radiographs of a class than this cannot be shared out 80/10/10.
-FEWEST_OF_A_CLASS = 10
 
 
 @dataclass(frozen=True)
@@ -45,6 +43,7 @@ class Record:
         split: "train", "validation", "test", or "excluded".
         official_split: where the data set itself put it, if it says so.
         sha256: of the file's bytes.
+        origin: URL of the collection it came from, where a metadata spreadsheet says so.
     """
 
     path: str
@@ -54,6 +53,7 @@ class Record:
     split: str
     official_split: str | None
     sha256: str
+    origin: str | None = None
 
 
 @dataclass(frozen=True)
@@ -179,22 +179,26 @@ def prepare(
                 "(JPEG, PNG, TIFF, WebP, BMP or DICOM) in it, or a zip of such folders."
             )
         if for_training:
-            _check_trainable(data, named)
+            check_trainable(data, named)
         decoded = decode_once(source, [one.path for one in named], spec, cache_dir, progress)
+        origins, unreadable = read_origins(source)
         has_masks = source.has_masks
     by_path = {one.path: one for one in named}
     readable = [by_path[path] for path in decoded.paths]
     if for_training or not readable:
-        _check_trainable(data, readable, decoded.corrupt)
+        check_trainable(data, readable, decoded.corrupt)
     classes = canonical_order([one.finding for one in readable])
-    records = _split(readable, decoded, seed, for_training)
+    records = tuple(
+        replace(record, origin=origins.get(origin_key(record.path)))
+        for record in _split(readable, decoded, seed, for_training)
+    )
     position = {finding.id: index for index, finding in enumerate(classes)}
     dataset = Dataset(
         name=name,
         root=data,
         classes=classes,
         records=records,
-        corrupt=decoded.corrupt,
+        corrupt=decoded.corrupt + unreadable,
         near_duplicates=_near_duplicates(records, decoded.pairs),
         has_masks=has_masks,
     )
@@ -228,9 +232,7 @@ def _split(
             sides[row] = split
     return tuple(
         Record(one.path, one.finding.id, one.patient, group, split, one.official_split, sha256)
-        for one, group, split, sha256 in zip(
-            readable, groups, sides, decoded.sha256, strict=True
-        )
+        for one, group, split, sha256 in zip(readable, groups, sides, decoded.sha256, strict=True)
     )
 
 
@@ -262,34 +264,6 @@ def _near_duplicates(
             )
         )
     return tuple(found)
-
-
-def _check_trainable(data: Path, named: Sequence[Named], corrupt: Sequence[Corrupt] = ()) -> None:
-    counts = Counter(one.finding for one in named)
-    unreadable = f" {len(corrupt)} files could not be decoded." if corrupt else ""
-    if not counts:
-        example = f" (the first: {corrupt[0].path}: {corrupt[0].reason})" if corrupt else ""
-        raise DataError(f"None of the images in {data} could be decoded{example}.")
-    if len(counts) == 1:
-        only = next(iter(counts))
-        raise DataError(
-            f"All radiographs in {data} are of one class, {only.label!r}: there is nothing to "
-            f"tell apart. Is this only a part of the data set?{unreadable}"
-        )
-    labels = ", ".join(finding.label for finding in counts)
-    if all(finding.infected for finding in counts):
-        raise DataError(
-            f"None of the classes in {data} ({labels}) is normal. Name the folder of "
-            "radiographs without findings 'Normal'."
-        )
-    if not any(finding.infected for finding in counts):
-        raise DataError(f"All classes in {data} ({labels}) are normal: nothing to find.")
-    fewest, count = min(counts.items(), key=lambda item: item[1])
-    if count < FEWEST_OF_A_CLASS:
-        raise DataError(
-            f"Class {fewest.label!r} has only {count} radiographs; at least "
-            f"{FEWEST_OF_A_CLASS} are needed. Add some, or leave the class out.{unreadable}"
-        )
 
 
 def _write_csv(path: Path, kind: type, rows: Sequence[object]) -> None:
