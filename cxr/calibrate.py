@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import softmax
 
 Decision = Literal["normal", "infected", "uncertain"]
 
@@ -16,9 +17,9 @@ class Calibration:
     """Temperature scaling (Guo 2017, arXiv 1706.04599) with a shift per class.
 
     Attributes:
-        temperature: the logits are divided by it; 1 changes nothing.
-        bias: added to the logits after that, one per class; corrects for classes that are
-            more frequent among the training images than among the patients.
+        temperature: the logits are divided by it.
+        bias: added to the logits after that, one per class; takes out how often each class
+            stood among the training images.
     """
 
     temperature: float
@@ -27,10 +28,7 @@ class Calibration:
     def apply(self, probabilities: NDArray[Any]) -> NDArray[np.float64]:
         """float, shape (n, classes), rows that sum to 1 → the same, calibrated, float64."""
         logits = np.log(np.maximum(np.asarray(probabilities, np.float64), 1e-12))
-        logits = logits / self.temperature + np.asarray(self.bias)
-        logits -= logits.max(axis=-1, keepdims=True)
-        exponentials = np.exp(logits)
-        return np.asarray(exponentials / exponentials.sum(axis=-1, keepdims=True))
+        return np.asarray(softmax(logits / self.temperature + np.asarray(self.bias), axis=-1))
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -131,10 +132,22 @@ class Checkpoint(keras.callbacks.Callback):  # type: ignore[misc]
             self.model.stop_training = True
 
     def _save(self, name: str) -> None:
-        # Keras insists on the suffix .weights.h5, hence the prefix.
-        temporary = self.folder / f"partial-{name}.weights.h5"
-        self.model.save_weights(temporary)
-        os.replace(temporary, self.folder / f"{name}.weights.h5")
+        # The weights as plain arrays: Keras's own weights files leave out what subclasses of
+        # its convolutions add, and the state of the random generators.
+        variables = list(self.model.variables)
+        if name == "last":
+            variables += self.model.optimizer.variables
+        temporary = self.folder / f"{name}.partial.npz"
+        arrays = [keras.ops.convert_to_numpy(variable) for variable in variables]
+        np.savez(temporary, *arrays)
+        os.replace(temporary, self.folder / f"{name}.npz")
+
+
+def _load(variables: Sequence[keras.Variable], path: Path) -> None:
+    """Assign what ``Checkpoint`` saved, which may hold the optimizer's variables behind."""
+    with np.load(path) as arrays:
+        for number, variable in enumerate(variables):
+            variable.assign(arrays[f"arr_{number}"])
 
 
 @dataclass(frozen=True)
@@ -170,25 +183,25 @@ def train(
     checkpoint = Checkpoint(folder, recipe.patience)
     first = checkpoint.state["epoch"]
     batches = Batches(images, labels, train_indices, classes, recipe, seed, epoch=first)
-    validation = Batches(
-        images, labels, validation_indices, classes, recipe, seed, training=False
-    )
+    validation = Batches(images, labels, validation_indices, classes, recipe, seed, training=False)
     steps = len(batches)
-    model.compile(
-        optimizer=keras.optimizers.AdamW(
-            WarmupCosine(
-                recipe.learning_rate, round(recipe.warmup_epochs * steps), recipe.epochs * steps
-            ),
-            weight_decay=recipe.weight_decay,
-            global_clipnorm=recipe.gradient_clip,
+    optimizer = keras.optimizers.AdamW(
+        WarmupCosine(
+            recipe.learning_rate, round(recipe.warmup_epochs * steps), recipe.epochs * steps
         ),
+        weight_decay=recipe.weight_decay,
+        global_clipnorm=recipe.gradient_clip,
+    )
+    optimizer.exclude_from_weight_decay(var_names=["bias", "gain"])
+    model.compile(
+        optimizer=optimizer,
         loss=smoothed_cross_entropy(recipe.label_smoothing, classes),
         weighted_metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")],
     )
     model.build((None, *network.input_shape[1:]))
     if first:
         model.optimizer.build(model.trainable_variables)
-        model.load_weights(folder / "last.weights.h5")
+        _load([*model.variables, *model.optimizer.variables], folder / "last.npz")
     done = first >= recipe.epochs or (
         first and first - checkpoint.state["best_epoch"] >= recipe.patience
     )
@@ -206,7 +219,7 @@ def train(
                 *_tensorboard(folder),
             ],
         )
-    model.load_weights(folder / "best.weights.h5")
+    _load(model.variables, folder / "best.npz")
     state = checkpoint.state
     return Trained(network, state["epoch"], state["best_epoch"], state["seconds"])
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import importlib
-from dataclasses import asdict, dataclass, field
+import pkgutil
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+import training.recipes
 from cxr.preprocess import PreprocessSpec
 from training.architectures import ResidualNetwork
 from training.augment import Augmentation
@@ -17,8 +19,6 @@ class Recipe:
     """One training.
 
     Attributes:
-        title: what the model is for, in a line.
-        population: whom the model may read; shown on the page and in the card.
         epochs: passes over the training images, for each member.
         warmup_epochs: epochs in which the learning rate climbs from zero, before it
             falls to zero along half a cosine.
@@ -27,8 +27,6 @@ class Recipe:
         class_balance: 0 weighs every image alike, 1 every class.
     """
 
-    title: str
-    population: dict[str, Any]
     preprocess: PreprocessSpec = PreprocessSpec(size=160)
     network: ResidualNetwork = ResidualNetwork()
     augmentation: Augmentation = field(default_factory=Augmentation)
@@ -47,8 +45,12 @@ class Recipe:
         return asdict(self)
 
 
-def load_recipe(name: str) -> Recipe:
-    """The ``RECIPE`` of ``training/recipes/<name>.py``."""
+def load_recipe(name: str, epochs: int | None = None) -> Recipe:
+    """The ``RECIPE`` of ``training/recipes/<name>.py``, with another number of epochs if given.
+
+    Raises:
+        TrainingError: there is no such recipe, or fewer than one epoch is asked for.
+    """
     try:
         module = importlib.import_module(f"training.recipes.{name}")
     except ModuleNotFoundError as error:
@@ -58,12 +60,12 @@ def load_recipe(name: str) -> Recipe:
             f"There is no recipe '{name}'. Those there are: {', '.join(recipe_names())}."
         ) from error
     recipe: Recipe = module.RECIPE
-    return recipe
+    if epochs is None:
+        return recipe
+    if epochs < 1:
+        raise TrainingError(f"--epochs must be at least 1, not {epochs}.")
+    return replace(recipe, epochs=epochs)
 
 
 def recipe_names() -> tuple[str, ...]:
-    import pkgutil
-
-    import training.recipes
-
     return tuple(sorted(found.name for found in pkgutil.iter_modules(training.recipes.__path__)))

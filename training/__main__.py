@@ -1,0 +1,118 @@
+"""``python -m training <command>``: builds and measures the models that the app serves."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+DATA_HELP = (
+    "Kaggle zip or its extracted folder (Chest X-Ray Images (Pneumonia) or the COVID-19 "
+    "Radiography Database, whole or in part), or a folder with one folder for each class"
+)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    whole = argparse.ArgumentParser(
+        prog="python -m training",
+        description="Train, measure and export the networks of the X-Ray Result Interpreter.",
+        epilog=(
+            "The device is found by itself. KERAS_BACKEND=tensorflow, jax or torch chooses the "
+            "library that computes."
+        ),
+    )
+    commands = whole.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    fit = commands.add_parser(
+        "fit",
+        help="train a recipe on a data set and export a verified bundle",
+        description=(
+            "Decode once, train, calibrate and choose thresholds on validation films, measure "
+            "on test films, export, reload in a fresh process and replay the probes. Call it "
+            "again with the same arguments after an interruption: it goes on from the last epoch."
+        ),
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    fit.add_argument("recipe", metavar="RECIPE", help="name of a file in training/recipes/")
+    fit.add_argument("--data", type=Path, required=True, metavar="PATH", help=DATA_HELP)
+    fit.add_argument("--out", type=Path, required=True, metavar="models/NAME", help="the bundle")
+    fit.add_argument("--seed", type=int, default=0, help="of split, weights and augmentation")
+    fit.add_argument("--epochs", type=int, help="instead of the recipe's")
+    fit.add_argument("--version", default="1.0.0", help="of the bundle")
+    fit.add_argument("--precision", default="auto", help="auto, float32, mixed_bfloat16, …")
+    fit.add_argument("--runs", type=Path, default=Path("runs"), help="where run folders go")
+    fit.add_argument("--fresh", action="store_true", help="do not resume an interrupted run")
+    _cache_argument(fit)
+
+    evaluate = commands.add_parser(
+        "evaluate",
+        help="measure a bundle on a data set",
+        description="Figures with 95 % intervals (bootstrap by patient), confusion matrix, "
+        "decisions; through the same code as the server.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    evaluate.add_argument("bundle", type=Path, metavar="models/NAME")
+    evaluate.add_argument("--data", type=Path, required=True, metavar="PATH", help=DATA_HELP)
+    evaluate.add_argument("--split", default="test", choices=["test", "validation", "train", "all"])
+    evaluate.add_argument("--json", action="store_true", help="print JSON")
+    evaluate.add_argument("--predictions", type=Path, metavar="CSV", help="one line a film")
+    _cache_argument(evaluate)
+    return whole
+
+
+def _cache_argument(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--cache", type=Path, default=Path("cache"), help="where decoded films are kept"
+    )
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Exit status: 0 done, 1 refused with a sentence, 130 interrupted (call again to go on)."""
+    given = parser().parse_args(arguments)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    from cxr.errors import CxrError  # after the parser: --help must not wait for TensorFlow
+
+    try:
+        if given.command == "fit":
+            from training.fit import FitOptions, fit
+
+            fit(
+                FitOptions(
+                    recipe=given.recipe,
+                    data=given.data,
+                    out=given.out,
+                    runs=given.runs,
+                    cache=given.cache,
+                    seed=given.seed,
+                    version=given.version,
+                    precision=given.precision,
+                    fresh=given.fresh,
+                    epochs=given.epochs,
+                )
+            )
+        else:
+            from training.evaluate import EvaluateOptions, evaluate
+
+            evaluate(
+                EvaluateOptions(
+                    bundle=given.bundle,
+                    data=given.data,
+                    cache=given.cache,
+                    split=given.split,
+                    predictions=given.predictions,
+                    as_json=given.json,
+                )
+            )
+    except CxrError as error:
+        print(f"error: {error.detail}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nInterrupted. Call the same command again to go on.", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,66 @@
+"""Fitting the calibration and choosing the operating points, on validation images only."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+from scipy.special import log_softmax
+from sklearn.metrics import roc_curve
+
+from cxr.calibrate import Calibration, Thresholds
+
+#: What each operating point promises on the validation images.
+RULE_OUT_SENSITIVITY = 0.98
+RULE_IN_SPECIFICITY = 0.97
+
+
+def fit_calibration(
+    probabilities: NDArray[Any], labels: NDArray[np.int64], infected: NDArray[np.bool_]
+) -> Calibration:
+    """Temperature and bias of least cross-entropy, normal and infected films weighing alike.
+
+    The share of infected films in a training set is an accident of its collection, so the
+    probabilities are calibrated for a population of which half is infected.
+
+    Args:
+        probabilities: shape (n, classes), of the exported model.
+        labels: shape (n,).
+        infected: shape (classes,).
+    """
+    logits = np.log(np.maximum(np.asarray(probabilities, np.float64), 1e-12))
+    sick = infected[labels]
+    weights = np.where(sick, 0.5 / max(sick.sum(), 1), 0.5 / max((~sick).sum(), 1))
+    rows = np.arange(len(labels))
+
+    def cross_entropy(parameters: NDArray[Any]) -> float:
+        scaled = logits / np.exp(parameters[0]) + np.append(0.0, parameters[1:])
+        # A little pull towards no change keeps a perfectly separated validation set finite.
+        pull = 1e-3 * float(np.square(parameters).sum())
+        return float(-(weights * log_softmax(scaled, axis=1)[rows, labels]).sum()) + pull
+
+    found = minimize(cross_entropy, np.zeros(logits.shape[1]), method="L-BFGS-B").x
+    return Calibration(float(np.exp(found[0])), (0.0, *map(float, found[1:])))
+
+
+def choose_thresholds(
+    infection_probability: NDArray[Any], infected: NDArray[np.bool_]
+) -> Thresholds:
+    """The two operating points: sensitivity below the one, specificity above the other.
+
+    Where the model separates the validation images so well that one cut would keep both
+    promises, the two bounds cross; they are then taken in ascending order, which keeps both
+    promises too and leaves the films between them to a person.
+    """
+    false_positives, sensitivity, cuts = roc_curve(
+        infected, infection_probability, drop_intermediate=False
+    )
+    sensitive = cuts[sensitivity >= RULE_OUT_SENSITIVITY].max()
+    specific = cuts[1 - false_positives >= RULE_IN_SPECIFICITY].min()
+    low, high = sorted((float(sensitive), float(specific)))
+    edge = 1e-4
+    return Thresholds(
+        rule_out=min(max(low, edge), 1 - edge), rule_in=min(max(high, edge), 1 - edge)
+    )

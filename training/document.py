@@ -1,0 +1,106 @@
+"""What goes into ``bundle.json``."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cxr.bundle import calibration_to_json
+from cxr.calibrate import Calibration, Thresholds
+from training.calibration import RULE_IN_SPECIFICITY, RULE_OUT_SENSITIVITY
+from training.data import Prepared
+from training.device import Device
+from training.loop import Trained
+from training.provenance import provenance_of
+from training.recipe import Recipe
+from training.run import git_commit
+
+if TYPE_CHECKING:
+    from training.fit import FitOptions
+
+_LIBRARIES = ("keras", "tensorflow", "tensorflow-cpu", "jax", "torch", "numpy", "pillow")
+_LIBRARIES += ("opencv-python-headless", "scikit-learn")
+
+
+def describe(
+    options: FitOptions,
+    recipe: Recipe,
+    prepared: Prepared,
+    device: Device,
+    calibration: Calibration,
+    thresholds: Thresholds,
+    metrics: Mapping[str, Any],
+    members: Sequence[Trained],
+) -> dict[str, Any]:
+    """Everything of the contract's ``bundle.json`` that is not found by ``save_bundle``."""
+    dataset = prepared.dataset
+    provenance = provenance_of(dataset.name)
+    splits = ("train", "validation", "test", "excluded")
+    return {
+        "title": provenance.title,
+        "version": options.version,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "input": recipe.preprocess.to_json(),
+        "classes": [asdict(finding) for finding in dataset.classes],
+        "calibration": calibration_to_json(calibration),
+        "thresholds": {"rule_out": thresholds.rule_out, "rule_in": thresholds.rule_in},
+        "thresholds_chosen": {
+            "split": "validation",
+            "rule_out": f"sensitivity >= {RULE_OUT_SENSITIVITY}",
+            "rule_in": f"specificity >= {RULE_IN_SPECIFICITY}",
+        },
+        "population": provenance.population,
+        "metrics": metrics,
+        "training": {
+            "recipe": options.recipe,
+            "settings": recipe.to_json(),
+            "data": {
+                "name": dataset.name,
+                "sha256": dataset.sha256,
+                "source": provenance.source,
+                "licence": provenance.licence,
+                "caveats": list(provenance.caveats),
+                "radiographs": {
+                    split: {
+                        finding.id: int((prepared.labels[prepared.indices(split)] == label).sum())
+                        for label, finding in enumerate(dataset.classes)
+                    }
+                    for split in splits
+                },
+                "patients": {
+                    split: len(np.unique(prepared.groups[prepared.indices(split)]))
+                    for split in splits
+                },
+                "official_split": any(record.official_split for record in dataset.records),
+                "unreadable": len(dataset.corrupt),
+            },
+            "seed": options.seed,
+            "networks": [
+                {
+                    "epochs": member.epochs,
+                    "best_epoch": member.best_epoch,
+                    "seconds": round(member.seconds),
+                }
+                for member in members
+            ],
+            "device": str(device),
+            "commit": git_commit(),
+        },
+        "libraries": {"python": platform.python_version(), **_versions()},
+    }
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for library in _LIBRARIES:
+        try:
+            found[library] = version(library)
+        except PackageNotFoundError:
+            continue
+    return found

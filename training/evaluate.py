@@ -1,0 +1,162 @@
+"""``evaluate``: a bundle's figures on a data set, through the code that serves it."""
+
+from __future__ import annotations
+
+import csv
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from cxr.bundle import Bundle, load_bundle
+from training.data import Prepared, prepare
+from training.errors import TrainingError
+from training.metrics import Answers, measure
+from training.progress import decoding_progress
+
+
+@dataclass(frozen=True)
+class EvaluateOptions:
+    """Of one ``evaluate``; see ``python -m training evaluate --help``."""
+
+    bundle: Path
+    data: Path
+    cache: Path
+    split: str = "test"
+    predictions: Path | None = None
+    as_json: bool = False
+
+
+def evaluate(options: EvaluateOptions) -> dict[str, Any]:
+    """Measure and print; the same figures as a dictionary.
+
+    Raises:
+        TrainingError: the data hold no such split, or no class that the bundle knows.
+        BundleError: the bundle does not verify.
+    """
+    bundle = load_bundle(options.bundle)
+    prepared = _prepare_as_trained(bundle, options)
+    rows = prepared.indices(options.split)
+    if not len(rows):
+        raise TrainingError(f"There are no '{options.split}' films in {options.data}.")
+    answers = answer(bundle, prepared, rows)
+    result = {
+        "model": {"name": bundle.name, "version": bundle.version, "sha256": bundle.sha256},
+        "data": {
+            "name": prepared.dataset.name,
+            "file": options.data.name,
+            "sha256": prepared.dataset.sha256,
+            "split": options.split,
+        },
+        "classes": [finding.label for finding in bundle.classes],
+        **measure(answers, bundle.thresholds),
+    }
+    if options.predictions:
+        _write_predictions(options.predictions, bundle, prepared, rows, answers)
+    print(json.dumps(result, indent=2) if options.as_json else _table(result))
+    return result
+
+
+def _prepare_as_trained(bundle: Bundle, options: EvaluateOptions) -> Prepared:
+    """Split as for training where these are the training data; else every film is unseen."""
+    trained_on = bundle.document["training"].get("data", {})
+    seed = bundle.document["training"].get("seed", 0)
+    with decoding_progress() as progress:
+        known = prepare(
+            options.data,
+            bundle.spec,
+            options.cache,
+            seed,
+            for_training=False,
+            progress=progress,
+        )
+        if known.dataset.name != trained_on.get("name"):
+            return known
+        as_trained = prepare(options.data, bundle.spec, options.cache, seed)
+    if as_trained.dataset.sha256 == trained_on["sha256"]:
+        return as_trained
+    if not any(record.official_split for record in known.dataset.records):
+        raise TrainingError(
+            f"{options.data} is a part or another edition of the data set that the model was "
+            "trained on, and it has no official split: which films the model has seen cannot be "
+            "told. Give the whole data set that it was trained on, or films from elsewhere."
+        )
+    return known
+
+
+def answer(bundle: Bundle, prepared: Prepared, rows: np.ndarray[Any, Any]) -> Answers:
+    """The bundle's answers to the films in ``rows``, with the truth in its own classes."""
+    images = prepared.images
+    probabilities = np.concatenate(
+        [
+            bundle.predict(
+                images[row : row + 1].astype(np.float32)[..., np.newaxis] / 255
+            ).probabilities
+            for row in tqdm(rows, desc="Reading", unit="film", delay=2.0, leave=False)
+        ]
+    )
+    known = {finding.id: index for index, finding in enumerate(bundle.classes)}
+    of_dataset = [known.get(finding.id, -1) for finding in prepared.dataset.classes]
+    infected = np.array([finding.infected for finding in prepared.dataset.classes])
+    labels = prepared.labels[rows]
+    return Answers(
+        probabilities,
+        np.array(of_dataset)[labels],
+        bundle.infection_probability(probabilities),
+        infected[labels],
+        prepared.groups[rows],
+    )
+
+
+def _write_predictions(
+    path: Path, bundle: Bundle, prepared: Prepared, rows: np.ndarray[Any, Any], answers: Answers
+) -> None:
+    labels = [finding.label for finding in bundle.classes]
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(
+            ["path", "group", "class", "finding", "decision", "infection_probability", *labels]
+        )
+        for row, probabilities, infection in zip(
+            rows, answers.probabilities, answers.infection, strict=True
+        ):
+            record = prepared.dataset.records[row]
+            writer.writerow(
+                [
+                    record.path,
+                    record.group,
+                    record.class_id,
+                    bundle.classes[int(probabilities.argmax())].id,
+                    bundle.thresholds.decide(float(infection)),
+                    f"{infection:.6f}",
+                    *(f"{probability:.6f}" for probability in probabilities),
+                ]
+            )
+
+
+def _table(result: dict[str, Any]) -> str:
+    lines = [
+        f"{result['model']['name']} {result['model']['version']} on {result['data']['name']}, "
+        f"split '{result['data']['split']}': {result['films']} films, {result['patients']} "
+        f"patients or groups, {result['infected']} infected",
+        "",
+        f"{'figure':22s} value   95 % interval",
+    ]
+    lines += [
+        f"{name:22s} {figure['value']:.4f}  [{figure['low']:.4f}, {figure['high']:.4f}]"
+        for name, figure in result["figures"].items()
+    ]
+    if "confusion_matrix" in result:
+        lines += ["", "confusion matrix (rows: truth)"]
+        width = max(len(label) for label in result["classes"])
+        for label, counts in zip(result["classes"], result["confusion_matrix"], strict=True):
+            lines.append(f"{label:{width}s} " + " ".join(f"{count:6d}" for count in counts))
+    lines += ["", f"{'decisions':12s} normal  uncertain  infected"]
+    for truth, counts in result["decisions"].items():
+        lines.append(
+            f"{truth:12s} {counts['normal']:6d}  {counts['uncertain']:9d}  {counts['infected']:8d}"
+        )
+    return "\n".join(lines)

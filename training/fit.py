@@ -1,0 +1,201 @@
+"""``fit``: data → network → calibration → figures → a verified bundle."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from cxr.bundle import save_bundle
+from cxr.findings import FindingClass
+from training.architectures import assemble
+from training.calibration import choose_thresholds, fit_calibration
+from training.card import write_card
+from training.data import Prepared, prepare
+from training.device import use_device
+from training.document import describe
+from training.errors import TrainingError
+from training.loop import train
+from training.metrics import Answers, measure
+from training.probes import make_probes
+from training.progress import decoding_progress
+from training.recipe import load_recipe
+from training.run import open_run
+
+
+@dataclass(frozen=True)
+class FitOptions:
+    """Of one ``fit``; see ``python -m training fit --help``."""
+
+    recipe: str
+    data: Path
+    out: Path
+    runs: Path
+    cache: Path
+    seed: int = 0
+    version: str = "1.0.0"
+    precision: str = "auto"
+    fresh: bool = False
+    epochs: int | None = None
+
+
+def fit(options: FitOptions) -> Path:
+    """Train a recipe and export it; the path of the bundle.
+
+    Raises:
+        TrainingError: the recipe, the data or the exported bundle is not usable.
+    """
+    started = time.time()
+    device = use_device(options.precision)
+    print(f"Training on {device}.", flush=True)
+    recipe = load_recipe(options.recipe, epochs=options.epochs)
+    with decoding_progress() as progress:
+        prepared = prepare(
+            options.data, recipe.preprocess, options.cache, options.seed, progress=progress
+        )
+    _say_what_was_read(prepared)
+
+    run = open_run(options, recipe, prepared.dataset.sha256)
+    prepared.dataset.write_manifest(run.folder / "manifest.csv")
+    prepared.dataset.write_corrupt(run.folder / "corrupt.csv")
+    prepared.dataset.write_near_duplicates(run.folder / "near_duplicates.csv")
+    members = []
+    for number in range(recipe.members):
+        print(f"Network {number + 1} of {recipe.members}, at most {recipe.epochs} epochs.")
+        members.append(
+            train(
+                prepared.images,
+                prepared.labels,
+                prepared.indices("train"),
+                prepared.indices("validation"),
+                len(prepared.dataset.classes),
+                recipe,
+                options.seed + number,
+                run.folder / f"member{number + 1}",
+                verbose=1 if sys.stdout.isatty() else 2,
+            )
+        )
+
+    # What is exported computes in float32, whatever it was trained in.
+    keras.mixed_precision.set_global_policy("float32")
+    model = assemble([member.model for member in members], recipe.network)
+    infected = np.array([finding.infected for finding in prepared.dataset.classes])
+    raw = {
+        split: _predict(model, prepared.images, prepared.indices(split))
+        for split in ("validation", "test")
+    }
+    validation = prepared.indices("validation")
+    calibration = fit_calibration(raw["validation"], prepared.labels[validation], infected)
+    answers = {
+        split: _answers(prepared, prepared.indices(split), calibration.apply(raw[split]), infected)
+        for split in raw
+    }
+    thresholds = choose_thresholds(answers["validation"].infection, answers["validation"].infected)
+    metrics = {split: measure(answers[split], thresholds) for split in answers}
+
+    training_seconds = sum(member.seconds for member in members)
+    document = describe(
+        options, recipe, prepared, device, calibration, thresholds, metrics, members
+    )
+    exported = run.folder / options.out.name
+    rows = prepared.indices("train")
+    probes = make_probes(prepared.images[rows], prepared.labels[rows], options.seed)
+    save_bundle(exported, model, document, probes, write_card(options.out.name, document))
+    _verify_in_a_fresh_process(exported)
+    _publish(exported, options.out)
+    run.finish(
+        device=str(device),
+        seconds={"total": time.time() - started, "training": training_seconds},
+        metrics=metrics,
+    )
+    _say_what_came_out(options.out, metrics)
+    return options.out
+
+
+def _predict(
+    model: keras.Model, images: NDArray[np.uint8], rows: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    if not len(rows):
+        raise TrainingError("The split left no image to validate or to test on; add images.")
+    inputs = images[rows].astype(np.float32)[..., np.newaxis] / 255
+    return np.asarray(model.predict(inputs, batch_size=64, verbose=0), np.float64)
+
+
+def _answers(
+    prepared: Prepared,
+    rows: NDArray[np.int64],
+    probabilities: NDArray[np.float64],
+    infected: NDArray[np.bool_],
+) -> Answers:
+    labels = prepared.labels[rows]
+    return Answers(
+        probabilities,
+        labels,
+        probabilities[:, infected].sum(axis=1),
+        infected[labels],
+        prepared.groups[rows],
+    )
+
+
+def _verify_in_a_fresh_process(bundle: Path) -> None:
+    program = "import sys, pathlib, cxr.bundle as b; b.load_bundle(pathlib.Path(sys.argv[1]))"
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(bundle.resolve())],
+        cwd=Path(__file__).parents[1],
+        capture_output=True,
+        text=True,
+    )
+    if done.returncode:
+        reason = done.stderr.strip().rpartition("\n")[2]
+        raise TrainingError(
+            f"The exported bundle does not verify in a fresh process and was left in {bundle}: "
+            f"{reason}"
+        )
+
+
+def _publish(bundle: Path, out: Path) -> None:
+    """Copy into place; whoever looks sees the old bundle or the new one."""
+    partial = out.with_name(f".{out.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copytree(bundle, partial)
+    shutil.rmtree(out, ignore_errors=True)
+    partial.rename(out)
+
+
+def _say_what_was_read(prepared: Prepared) -> None:
+    dataset = prepared.dataset
+    print(f"{dataset.name}: {len(dataset.records)} radiographs, data hash {dataset.sha256[:12]}")
+    for split in ("train", "validation", "test", "excluded"):
+        counts = np.bincount(
+            prepared.labels[prepared.indices(split)], minlength=len(dataset.classes)
+        )
+        of_class = ", ".join(
+            f"{count} {finding.label}" for count, finding in _zip(counts, dataset.classes)
+        )
+        print(f"  {split:10s} {of_class}")
+    if dataset.corrupt:
+        print(f"  {len(dataset.corrupt)} unreadable files were skipped; see corrupt.csv")
+
+
+def _zip(counts: Any, classes: tuple[FindingClass, ...]) -> Any:
+    return zip(counts, classes, strict=True)
+
+
+def _say_what_came_out(out: Path, metrics: dict[str, Any]) -> None:
+    for split, measured in metrics.items():
+        figures = ", ".join(
+            f"{name} {figure['value']:.4f} [{figure['low']:.4f}, {figure['high']:.4f}]"
+            for name, figure in measured["figures"].items()
+        )
+        print(f"{split}: {json.dumps(measured['films'])} films, {figures}")
+    print(f"Exported and verified: {out}")

@@ -1,0 +1,89 @@
+"""Run folders: ``runs/<recipe>-<time>/``, found again when a run was cut off."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from training.recipe import Recipe
+
+if TYPE_CHECKING:
+    from training.fit import FitOptions
+
+
+@dataclass
+class Run:
+    """One training's folder.
+
+    Attributes:
+        folder: holds ``run.json``, the manifest, a folder for each network with its
+            weights, ``history.csv`` and TensorBoard logs, and at the end the bundle.
+        document: what ``run.json`` says.
+    """
+
+    folder: Path
+    document: dict[str, Any]
+
+    def save(self) -> None:
+        partial = self.folder / "run.json.partial"
+        partial.write_text(json.dumps(self.document, indent=2) + "\n")
+        os.replace(partial, self.folder / "run.json")
+
+    def finish(self, **facts: Any) -> None:
+        """Record the outcome; a finished run is not resumed."""
+        self.document.update(facts, finished=_now())
+        self.save()
+
+
+def open_run(options: FitOptions, recipe: Recipe, data_sha256: str) -> Run:
+    """The unfinished run with the same recipe, data and seed, or a new one."""
+    same = {"recipe": recipe.to_json(), "data_sha256": data_sha256, "seed": options.seed}
+    fingerprint = hashlib.sha256(json.dumps(same, sort_keys=True).encode()).hexdigest()
+    if not options.fresh:
+        for path in sorted(options.runs.glob(f"{options.recipe}-*/run.json"), reverse=True):
+            document = json.loads(path.read_text())
+            if document["fingerprint"] == fingerprint and "finished" not in document:
+                print(f"Going on with {path.parent}, which was cut off (--fresh starts anew).")
+                return Run(path.parent, document)
+    stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
+    folder = options.runs / f"{options.recipe}-{stamp}"
+    folder.mkdir(parents=True)
+    run = Run(
+        folder,
+        {
+            "fingerprint": fingerprint,
+            "started": _now(),
+            "recipe_name": options.recipe,
+            "data": options.data.name,
+            "commit": git_commit(),
+            **same,
+        },
+    )
+    run.save()
+    print(f"Run folder: {folder}")
+    return run
+
+
+def git_commit() -> str | None:
+    """The commit that is checked out, with ``+`` where files differ from it."""
+    here = Path(__file__).parent
+
+    def ask(*words: str) -> str | None:
+        try:
+            done = subprocess.run(["git", *words], cwd=here, capture_output=True, text=True)
+        except OSError:
+            return None
+        return done.stdout.strip() if done.returncode == 0 else None
+
+    commit = ask("rev-parse", "--short=12", "HEAD")
+    return commit and commit + ("+" if ask("status", "--porcelain", "-uno") else "")
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
