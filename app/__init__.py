@@ -1,0 +1,57 @@
+"""The Flask application: ``create_app(settings)`` and nothing at module level."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from flask import Flask
+
+from app.settings import PROJECT_ROOT, Settings
+
+if TYPE_CHECKING:
+    from app.registry import Loader
+
+
+def create_app(settings: Settings | None = None, *, load: Loader | None = None) -> Flask:
+    """Build the application and begin to load the bundles in the background.
+
+    Args:
+        settings: taken from the environment when None.
+        load: reads a bundle folder; for tests, ``cxr.bundle.load_bundle`` when None.
+
+    Returns:
+        an app whose ``/healthz`` answers at once and whose ``/readyz`` answers 200 when the
+        bundles are loaded, warmed and probed.
+
+    Raises:
+        SettingsError: an environment variable holds a value that cannot be used.
+    """
+    from app import api, errors, health, logs, metrics, security, web
+    from app.http import MULTIPART_OVERHEAD_BYTES, MemoryRequest
+    from app.registry import Registry
+    from cxr.radiograph import Limits
+
+    settings = settings or Settings.from_environment()
+    app = Flask("app", root_path=str(PROJECT_ROOT))
+    app.request_class = MemoryRequest
+    app.config["MAX_CONTENT_LENGTH"] = settings.max_upload_bytes + MULTIPART_OVERHEAD_BYTES
+    app.json.sort_keys = False  # type: ignore[attr-defined]  # the contract's order
+    app.extensions["settings"] = settings
+
+    limits = Limits(max_bytes=settings.max_upload_bytes, max_pixels=settings.max_pixels)
+    registry = Registry(Path(settings.models), settings.default_model, limits, load)
+    app.extensions["registry"] = registry
+
+    # Flask runs after_request functions last to first: logs is registered first so that it
+    # sees the answer as it leaves.
+    logs.init_app(app, settings.log_level)
+    metrics.init_app(app)
+    security.init_app(app)
+    errors.init_app(app)
+    app.register_blueprint(health.blueprint)
+    app.register_blueprint(api.blueprint)
+    app.register_blueprint(web.blueprint)
+
+    registry.start()
+    return app

@@ -1,0 +1,215 @@
+"""Errors → what the client sees: one table, one translation, one place.
+
+Domain errors (``cxr.errors``) know nothing about HTTP; here each stable code gets its
+status, title and advice. Programs get RFC 9457 ``application/problem+json``, people get a
+page with the same facts.
+"""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+from flask import Flask, Response, current_app, g, jsonify, render_template, request
+from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+
+from cxr.errors import CxrError
+
+log = logging.getLogger("app.errors")
+
+
+class RequestError(CxrError):
+    """The request itself, not the radiograph, is at fault."""
+
+
+class MissingFileError(RequestError):
+    """The request carries no file."""
+
+    code = "missing_file"
+
+
+class InvalidParameterError(RequestError):
+    """A parameter has a value that cannot be used."""
+
+    code = "invalid_parameter"
+
+
+class UnsupportedMediaTypeError(RequestError):
+    """The body is of a media type that cannot hold a radiograph."""
+
+    code = "unsupported_format"
+
+
+class UnknownModelError(RequestError):
+    """No loaded bundle has the name."""
+
+    code = "unknown_model"
+
+
+class NotReadyError(RequestError):
+    """The bundles are still loading, or none could be loaded."""
+
+    code = "not_ready"
+
+
+@dataclass(frozen=True)
+class Problem:
+    """How a code looks over HTTP: status, title, what a person should do next."""
+
+    status: int
+    title: str
+    advice: str
+
+
+PROBLEMS: dict[str, Problem] = {
+    "missing_file": Problem(400, "No file was sent", "Choose a radiograph and send it again."),
+    "empty_file": Problem(
+        400, "The file is empty", "Export the radiograph again: this copy holds no data."
+    ),
+    "invalid_parameter": Problem(
+        400, "The request cannot be understood", "Correct the request and send it again."
+    ),
+    "not_found": Problem(404, "There is nothing here", "Check the address, or start again."),
+    "unknown_model": Problem(404, "No such model", "Choose one of the models that are listed."),
+    "method_not_allowed": Problem(
+        405, "This address does not answer that method", "Start again from the first page."
+    ),
+    "too_large": Problem(
+        413, "The file is too large", "Export the radiograph smaller, or compressed."
+    ),
+    "too_many_pixels": Problem(
+        413, "The image has too many pixels", "Export the radiograph at a lower resolution."
+    ),
+    "unsupported_format": Problem(
+        415,
+        "This kind of file is not read here",
+        "Send a JPEG, PNG, TIFF, WebP, BMP or DICOM file.",
+    ),
+    "unreadable_image": Problem(
+        422,
+        "The image is damaged",
+        "Export the radiograph again: this copy may have been cut short on its way.",
+    ),
+    "not_a_chest_xray": Problem(
+        422,
+        "This does not look like a chest radiograph",
+        "Send one frontal (PA or AP) chest radiograph.",
+    ),
+    "unsuitable_image": Problem(
+        422,
+        "This image cannot be read as a radiograph",
+        "Send a single, grey, frontal chest radiograph of at least 64 pixels a side.",
+    ),
+    "rate_limited": Problem(429, "Too many requests", "Wait a moment, then try again."),
+    "not_ready": Problem(503, "Not ready to read", "Wait a few seconds, then try again."),
+    "overloaded": Problem(503, "Too busy", "Wait a moment, then try again."),
+    "internal_error": Problem(
+        500,
+        "Something went wrong here",
+        "It was not your file's fault. If it happens again, tell the administrator the "
+        "request number.",
+    ),
+}
+
+RETRY_AFTER_SECONDS = 2
+_CODE_BY_STATUS = {
+    404: "not_found",
+    405: "method_not_allowed",
+    413: "too_large",
+    415: "unsupported_format",
+    429: "rate_limited",
+    503: "overloaded",
+}
+
+
+def wants_page() -> bool:
+    """Whether a person asks (a browser prefers HTML); programs get JSON.
+
+    ``*/*``, as curl and most client libraries send, means JSON.
+    """
+    accepted = request.accept_mimetypes
+    best = accepted.best_match(["application/json", "text/html"], default="application/json")
+    return best == "text/html" and accepted["text/html"] > accepted["application/json"]
+
+
+def _only_people_come_here() -> bool:
+    return request.endpoint is not None and request.endpoint.startswith("web.")
+
+
+def problem_response(code: str, detail: str, headers: dict[str, str] | None = None) -> Response:
+    """The answer for ``code``: problem+json for a program, a page for a person."""
+    problem = PROBLEMS[code]
+    g.code = code
+    if _only_people_come_here() or wants_page():
+        response = current_app.make_response(
+            render_template("error.html", problem=problem, code=code, detail=detail)
+        )
+    else:
+        body: dict[str, Any] = {
+            "type": f"/docs#{code}",
+            "title": problem.title,
+            "status": problem.status,
+            "detail": detail,
+            "code": code,
+            "request_id": g.request_id,
+        }
+        response = jsonify(body)
+        response.mimetype = "application/problem+json"
+    response.status_code = problem.status
+    response.vary.add("Accept")
+    if problem.status in (429, 503):
+        response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    for name, value in (headers or {}).items():
+        response.headers[name] = value
+    return response
+
+
+def _domain_error(error: CxrError) -> Response:
+    if error.code not in PROBLEMS or error.code == "internal_error":
+        return _unexpected(error)
+    return problem_response(error.code, error.detail)
+
+
+def _http_error(error: HTTPException) -> Any:
+    status = error.code or 500
+    if status < 400:  # a redirect is an exception too
+        return error
+    if isinstance(error, RequestEntityTooLarge):
+        limit = current_app.extensions["settings"].max_upload_bytes
+        detail = f"The request is larger than this service accepts ({limit / 2**20:.0f} MiB)."
+        return problem_response("too_large", detail)
+    if status >= 500 and status != 503:
+        return _unexpected(error)
+    code = _CODE_BY_STATUS.get(status, "invalid_parameter")
+    details = {
+        "not_found": "Nothing is served at this address.",
+        "method_not_allowed": f"{request.method} is not answered at this address.",
+    }
+    detail = details.get(code, f"The request was refused: {HTTPStatus(status).phrase}.")
+    allow = {k: v for k, v in error.get_headers() if k == "Allow"}
+    return problem_response(code, detail, allow)
+
+
+def _unexpected(error: Exception) -> Response:
+    # Types and places only: a library's message may quote the file, and so the patient.
+    frames = [
+        f"{frame.filename}:{frame.lineno} {frame.name}"
+        for frame in traceback.extract_tb(error.__traceback__)
+    ]
+    log.error(
+        "unexpected error",
+        extra={"fields": {"error": type(error).__name__, "frames": frames[-8:]}},
+    )
+    return problem_response(
+        "internal_error", "The service failed to answer this request. It has been logged."
+    )
+
+
+def init_app(app: Flask) -> None:
+    """Register the translation for every kind of error."""
+    app.register_error_handler(CxrError, _domain_error)
+    app.register_error_handler(HTTPException, _http_error)
+    app.register_error_handler(Exception, _unexpected)

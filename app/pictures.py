@@ -1,0 +1,39 @@
+"""A radiograph as a picture that a browser can show."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from cxr.explain import MAX_SIDE
+from cxr.radiograph import Radiograph
+
+
+def _shrink(pixels: NDArray[Any]) -> NDArray[Any]:
+    height, width = pixels.shape
+    scale = MAX_SIDE / max(height, width)
+    if scale >= 1:
+        return pixels
+    size = (max(round(width * scale), 1), max(round(height * scale), 1))
+    return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA))
+
+
+def film_png(radiograph: Radiograph) -> bytes:
+    """The radiograph as an 8-bit PNG, at most 1024 pixels a side, grey levels unchanged."""
+    pixels = _shrink(radiograph.pixels)
+    if pixels.dtype == np.uint16:
+        pixels = (pixels >> 8).astype(np.uint8)
+    # Level 3: a third of the time of the default for a few per cent more bytes.
+    written, png = cv2.imencode(".png", pixels, [cv2.IMWRITE_PNG_COMPRESSION, 3])
+    if not written:
+        raise ValueError(f"pixels of dtype {pixels.dtype} cannot be written as PNG")
+    return png.tobytes()
+
+
+def data_uri(png: bytes) -> str:
+    """PNG bytes as a ``data:`` URI, so that a picture needs no address on the server."""
+    return "data:image/png;base64," + base64.b64encode(png).decode("ascii")

@@ -1,0 +1,120 @@
+"""Whom a bundle was made for: choosing a bundle by age, warning when it does not fit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from cxr.radiograph import Radiograph
+
+if TYPE_CHECKING:
+    from cxr.bundle import Bundle
+
+#: Shorter side, in pixels of the file, below which fine detail is lost to any reader.
+LOW_RESOLUTION_SIDE = 160
+
+ADULT_AGE_YEARS = 18
+
+_LATERAL_VIEWS = {"LATERAL", "LL", "RL", "LAT", "LLD", "RLD"}
+# CHEST in the standard's list (DICOM PS3.16 CID 4031), and what devices write instead.
+_CHEST_WORDS = ("CHEST", "THORAX", "LUNG", "TORAX")
+
+
+@dataclass(frozen=True)
+class ReadingWarning:
+    """A reason to trust a reading less; ``code`` is stable, ``detail`` is for people."""
+
+    code: str
+    detail: str
+
+    def to_json(self) -> dict[str, str]:
+        return {"code": self.code, "detail": self.detail}
+
+
+def is_for_children(population: Mapping[str, Any]) -> bool:
+    """Whether a bundle's intended population is children rather than adults."""
+    oldest = population.get("max_age_years")
+    return oldest is not None and oldest < ADULT_AGE_YEARS
+
+
+def bundle_for_age(bundles: Iterable[Bundle], age_years: float) -> Bundle | None:
+    """The bundle made for a child (under 18) or an adult, or None when there is none."""
+    child = age_years < ADULT_AGE_YEARS
+    for bundle in bundles:
+        if is_for_children(bundle.population) == child:
+            return bundle
+    return None
+
+
+def _age_words(years: float) -> str:
+    if years >= 2:
+        return f"{years:.0f} years"
+    months = round(years * 12)
+    return f"{months} month{'' if months == 1 else 's'}"
+
+
+def _ages_of(population: Mapping[str, Any]) -> str:
+    youngest, oldest = population.get("min_age_years"), population.get("max_age_years")
+    if youngest is not None and oldest is not None:
+        return f"{youngest:g} to {oldest:g} years"
+    if youngest is not None:
+        return f"{youngest:g} years and older"
+    if oldest is not None:
+        return f"up to {oldest:g} years"
+    return "all ages"
+
+
+def describe(population: Mapping[str, Any]) -> str:
+    """The population in a few words, such as ``Children, 1 to 5 years``."""
+    label = population.get("label") or "Patients"
+    return f"{label}, {_ages_of(population)}"
+
+
+def warnings_for(radiograph: Radiograph, bundle: Bundle) -> tuple[ReadingWarning, ...]:
+    """What makes this radiograph unlike those that the bundle was made for."""
+    found = []
+    if min(radiograph.width, radiograph.height) < LOW_RESOLUTION_SIDE:
+        found.append(
+            ReadingWarning(
+                "low_resolution",
+                f"The image is only {radiograph.width} × {radiograph.height} pixels: fine detail "
+                f"is missing. Use the original radiograph, at least {LOW_RESOLUTION_SIDE} "
+                "pixels a side.",
+            )
+        )
+    if radiograph.dicom is None:
+        return tuple(found)
+    fields, population = radiograph.dicom, bundle.population
+    age = fields.patient_age_years
+    # An age is given in completed years: someone of 5 years and 11 months is still 5.
+    youngest, oldest = population.get("min_age_years"), population.get("max_age_years")
+    too_old = age is not None and oldest is not None and age >= oldest + 1
+    too_young = age is not None and youngest is not None and age < youngest
+    if age is not None and (too_old or too_young):
+        found.append(
+            ReadingWarning(
+                "age_outside_population",
+                f"The file says the patient is {_age_words(age)} old, but this model was made "
+                f"for {_ages_of(population)}. Choose the other patient group, or rely on a "
+                "reader.",
+            )
+        )
+    if fields.view_position and fields.view_position.upper() in _LATERAL_VIEWS:
+        found.append(
+            ReadingWarning(
+                "view_outside_population",
+                "The file says this is a lateral view. The model has only seen frontal "
+                "(PA or AP) radiographs: use the frontal one.",
+            )
+        )
+    body_part = fields.body_part_examined
+    if body_part and not any(word in body_part.upper() for word in _CHEST_WORDS):
+        found.append(
+            ReadingWarning(
+                "body_part_outside_population",
+                "The file says this radiograph shows another part of the body. The model has "
+                "only seen chests: check that the right file was sent.",
+            )
+        )
+    return tuple(found)

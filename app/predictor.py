@@ -1,0 +1,202 @@
+"""bytes → Reading: the only caller of decode and model, whoever asks."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from app.errors import InvalidParameterError, UnknownModelError
+from app.pictures import data_uri, film_png
+from app.population import ReadingWarning, bundle_for_age, warnings_for
+from cxr.calibrate import Decision
+from cxr.decode import decode
+from cxr.explain import MAX_SIDE, infection_activation, map_png, overlay_png
+from cxr.preprocess import to_model_input
+from cxr.radiograph import Limits, Radiograph
+
+if TYPE_CHECKING:
+    from cxr.bundle import Bundle
+
+NOTICE = "Research use only. Not a medical device."
+
+HEATMAPS = ("none", "overlay", "map")
+
+# A large JPEG may be decoded at reduced scale as long as this many times the model's input
+# remain: averaging 2×2 or more pixels down to the input is what a full decode would do.
+_OVERSAMPLING = 2
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What the model says about one radiograph, with all that is needed to judge it.
+
+    Attributes:
+        probabilities: label → calibrated probability, in the bundle's order.
+        film, heatmap: PNG bytes, or None where they were not asked for.
+        timing_ms: ``decode``, ``model`` and ``total``, in milliseconds.
+    """
+
+    finding: str
+    decision: Decision
+    infection_probability: float
+    probabilities: Mapping[str, float]
+    warnings: tuple[ReadingWarning, ...]
+    bundle: Bundle
+    image_format: str
+    image_width: int
+    image_height: int
+    image_sha256: str
+    timing_ms: Mapping[str, float]
+    heatmap: bytes | None = field(default=None, repr=False)
+    film: bytes | None = field(default=None, repr=False)
+
+    def to_json(self) -> dict[str, Any]:
+        """The contract's JSON reading."""
+        thresholds = self.bundle.thresholds
+        return {
+            "finding": self.finding,
+            "decision": self.decision,
+            "infection_probability": round(self.infection_probability, 6),
+            "probabilities": {label: round(p, 6) for label, p in self.probabilities.items()},
+            "thresholds": {"rule_out": thresholds.rule_out, "rule_in": thresholds.rule_in},
+            "warnings": [warning.to_json() for warning in self.warnings],
+            "model": {
+                "name": self.bundle.name,
+                "version": self.bundle.version,
+                "sha256": self.bundle.sha256,
+            },
+            "image": {
+                "format": self.image_format,
+                "width": self.image_width,
+                "height": self.image_height,
+                "sha256": self.image_sha256,
+            },
+            "heatmap": None if self.heatmap is None else data_uri(self.heatmap),
+            "timing_ms": {stage: round(ms, 2) for stage, ms in self.timing_ms.items()},
+            "notice": NOTICE,
+        }
+
+
+class Predictor:
+    """Reads radiographs with one of several bundles. Thread-safe.
+
+    Args:
+        bundles: name → loaded bundle; at least one.
+        limits: what a file may hold.
+        default_model: name of the bundle that reads when nothing chooses another.
+    """
+
+    def __init__(
+        self,
+        bundles: Mapping[str, Bundle],
+        limits: Limits,
+        *,
+        default_model: str | None = None,
+    ) -> None:
+        if not bundles:
+            raise ValueError("a predictor needs at least one bundle")
+        self.bundles = dict(bundles)
+        self._limits = limits
+        # A bundle that failed to load must not take the unnamed requests down with it.
+        self.default = self.bundles.get(default_model or "") or next(iter(self.bundles.values()))
+        largest = max(bundle.spec.size for bundle in self.bundles.values())
+        self._reduce_to = _OVERSAMPLING * largest
+
+    def bundle(self, name: str) -> Bundle:
+        """The bundle called ``name``.
+
+        Raises:
+            UnknownModelError: there is none; names those that are loaded.
+        """
+        try:
+            return self.bundles[name]
+        except KeyError:
+            known = ", ".join(self.bundles)
+            raise UnknownModelError(f"No model has that name. Loaded are: {known}.") from None
+
+    def read(
+        self,
+        data: bytes,
+        model: str | None = None,
+        heatmap: str = "none",
+        *,
+        with_film: bool = False,
+    ) -> Reading:
+        """Read one radiograph.
+
+        Args:
+            data: the file's bytes; its format is found from the content.
+            model: name of a bundle; None lets the age in a DICOM file choose between child
+                and adult, and takes the default bundle where there is no age.
+            heatmap: ``none``, ``overlay`` (the film with the regions that spoke for
+                infection) or ``map`` (the regions alone).
+            with_film: also return the film itself as a picture for people.
+
+        Raises:
+            RadiographError: the bytes cannot be read as a chest radiograph.
+            UnknownModelError: no bundle is called ``model``.
+            InvalidParameterError: ``heatmap`` is none of the three.
+        """
+        began = time.perf_counter()
+        if heatmap not in HEATMAPS:
+            raise InvalidParameterError(f"heatmap must be one of: {', '.join(HEATMAPS)}.")
+        named = self.bundle(model) if model else None
+        radiograph = decode(data, self._limits, reduce_to=self._reduce_to)
+        decoded = time.perf_counter()
+
+        bundle = named or self._bundle_for(radiograph)
+        prediction = bundle.predict(to_model_input(radiograph, bundle.spec)[np.newaxis])
+        probabilities = prediction.probabilities[0]
+        infection = float(bundle.infection_probability(prediction.probabilities)[0])
+        modelled = time.perf_counter()
+
+        shown = self._for_people(data, radiograph) if with_film else radiograph
+        picture = None
+        if heatmap != "none":
+            activation = infection_activation(
+                prediction.activation_maps[0], probabilities, bundle.classes
+            )
+            height, width = shown.pixels.shape
+            picture = (
+                overlay_png(shown, activation)
+                if heatmap == "overlay"
+                else map_png(activation, width, height)
+            )
+        labels = [finding.label for finding in bundle.classes]
+        return Reading(
+            finding=labels[int(probabilities.argmax())],
+            decision=bundle.thresholds.decide(infection),
+            infection_probability=infection,
+            probabilities={label: float(p) for label, p in zip(labels, probabilities, strict=True)},
+            warnings=warnings_for(radiograph, bundle),
+            bundle=bundle,
+            image_format=radiograph.format,
+            image_width=radiograph.width,
+            image_height=radiograph.height,
+            image_sha256=hashlib.sha256(data).hexdigest(),
+            heatmap=picture,
+            film=film_png(shown) if with_film else None,
+            timing_ms={
+                "decode": (decoded - began) * 1000,
+                "model": (modelled - decoded) * 1000,
+                "total": (time.perf_counter() - began) * 1000,
+            },
+        )
+
+    def _bundle_for(self, radiograph: Radiograph) -> Bundle:
+        age = radiograph.dicom.patient_age_years if radiograph.dicom else None
+        if age is None:
+            return self.default
+        return bundle_for_age(self.bundles.values(), age) or self.default
+
+    def _for_people(self, data: bytes, radiograph: Radiograph) -> Radiograph:
+        """The radiograph again at the detail a person wants, if the model got it reduced."""
+        side = max(radiograph.pixels.shape)
+        if side >= MAX_SIDE or side >= max(radiograph.width, radiograph.height):
+            return radiograph
+        return decode(data, self._limits, reduce_to=MAX_SIDE)

@@ -1,0 +1,139 @@
+"""A reading in words and positions, ready for a template. Never "healthy"."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from app.pictures import data_uri
+from app.population import describe, is_for_children
+from app.predictor import Predictor, Reading
+from cxr.calibrate import Decision
+
+DECISION_WORDS: dict[Decision, str] = {
+    "infected": "Signs of infection",
+    "normal": "No sign of infection found",
+    "uncertain": "Uncertain: needs a reader",
+}
+
+DECISION_ADVICE: dict[Decision, str] = {
+    "infected": "The probability is above the level from which the model calls infection. "
+    "A clinician must confirm it.",
+    "normal": "The probability is below the level under which the model finds no sign. That "
+    "does not rule out illness, and other conditions were not looked for.",
+    "uncertain": "The probability lies between the two levels: the model cannot tell. "
+    "A radiologist should read this film.",
+}
+
+WARNING_TITLES = {
+    "low_resolution": "Low resolution",
+    "age_outside_population": "The patient's age does not fit",
+    "view_outside_population": "Not a frontal view",
+    "body_part_outside_population": "Perhaps not a chest",
+}
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One patient group that can be chosen in the form."""
+
+    model: str
+    label: str
+    detail: str
+    chosen: bool
+
+
+@dataclass(frozen=True)
+class ClassBar:
+    """One class with its probability in words and as the length of a bar."""
+
+    label: str
+    words: str
+    percent: float
+    is_finding: bool
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What the result page shows."""
+
+    decision: str
+    advice: str
+    probability: str
+    marker_percent: float
+    rule_out_percent: float
+    rule_in_percent: float
+    rule_out: str
+    rule_in: str
+    classes: tuple[ClassBar, ...]
+    warnings: tuple[tuple[str, str], ...]
+    population: str
+    film: str | None
+    overlay: str | None
+    milliseconds: str
+
+
+def percent_words(probability: float) -> str:
+    """A probability as whole per cent; never 0 or 100, which no model can know."""
+    if probability < 0.005:
+        return "under 1 %"
+    if probability >= 0.995:
+        return "over 99 %"
+    return f"{probability * 100:.0f} %"
+
+
+def threshold_words(threshold: float) -> str:
+    """A threshold as per cent, exactly enough to tell it from its neighbour."""
+    return f"{threshold * 100:.1f}".rstrip("0").rstrip(".") + " %"
+
+
+def _percent(fraction: float) -> float:
+    return round(min(max(fraction, 0.0), 1.0) * 100, 2)
+
+
+def choices(predictor: Predictor, chosen: str | None = None) -> list[Choice]:
+    """The loaded bundles in the patient's terms, children first."""
+    bundles = sorted(
+        predictor.bundles.values(), key=lambda bundle: not is_for_children(bundle.population)
+    )
+    groups = [is_for_children(bundle.population) for bundle in bundles]
+    return [
+        Choice(
+            model=bundle.name,
+            # Two bundles for the same group are told apart by their names.
+            label=("Child" if child else "Adult")
+            if groups.count(child) == 1
+            else f"{'Child' if child else 'Adult'} ({bundle.name})",
+            detail=describe(bundle.population),
+            chosen=bundle.name == chosen,
+        )
+        for bundle, child in zip(bundles, groups, strict=True)
+    ]
+
+
+def present(reading: Reading) -> Shown:
+    """The reading in words, percentages and ``data:`` URIs."""
+    thresholds = reading.bundle.thresholds
+    ranked = sorted(reading.probabilities.items(), key=lambda item: -item[1])
+    milliseconds = reading.timing_ms["total"]
+    return Shown(
+        decision=DECISION_WORDS[reading.decision],
+        advice=DECISION_ADVICE[reading.decision],
+        probability=percent_words(reading.infection_probability),
+        marker_percent=_percent(reading.infection_probability),
+        rule_out_percent=_percent(thresholds.rule_out),
+        rule_in_percent=_percent(thresholds.rule_in),
+        rule_out=threshold_words(thresholds.rule_out),
+        rule_in=threshold_words(thresholds.rule_in),
+        classes=tuple(
+            ClassBar(label, percent_words(p), _percent(p), label == reading.finding)
+            for label, p in ranked
+        ),
+        warnings=tuple(
+            (WARNING_TITLES.get(warning.code, "Note"), warning.detail)
+            for warning in reading.warnings
+        ),
+        population=describe(reading.bundle.population),
+        film=data_uri(reading.film) if reading.film else None,
+        overlay=data_uri(reading.heatmap) if reading.heatmap else None,
+        milliseconds=f"{milliseconds:.0f} ms" if milliseconds >= 1 else "under 1 ms",
+    )

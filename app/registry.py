@@ -1,0 +1,123 @@
+"""The loaded bundles: loaded once, in the background, each on its own.
+
+``/healthz`` must answer while TensorFlow is still being imported, and one damaged bundle
+must not take the others down.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from app.errors import NotReadyError
+from app.predictor import Predictor
+from cxr.errors import BundleError
+from cxr.radiograph import Limits
+
+if TYPE_CHECKING:
+    from cxr.bundle import Bundle
+
+log = logging.getLogger("app.registry")
+
+Loader = Callable[[Path], "Bundle"]
+
+
+def _load_bundle(path: Path) -> Bundle:
+    # Imported here and not above: it brings TensorFlow, which takes seconds.
+    from cxr.bundle import load_bundle
+
+    return load_bundle(path)
+
+
+def _bundle_folders(models: Path) -> list[Path]:
+    if not models.is_dir():
+        raise BundleError(f"The models folder {models} does not exist.")
+    folders = sorted(path.parent for path in models.glob("*/bundle.json"))
+    folders += sorted(
+        path.parent for path in models.glob("*/model.keras") if path.parent not in folders
+    )
+    if not folders:
+        raise BundleError(f"The models folder {models} holds no bundle.")
+    return folders
+
+
+class Registry:
+    """Bundles by name, once they are loaded, and the reasons why some are not.
+
+    Attributes:
+        failures: folder name → reason, for each bundle that was refused.
+        seconds: how long loading took, or None while it lasts.
+    """
+
+    def __init__(
+        self, models: Path, default_model: str, limits: Limits, load: Loader | None = None
+    ) -> None:
+        self._models = models
+        self._default_model = default_model
+        self._limits = limits
+        self._load = load or _load_bundle
+        self._predictor: Predictor | None = None
+        self._finished = threading.Event()
+        self.failures: dict[str, str] = {}
+        self.seconds: float | None = None
+
+    def start(self) -> None:
+        """Begin to load, in a thread of its own."""
+        threading.Thread(target=self._load_all, name="load-bundles", daemon=True).start()
+
+    def wait(self, timeout: float) -> bool:
+        """Wait until loading has ended, well or badly; False when it has not in time."""
+        return self._finished.wait(timeout)
+
+    @property
+    def loading(self) -> bool:
+        return not self._finished.is_set()
+
+    @property
+    def predictor(self) -> Predictor:
+        """The predictor over all loaded bundles.
+
+        Raises:
+            NotReadyError: still loading, or no bundle could be loaded; says which.
+        """
+        if self._predictor is not None:
+            return self._predictor
+        if self.loading:
+            raise NotReadyError("The models are still loading.")
+        reasons = " ".join(f"{name}: {reason}" for name, reason in self.failures.items())
+        raise NotReadyError(f"No model could be loaded. {reasons}")
+
+    def _load_all(self) -> None:
+        began = time.perf_counter()
+        bundles: dict[str, Bundle] = {}
+        try:
+            folders = _bundle_folders(self._models)
+        except BundleError as error:
+            folders = []
+            self._refuse(self._models.name, error.detail)
+        for folder in folders:
+            try:
+                bundle = self._load(folder)
+                if bundle.name in bundles:
+                    raise BundleError(f"Another bundle is already named {bundle.name}.")
+                bundles[bundle.name] = bundle
+            except BundleError as error:
+                self._refuse(folder.name, error.detail)
+            except Exception as error:  # one bad bundle must not stop the others
+                self._refuse(folder.name, f"Loading failed with {type(error).__name__}: {error}")
+        self.seconds = time.perf_counter() - began
+        if bundles:
+            self._predictor = Predictor(bundles, self._limits, default_model=self._default_model)
+        self._finished.set()
+        log.info(
+            "bundles loaded",
+            extra={"fields": {"models": sorted(bundles), "seconds": round(self.seconds, 2)}},
+        )
+
+    def _refuse(self, name: str, reason: str) -> None:
+        self.failures[name] = reason
+        log.error("bundle refused", extra={"fields": {"bundle": name, "reason": reason}})

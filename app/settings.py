@@ -1,0 +1,99 @@
+"""Settings of the service: read once from the environment, documented one by one.
+
+There is no setting for the input size or the labels: they belong to the bundle.
+``docs/configuration.md`` shows the same table; a test compares the two.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+PROJECT_ROOT = Path(__file__).resolve().parent.parent
+
+LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+
+
+class SettingsError(ValueError):
+    """An environment variable holds a value that cannot be used; the message names it."""
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise ValueError("must be 1 or more")
+    return number
+
+
+def _log_level(text: str) -> str:
+    level = text.upper()
+    if level not in LOG_LEVELS:
+        raise ValueError(f"must be one of {', '.join(LOG_LEVELS)}")
+    return level
+
+
+def _setting(
+    variable: str, default: Any, description: str, read: Callable[[str], Any] = str
+) -> Any:
+    return field(
+        default=default,
+        metadata={"variable": variable, "description": description, "read": read},
+    )
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What an administrator may choose; every field has a variable and a default."""
+
+    models: Path = _setting(
+        "XRAY_MODELS",
+        PROJECT_ROOT / "models",
+        "Folder that holds one sub-folder for each model bundle.",
+        Path,
+    )
+    default_model: str = _setting(
+        "XRAY_DEFAULT_MODEL",
+        "pediatric-pneumonia",
+        "Bundle that reads a radiograph when the request names none and no DICOM age chooses.",
+    )
+    max_upload_bytes: int = _setting(
+        "XRAY_MAX_UPLOAD_BYTES",
+        32 * 1024 * 1024,
+        "Largest file accepted, in bytes; a larger one is refused with 413 `too_large`.",
+        _positive,
+    )
+    max_pixels: int = _setting(
+        "XRAY_MAX_PIXELS",
+        100_000_000,
+        "Most pixels a file may announce; more is refused before decoding with 413 "
+        "`too_many_pixels`.",
+        _positive,
+    )
+    log_level: str = _setting(
+        "XRAY_LOG_LEVEL",
+        "INFO",
+        "`DEBUG`, `INFO`, `WARNING` or `ERROR`. One JSON line is written per request at `INFO`.",
+        _log_level,
+    )
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Settings:
+        """Read every setting; an unset or empty variable leaves the default.
+
+        Raises:
+            SettingsError: a variable's value cannot be used.
+        """
+        chosen: dict[str, Any] = {}
+        for setting in fields(cls):
+            variable = setting.metadata["variable"]
+            text = environment.get(variable, "").strip()
+            if not text:
+                continue
+            try:
+                chosen[setting.name] = setting.metadata["read"](text)
+            except ValueError as error:
+                raise SettingsError(f"{variable}={text!r} cannot be used: {error}.") from error
+        return cls(**chosen)

@@ -1,0 +1,52 @@
+"""The radiograph's bytes out of a request, in whichever of the ways it was sent."""
+
+from __future__ import annotations
+
+from flask import Request
+
+from app.errors import InvalidParameterError, MissingFileError, UnsupportedMediaTypeError
+
+FIELD = "file"
+
+_HOW = (
+    f"Send multipart/form-data with the field {FIELD!r}, or the bytes themselves as image/*, "
+    "application/dicom or application/octet-stream."
+)
+_RAW_TYPES = ("application/dicom", "application/octet-stream")
+_FORM_TYPES = ("multipart/form-data", "application/x-www-form-urlencoded")
+
+
+def radiograph_bytes(request: Request) -> bytes:
+    """The bytes that were sent as the multipart field ``file`` or as the body itself.
+
+    Raises:
+        MissingFileError: there is no file in the request.
+        InvalidParameterError: there is more than one.
+        UnsupportedMediaTypeError: the body is of a type that cannot be a radiograph.
+        RequestEntityTooLarge: more bytes than the limit (by Werkzeug, while reading).
+    """
+    if request.mimetype.startswith("image/") or request.mimetype in _RAW_TYPES:
+        return request.get_data(cache=False)
+    if request.mimetype in _FORM_TYPES:
+        return _from_form(request)
+    if not request.mimetype:
+        # RFC 9110, 8.3: without a type the recipient may take the bytes as they are.
+        data = request.get_data(cache=False)
+        if data:
+            return data
+        raise MissingFileError(_HOW)
+    raise UnsupportedMediaTypeError(f"A body of this type cannot hold a radiograph. {_HOW}")
+
+
+def _from_form(request: Request) -> bytes:
+    # A browser sends a part without name and content when no file was chosen.
+    files = [part for part in request.files.getlist(FIELD) if part.filename]
+    if len(files) > 1:
+        raise InvalidParameterError("Several files were sent: send one radiograph a request.")
+    if files:
+        return bytes(files[0].read())
+    if FIELD in request.form:
+        raise MissingFileError(
+            f"The field {FIELD!r} holds text, not a file; with curl write -F {FIELD}=@name."
+        )
+    raise MissingFileError(f"The request carries no file. {_HOW}")
