@@ -8,6 +8,7 @@ because a full disk is then an error that can be told, not a bus error.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import json
@@ -28,13 +29,13 @@ import cxr
 from cxr.decode import Limits, decode
 from cxr.errors import CxrError
 from cxr.preprocess import PreprocessSpec, to_model_input
-from training.duplicates import HASH_SIDE, THRESHOLD, near_pairs, perceptual_hash
+from training.duplicates import HASH_SIDE, HASH_WORDS, THRESHOLD, near_pairs, perceptual_hash
 from training.errors import CacheError
 from training.source import Source, UnreadableMemberError, fingerprint
 
 Progress = Callable[[int, int], None]
 
-_FORMAT = 1
+_FORMAT = 2
 _WINDOW = 512  # images in flight: bounds the memory where the disk is slower than decoding
 _NOT_DECODING = frozenset({"bundle.py", "calibrate.py", "explain.py", "findings.py"})
 _STALE_SECONDS = 24 * 3600
@@ -91,7 +92,7 @@ def decode_once(
             partial = Path(temporary) / "entry"
             partial.mkdir()
             _fill(partial, source, paths, spec, progress)
-            _publish(partial, entry)
+            _publish(partial, entry, spec)
     except OSError as error:
         raise CacheError(_explain(error, cache_dir, len(paths) * spec.size**2)) from error
     decoded = _load(entry, spec)
@@ -174,7 +175,7 @@ def _fill(
                 hashes.append(image.hash)
             if progress is not None:
                 progress(done, len(paths))
-    stacked = np.array(hashes, np.uint64).reshape(len(kept), -1)
+    stacked = np.array(hashes, np.uint64).reshape(len(kept), HASH_WORDS)
     table: dict[str, Any] = {
         "code": _code_version(),
         "paths": kept,
@@ -209,19 +210,23 @@ def _decode_one(source: Source, path: str, spec: PreprocessSpec) -> _Image | Cor
     except UnreadableMemberError as error:
         return Corrupt(path, str(error))
     pixels = np.round(model_input * 255).astype(np.uint8)
-    return _Image(hashlib.sha256(data).hexdigest(), pixels, perceptual_hash(pixels))
+    return _Image(hashlib.sha256(data).hexdigest(), pixels, perceptual_hash(radiograph.pixels))
 
 
-def _publish(partial: Path, entry: Path) -> None:
-    try:
-        os.rename(partial, entry)
-    except OSError as error:
-        if error.errno not in {errno.EEXIST, errno.ENOTEMPTY}:
-            raise
-        # Another run finished first, or the entry is damaged or of older code: ours is good
-        # in any case, and whoever still maps the old file keeps it until done.
-        shutil.rmtree(entry, ignore_errors=True)
-        os.rename(partial, entry)
+def _publish(partial: Path, entry: Path, spec: PreprocessSpec) -> None:
+    """Put the finished entry in its place, in one step."""
+    while True:
+        try:
+            os.rename(partial, entry)
+            return
+        except OSError as error:
+            if error.errno not in {errno.EEXIST, errno.ENOTEMPTY}:
+                raise
+        if _load(entry, spec) is not None:
+            return  # another run was faster; what it wrote equals ours
+        # Damaged or of an older decoder. Whoever still maps it keeps it until done.
+        with contextlib.suppress(FileNotFoundError):
+            os.rename(entry, partial.with_name("replaced"))
 
 
 def _remove_stale(cache_dir: Path) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
+import cv2
 import imagehash
 import numpy as np
 from numpy.typing import NDArray
@@ -12,24 +14,33 @@ from PIL import Image
 #: Side of the hash: 16 × 16 low frequencies, 256 bits. The usual 8 × 8 cannot tell chest
 #: radiographs apart, which all share the same large shapes.
 HASH_SIDE = 16
+HASH_WORDS = HASH_SIDE**2 // 64
 #: Largest distance, of 256, that still counts as the same picture. Looked at on the real
 #: sets: up to 34 every pair is one film (re-cropped, re-windowed or annotated), at 36 the
 #: first lookalikes come, from 44 on nearly all are different people; random pairs are
 #: about 120 apart.
 THRESHOLD = 36
+_HASHED_SIDE = 128
 _BLOCK = 512
 
 
-def perceptual_hash(pixels: NDArray[np.uint8]) -> NDArray[np.uint64]:
-    """256-bit pHash, packed.
+def perceptual_hash(pixels: NDArray[Any]) -> NDArray[np.uint64]:
+    """256-bit pHash, packed; of the radiograph, not of the model input.
+
+    A hash that depended on the input size would shift groups, and with them the split,
+    between models that are to be compared on the same split.
 
     Args:
-        pixels: uint8, shape (height, width).
+        pixels: uint8 or uint16 of full scale, shape (height, width).
 
     Returns:
         uint64, shape (4,).
     """
-    bits = imagehash.phash(Image.fromarray(pixels), hash_size=HASH_SIDE).hash
+    method = cv2.INTER_AREA if min(pixels.shape) > _HASHED_SIDE else cv2.INTER_LINEAR
+    small: NDArray[Any] = cv2.resize(pixels, (_HASHED_SIDE, _HASHED_SIDE), interpolation=method)
+    if small.dtype == np.uint16:
+        small = (small >> 8).astype(np.uint8)
+    bits = imagehash.phash(Image.fromarray(small), hash_size=HASH_SIDE).hash
     return np.packbits(bits.ravel()).view(np.uint64)
 
 

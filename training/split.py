@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 
@@ -52,15 +53,14 @@ def split_by_patient(
         DataError: a class has too few groups to be on all sides.
     """
     splits = np.array(sides, dtype=object)
-    random = np.random.default_rng(seed)
     share = SHARE
     if TEST not in sides:
         pool = np.flatnonzero(splits == TRAIN)
-        splits[_take(pool, class_ids, groups, share, random)] = TEST
+        splits[_take(pool, class_ids, groups, share, seed)] = TEST
         share /= 1 - share  # still a tenth of the whole
     if VALIDATION not in sides and TRAIN in sides:
         pool = np.flatnonzero(splits == TRAIN)
-        splits[_take(pool, class_ids, groups, share, random)] = VALIDATION
+        splits[_take(pool, class_ids, groups, share, seed)] = VALIDATION
     return [str(split) for split in splits]
 
 
@@ -69,7 +69,7 @@ def _take(
     class_ids: Sequence[str],
     groups: Sequence[str],
     share: float,
-    random: np.random.Generator,
+    seed: int,
 ) -> list[int]:
     """Rows of randomly ordered groups, each taken if no class exceeds its quota by it.
 
@@ -79,8 +79,9 @@ def _take(
     rows: dict[str, list[int]] = defaultdict(list)
     for row in pool.tolist():
         rows[groups[row]].append(row)
-    names = sorted(rows)
-    names = [names[index] for index in random.permutation(len(names))]
+    # Ordered by hash, not by a shuffle of the list: one image more or less must not send
+    # everybody else to another side.
+    names = sorted(rows, key=lambda name: hashlib.sha256(f"{seed}\0{name}".encode()).digest())
     counts = {name: Counter(class_ids[row] for row in rows[name]) for name in names}
     totals = sum(counts.values(), Counter())
     quota = {one: max(1, round(share * total)) for one, total in totals.items()}

@@ -1,0 +1,445 @@
+"""Data sets as Kaggle ships them, and as users keep them, become manifests."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import re
+import zipfile
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+
+import openpyxl
+import pytest
+
+from cxr import PreprocessSpec
+from tests.real_data import data_path
+from tests.training.trees import covid_files, kermany_files, picture, write_folder, write_zip
+from training.data import Prepared, prepare
+from training.errors import DataError
+
+SPEC = PreprocessSpec(size=64)
+KERMANY_CLASSES = ("normal", "bacterial_pneumonia", "viral_pneumonia")
+
+
+def _prepare(tmp_path: Path, files: Mapping[str, bytes], **options) -> Prepared:
+    data = write_zip(tmp_path / "data.zip", files)
+    return prepare(data, SPEC, tmp_path / "cache", **options)
+
+
+def _class_ids(prepared: Prepared) -> tuple[str, ...]:
+    return tuple(finding.id for finding in prepared.dataset.classes)
+
+
+def _no_group_on_two_sides(prepared: Prepared) -> bool:
+    sides: dict[str, set[str]] = {}
+    for record in prepared.dataset.records:
+        sides.setdefault(record.group, set()).add(record.split)
+    return all(len(splits) == 1 for splits in sides.values())
+
+
+def test_kermany_classes_come_from_file_names(tmp_path: Path) -> None:
+    prepared = _prepare(tmp_path, kermany_files())
+    assert prepared.dataset.name == "kermany-chest-xray"
+    assert _class_ids(prepared) == KERMANY_CLASSES
+    for record, label in zip(prepared.dataset.records, prepared.labels, strict=True):
+        name = record.path.rsplit("/", 1)[1]
+        expected = 1 if "bacteria" in name else 2 if "virus" in name else 0
+        assert label == expected
+
+
+def test_kermany_official_test_stays_and_its_tiny_validation_joins_the_pool(
+    tmp_path: Path,
+) -> None:
+    files = kermany_files()
+    prepared = _prepare(tmp_path, files)
+    official = {path for path in files if "/test/" in path}
+    assert {record.path for record in prepared.dataset.of_split("test")} == official
+    validation = prepared.dataset.of_split("validation")
+    assert {record.official_split for record in validation} <= {"train", "validation"}
+    assert any(record.official_split == "train" for record in validation)
+    assert {record.class_id for record in validation} == set(KERMANY_CLASSES)
+    assert _no_group_on_two_sides(prepared)
+
+
+def test_a_kermany_patient_is_a_number_a_germ_and_a_side(tmp_path: Path) -> None:
+    prepared = _prepare(tmp_path, kermany_files())
+    patients = {record.path: record.patient for record in prepared.dataset.records}
+    folder = "chest_xray/{}/PNEUMONIA/person1_{}_0.jpeg"
+    assert patients[folder.format("train", "bacteria")] == "train/person1_bacteria"
+    assert patients[folder.format("train", "virus")] == "train/person1_virus"
+    assert patients[folder.format("test", "bacteria")] == "test/person1_bacteria"
+    assert patients[folder.format("val", "bacteria")] == "train/person1_bacteria"
+
+
+@pytest.mark.parametrize(
+    ("name", "patient"),
+    [
+        ("IM-0115-0001", "IM-0115"),
+        ("IM-0666-0001-0002", "IM-0666"),
+        ("NORMAL2-IM-0383-0001", "NORMAL2-IM-0383"),
+        ("NORMAL2-IM-1094-0001-0002", "NORMAL2-IM-1094"),
+        ("NORMAL-1003233-0001", "NORMAL-1003233"),
+    ],
+)
+def test_names_of_normal_children(tmp_path: Path, name: str, patient: str) -> None:
+    files = {path: content for path, content in kermany_files().items() if "/train/" in path}
+    path = f"chest_xray/train/NORMAL/{name}.jpeg"
+    prepared = _prepare(tmp_path, files | {path: picture(9999)})
+    (record,) = (record for record in prepared.dataset.records if record.path == path)
+    assert record.patient == f"train/{patient}"
+
+
+def test_kermany_as_mendeley_ships_it(tmp_path: Path) -> None:
+    files = {
+        f"chest_xray/train/{folder}/{kind}-{1000 + person}-000{image}.jpeg": picture(
+            person * 10 + image + 500 * number
+        )
+        for number, (folder, kind) in enumerate(
+            [("NORMAL", "NORMAL"), ("PNEUMONIA", "BACTERIA"), ("PNEUMONIA", "VIRUS")]
+        )
+        for person in range(12)
+        for image in range(2)
+    }
+    prepared = _prepare(tmp_path, files)
+    assert prepared.dataset.name == "kermany-chest-xray"
+    assert Counter(record.class_id for record in prepared.dataset.records) == dict.fromkeys(
+        KERMANY_CLASSES, 24
+    )
+    assert len({record.patient for record in prepared.dataset.records}) == 36
+
+
+def test_kaggles_second_copy_and_macos_leftovers_are_left_out(tmp_path: Path) -> None:
+    files = kermany_files()
+    shipped = dict(files)
+    for path, content in files.items():
+        shipped[f"chest_xray/{path}"] = content
+        folder, name = path.rsplit("/", 1)
+        shipped[f"chest_xray/__MACOSX/{folder}/._{name}"] = b"\0\5\x16\7"
+        shipped[f"{folder}/.DS_Store"] = b"\0\0\0\1Bud1"
+    prepared = _prepare(tmp_path, shipped)
+    assert {record.path for record in prepared.dataset.records} == set(files)
+    assert prepared.dataset.corrupt == ()
+
+
+@pytest.mark.parametrize("part", ["train", "test"])
+def test_one_folder_of_kermany_alone(tmp_path: Path, part: str) -> None:
+    write_folder(tmp_path, kermany_files())
+    prepared = prepare(
+        tmp_path / "chest_xray" / part,
+        SPEC,
+        tmp_path / "cache",
+        for_training=part == "train",
+    )
+    assert prepared.dataset.name == "kermany-chest-xray"
+    assert _class_ids(prepared) == KERMANY_CLASSES
+    expected = {"train", "validation", "test"} if part == "train" else {"test"}
+    assert {record.split for record in prepared.dataset.records} == expected
+
+
+def test_zip_and_folder_give_the_same_manifest(tmp_path: Path) -> None:
+    files = kermany_files()
+    from_zip = _prepare(tmp_path, files)
+    folder = write_folder(tmp_path / "folder", files)
+    from_folder = prepare(folder, SPEC, tmp_path / "cache")
+    assert from_zip.dataset.records == from_folder.dataset.records
+    assert from_zip.dataset.sha256 == from_folder.dataset.sha256
+    record = from_zip.dataset.records[5]
+    for prepared in (from_zip, from_folder):
+        content = prepared.dataset.open(record)
+        assert content == files[record.path]
+        assert hashlib.sha256(content).hexdigest() == record.sha256
+
+
+def test_covid_set_with_masks(tmp_path: Path) -> None:
+    prepared = _prepare(tmp_path, covid_files())
+    assert prepared.dataset.name == "covid19-radiography-database"
+    assert _class_ids(prepared) == ("normal", "covid_19", "viral_pneumonia", "lung_opacity")
+    assert prepared.dataset.has_masks
+    assert len(prepared.dataset.records) == 80
+    assert not any("masks" in record.path for record in prepared.dataset.records)
+    counts = Counter((r.split, r.class_id) for r in prepared.dataset.records)
+    for finding in prepared.dataset.classes:
+        shares = [counts[split, finding.id] for split in ("train", "validation", "test")]
+        assert shares == [16, 2, 2]
+
+
+@pytest.mark.parametrize("classes", [("COVID", "Normal"), ("COVID", "Normal", "Viral Pneumonia")])
+def test_covid_set_in_part(tmp_path: Path, classes: tuple[str, ...]) -> None:
+    files = {path: c for path, c in covid_files(classes).items() if "masks" not in path}
+    prepared = _prepare(tmp_path, files)
+    assert prepared.dataset.name == "covid19-radiography-database"
+    assert len(prepared.dataset.classes) == len(classes)
+    assert not prepared.dataset.has_masks
+
+
+def test_covid_set_without_wrapping_folders(tmp_path: Path) -> None:
+    files = {
+        path.replace("COVID-19_Radiography_Dataset/", "").replace("/images/", "/"): content
+        for path, content in covid_files().items()
+        if "masks" not in path
+    }
+    prepared = _prepare(tmp_path, files)
+    assert prepared.dataset.name == "covid19-radiography-database"
+    assert len(prepared.dataset.classes) == 4
+
+
+def _spreadsheet(rows: list[list[object]]) -> bytes:
+    book = openpyxl.Workbook()
+    for row in [["FILE NAME", "FORMAT", "SIZE", "URL"], *rows]:
+        book.active.append(row)
+    buffer = io.BytesIO()
+    book.save(buffer)
+    return buffer.getvalue()
+
+
+def test_covid_spreadsheets_tell_the_origin(tmp_path: Path) -> None:
+    top = "COVID-19_Radiography_Dataset"
+    files = covid_files() | {
+        f"{top}/Normal.metadata.xlsx": _spreadsheet(
+            [["NORMAL-3", "PNG", "256*256", "https://www.kaggle.com/c/rsna"]]
+        ),
+        f"{top}/COVID.metadata.xlsx": b"not a spreadsheet",
+        f"{top}/README.md.txt": b"text",
+    }
+    dataset = _prepare(tmp_path, files).dataset
+    origins = {record.path: record.origin for record in dataset.records if record.origin}
+    assert origins == {f"{top}/Normal/images/Normal-3.png": "https://www.kaggle.com/c/rsna"}
+    assert [one.path for one in dataset.corrupt] == [f"{top}/COVID.metadata.xlsx"]
+
+
+def _own_folders() -> dict[str, bytes]:
+    return {
+        f"mine/{name}/{number}.jpg": picture(2000 + 100 * index + number)
+        for index, name in enumerate(["healthy", "tuberculosis", "Lung_Opacity"])
+        for number in range(20)
+    }
+
+
+def test_own_folders(tmp_path: Path) -> None:
+    prepared = _prepare(tmp_path, _own_folders() | {"mine/preview.png": picture(1)})
+    assert prepared.dataset.name == "folders"
+    described = [(one.id, one.label, one.infected) for one in prepared.dataset.classes]
+    assert described == [
+        ("normal", "Normal", False),
+        ("lung_opacity", "Lung opacity", True),
+        ("tuberculosis", "Tuberculosis", True),
+    ]
+    assert len(prepared.dataset.records) == 60
+
+
+def test_own_train_validation_and_test_folders_are_honoured(tmp_path: Path) -> None:
+    files = {}
+    for number, (path, content) in enumerate(_own_folders().items()):
+        split = ("Train", "Train", "Train", "valid", "testing")[number % 5]
+        files[path.replace("mine/", f"mine/{split}/")] = content
+    prepared = _prepare(tmp_path, files)
+    for record in prepared.dataset.records:
+        folder = record.path.split("/")[1]
+        assert {"Train": "train", "valid": "validation", "testing": "test"}[folder] == record.split
+
+
+def test_a_folder_inside_a_class_is_a_patient(tmp_path: Path) -> None:
+    files = {
+        f"{name}/p{name}{patient}/{image}.jpg": picture(3000 + 100 * index + patient * 3 + image)
+        for index, name in enumerate(["normal", "sick"])
+        for patient in range(15)
+        for image in range(3)
+    }
+    prepared = _prepare(tmp_path, files)
+    assert len({record.patient for record in prepared.dataset.records}) == 30
+    assert _no_group_on_two_sides(prepared)
+
+
+def test_corrupt_files_are_listed_and_skipped(tmp_path: Path) -> None:
+    files = kermany_files()
+    broken = sorted(files)[7]
+    files[broken] = files[broken][:100]
+    prepared = _prepare(tmp_path, files)
+    assert [one.path for one in prepared.dataset.corrupt] == [broken]
+    assert len(prepared.dataset.records) == len(files) - 1 == len(prepared.images)
+    prepared.dataset.write_corrupt(tmp_path / "corrupt.csv")
+    with (tmp_path / "corrupt.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert rows[0]["path"] == broken
+    assert rows[0]["reason"]
+
+
+def test_a_training_image_that_equals_a_test_image_is_kept_out(tmp_path: Path) -> None:
+    files = kermany_files()
+    original = "chest_xray/test/NORMAL/IM-4001-0000.jpeg"
+    copy = "chest_xray/train/NORMAL/IM-9999-0001.jpeg"
+    prepared = _prepare(tmp_path, files | {copy: files[original]})
+    splits = {record.path: record.split for record in prepared.dataset.records}
+    assert splits[original] == "test"
+    assert splits[copy] == "excluded"
+    (pair,) = prepared.dataset.near_duplicates
+    assert {pair.first, pair.second} == {original, copy}
+    assert pair.exact
+    assert pair.distance == 0
+    used = [set(prepared.indices(split)) for split in ("train", "validation", "test")]
+    assert len(set.union(*used)) == len(files) == sum(map(len, used))
+    assert set(prepared.indices("all")) == set.union(*used)
+    (row,) = prepared.indices("excluded")
+    assert prepared.dataset.records[row].path == copy
+
+
+def test_near_duplicates_without_official_split_stay_on_one_side(tmp_path: Path) -> None:
+    files = {path: c for path, c in covid_files(each=40).items() if "masks" not in path}
+    paths = sorted(files)
+    for first, second in zip(paths[0:160:4], paths[1:160:4], strict=True):
+        files[second] = files[first]
+    prepared = _prepare(tmp_path, files)
+    splits = {record.path: record.split for record in prepared.dataset.records}
+    assert len(prepared.dataset.near_duplicates) == 40
+    for pair in prepared.dataset.near_duplicates:
+        assert splits[pair.first] == splits[pair.second]
+        assert pair.first_split == pair.second_split
+    assert set(splits.values()) == {"train", "validation", "test"}
+
+
+def test_the_seed_and_the_content_decide_the_hash(tmp_path: Path) -> None:
+    files = covid_files()
+    first = _prepare(tmp_path, files, seed=1)
+    assert first.dataset.sha256 == _prepare(tmp_path, files, seed=1).dataset.sha256
+    assert first.dataset.sha256 != _prepare(tmp_path, files, seed=2).dataset.sha256
+    files[first.dataset.records[0].path] = picture(77777)
+    assert first.dataset.sha256 != _prepare(tmp_path, files, seed=1).dataset.sha256
+
+
+def test_the_manifest_has_a_line_for_each_record(tmp_path: Path) -> None:
+    dataset = _prepare(tmp_path, kermany_files()).dataset
+    dataset.write_manifest(tmp_path / "manifest.csv")
+    with (tmp_path / "manifest.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    written = [(r["path"], r["class_id"], r["patient"], r["split"], r["sha256"]) for r in rows]
+    assert written == [(r.path, r.class_id, r.patient, r.split, r.sha256) for r in dataset.records]
+
+
+def test_to_evaluate_one_class_is_enough(tmp_path: Path) -> None:
+    files = {f"normal/{number}.jpg": picture(number) for number in range(3)}
+    prepared = _prepare(tmp_path, files, for_training=False)
+    assert _class_ids(prepared) == ("normal",)
+    assert len(prepared.indices("test")) == 3
+
+
+def _of(**classes: int) -> dict[str, bytes]:
+    return {
+        f"{name}/{number}.jpg": picture(4000 + 100 * index + number)
+        for index, (name, count) in enumerate(classes.items())
+        for number in range(count)
+    }
+
+
+@pytest.mark.parametrize(
+    ("files", "sentence"),
+    [
+        ({}, "No radiographs"),
+        ({"readme.txt": b"text", "masks/1.png": b"x"}, "No radiographs"),
+        ({"loose.jpg": picture(1)}, "No radiographs"),
+        (_of(Normal=20), "one class, 'Normal'"),
+        (_of(Normal=20, COVID=3), "'COVID-19' has only 3 radiographs"),
+        (_of(tuberculosis=20, COVID=20), "None of the classes.*normal"),
+        (_of(healthy=20, Normal=20), "one class, 'Normal'"),
+        ({f"{name}/{i}.jpg": b"x" for name in ("normal", "sick") for i in range(20)}, "decoded"),
+    ],
+    ids=[
+        "empty",
+        "no images",
+        "no class folder",
+        "one class",
+        "three of a class",
+        "no normals",
+        "two names of one class",
+        "all corrupt",
+    ],
+)
+def test_what_cannot_be_trained_on_is_told(
+    tmp_path: Path, files: dict[str, bytes], sentence: str
+) -> None:
+    with pytest.raises(DataError, match=sentence) as caught:
+        _prepare(tmp_path, files)
+    assert re.search(r"[.?]$", caught.value.detail)
+
+
+def test_an_empty_folder_is_told(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    with pytest.raises(DataError, match="No radiographs"):
+        prepare(tmp_path / "data", SPEC, tmp_path / "cache")
+
+
+def test_a_missing_path_is_told(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no file or folder"):
+        prepare(tmp_path / "missing.zip", SPEC, tmp_path / "cache")
+
+
+@pytest.mark.parametrize("keep", [0, 10, 5000])
+def test_a_broken_zip_is_told(tmp_path: Path, keep: int) -> None:
+    path = write_zip(tmp_path / "data.zip", kermany_files())
+    path.write_bytes(path.read_bytes()[:keep])
+    with pytest.raises(DataError, match="not a readable zip"):
+        prepare(path, SPEC, tmp_path / "cache")
+
+
+def test_models_of_different_input_size_share_the_split(tmp_path: Path) -> None:
+    data = write_zip(tmp_path / "data.zip", covid_files())
+    small, large = (
+        prepare(data, PreprocessSpec(size=size), tmp_path / "cache") for size in (32, 160)
+    )
+    assert small.dataset.records == large.dataset.records
+    assert small.dataset.near_duplicates == large.dataset.near_duplicates
+
+
+# Counts published with the two sets; the split is this project's own.
+
+
+@pytest.mark.slow
+@pytest.mark.real_data
+def test_the_real_kermany_set(tmp_path: Path) -> None:
+    prepared = prepare(data_path("chest-xray-pneumonia.zip"), SPEC, tmp_path)
+    records = prepared.dataset.records
+    assert prepared.dataset.corrupt == ()
+    assert Counter(record.official_split for record in records) == {
+        "train": 5216,
+        "validation": 16,
+        "test": 624,
+    }
+    tested = Counter(record.class_id for record in prepared.dataset.of_split("test"))
+    assert tested == {"normal": 234, "bacterial_pneumonia": 242, "viral_pneumonia": 148}
+    train_folder = [r for r in records if r.path.startswith("chest_xray/train/")]
+    bacterial = [r for r in train_folder if r.class_id == "bacterial_pneumonia"]
+    assert len(bacterial) == 2530
+    assert len({record.patient for record in bacterial}) == 1353
+    assert len(prepared.indices("validation")) == pytest.approx(523, abs=5)
+    assert _no_group_on_two_sides(prepared)
+    # Its copies all lie within the train folder or within the test folder: nothing leaks.
+    assert sum(pair.exact for pair in prepared.dataset.near_duplicates) == 34
+    assert len(prepared.dataset.near_duplicates) < 40
+    assert len(prepared.indices("excluded")) == 0
+
+
+@pytest.mark.slow
+@pytest.mark.real_data
+def test_the_real_covid_set(tmp_path: Path) -> None:
+    prepared = prepare(data_path("covid19-radiography-database.zip"), SPEC, tmp_path)
+    assert prepared.dataset.name == "covid19-radiography-database"
+    assert Counter(record.class_id for record in prepared.dataset.records) == {
+        "normal": 9170,
+        "covid_19": 3242,
+        "viral_pneumonia": 1194,
+    }
+    assert len(prepared.dataset.near_duplicates) > 250
+    assert all(pair.first_class == pair.second_class for pair in prepared.dataset.near_duplicates)
+    assert _no_group_on_two_sides(prepared)
+    groups = Counter(record.group for record in prepared.dataset.records)
+    assert max(groups.values()) < 10  # the threshold does not chain strangers together
+
+
+def test_the_zip_of_negatives_is_not_a_training_set(tmp_path: Path) -> None:
+    path = data_path("not-chest-xray.zip")
+    with zipfile.ZipFile(path) as archive:
+        assert archive.namelist()
+    with pytest.raises(DataError, match="normal"):
+        prepare(path, SPEC, tmp_path)
