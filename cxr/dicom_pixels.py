@@ -8,6 +8,7 @@ floating-point copies of itself.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterable
 from typing import Any
 
@@ -18,7 +19,12 @@ from pydicom.dataset import Dataset
 from pydicom.encaps import generate_frames
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.processing import apply_rescale, apply_windowing
-from pydicom.uid import JPEG2000TransferSyntaxes, JPEGTransferSyntaxes, RLELossless
+from pydicom.uid import (
+    JPEG2000TransferSyntaxes,
+    JPEGLSTransferSyntaxes,
+    JPEGTransferSyntaxes,
+    RLELossless,
+)
 
 from cxr.errors import UnreadableImageError
 
@@ -49,7 +55,14 @@ def stored_values(dataset: Dataset) -> NDArray[np.uint8] | NDArray[np.uint16]:
         _check_codestream(dataset)
     # pydicom falls back to an RLE decoder in Python that would unfold a bomb for minutes.
     plugin = "pylibjpeg" if syntax == RLELossless else ""
-    raw, _ = decoder.as_array(dataset, index=0, raw=True, decoding_plugin=plugin)
+    try:
+        raw, _ = decoder.as_array(dataset, index=0, raw=True, decoding_plugin=plugin)
+    except BaseException as error:
+        # That decoder is written in Rust and panics on some damage, which Python sees as an
+        # exception beside Exception: it would end a worker.
+        if type(error).__name__ == "PanicException":
+            raise UnreadableImageError(_CUT_SHORT) from None
+        raise
     if raw.shape != (int(dataset.Rows), int(dataset.Columns)):
         raise UnreadableImageError(_CUT_SHORT)
     bits_allocated = int(dataset.BitsAllocated)
@@ -135,43 +148,43 @@ def _check_codestream(dataset: Dataset) -> None:
     """
     frame = next(generate_frames(dataset.PixelData, number_of_frames=1))
     syntax = dataset.file_meta.TransferSyntaxUID
-    size: tuple[int, int] | None
+    if syntax == RLELossless:
+        return  # has no header of its own, and its decoder stops at the size it is given
     if syntax in JPEG2000TransferSyntaxes:
-        size = _jpeg_2000_size(frame)
-    elif syntax in JPEGTransferSyntaxes:
-        size = _jpeg_size(frame)
+        shape = _jpeg_2000_shape(frame)
+    elif syntax in JPEGTransferSyntaxes or syntax in JPEGLSTransferSyntaxes:
+        shape = _jpeg_shape(frame)
     else:
-        return
+        raise NotImplementedError("no check of the codestream, so no decoding")
     whole = frame.rfind(b"\xff\xd9") > frame.rfind(b"\xff\xda")
-    if not whole or size != (int(dataset.Columns), int(dataset.Rows)):
+    if not whole or shape != (int(dataset.Rows), int(dataset.Columns), 1):
         raise UnreadableImageError(_CUT_SHORT)
 
 
-def _jpeg_size(frame: bytes) -> tuple[int, int] | None:
-    """(width, height) of the frame header of JPEG (ITU-T T.81 §B.2.2) and JPEG-LS (T.87)."""
+def _jpeg_shape(frame: bytes) -> tuple[int, int, int] | None:
+    """(rows, columns, components) of a JPEG (ITU-T T.81 §B.2.2) or JPEG-LS (T.87) header."""
     position = 2
-    while position + 9 <= len(frame):
+    while position + 10 <= len(frame):
         marker = int.from_bytes(frame[position : position + 2], "big")
         if marker == 0xFFFF:  # a fill byte
             position += 1
             continue
         start_of_frame = 0xFFC0 <= marker <= 0xFFCF and marker not in (0xFFC4, 0xFFC8, 0xFFCC)
         if start_of_frame or marker == 0xFFF7:
-            height = int.from_bytes(frame[position + 5 : position + 7], "big")
-            return int.from_bytes(frame[position + 7 : position + 9], "big"), height
+            rows, columns, components = struct.unpack_from(">HHB", frame, position + 5)
+            return rows, columns, components
         position += 2 + int.from_bytes(frame[position + 2 : position + 4], "big")
     return None
 
 
-def _jpeg_2000_size(frame: bytes) -> tuple[int, int] | None:
-    """(width, height) of the SIZ marker segment (ITU-T T.800 §A.5.1)."""
+def _jpeg_2000_shape(frame: bytes) -> tuple[int, int, int] | None:
+    """(rows, columns, components) of the SIZ marker segment (ITU-T T.800 §A.5.1)."""
     start = frame.find(b"\xff\x4f\xff\x51")  # some writers wrap the codestream into boxes
-    if start < 0 or len(frame) < start + 24:
+    if start < 0 or len(frame) < start + 42:
         return None
-    x, y, left, top = (
-        int.from_bytes(frame[start + at : start + at + 4], "big") for at in (8, 12, 16, 20)
-    )
-    return x - left, y - top
+    right, bottom, left, top = struct.unpack_from(">4I", frame, start + 8)
+    components = int.from_bytes(frame[start + 40 : start + 42], "big")
+    return bottom - top, right - left, components
 
 
 def _padding(levels: NDArray[np.int32], dataset: Dataset) -> NDArray[np.bool_]:

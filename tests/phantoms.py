@@ -66,8 +66,11 @@ def chest_phantom(size: int = 512, seed: int = 0) -> NDArray[np.uint8]:
     for side in (-1.0, 1.0):  # clavicles
         line = 0.17 - 0.1 * np.abs(x - 0.5)
         picture += 0.08 * np.exp(-(((y - line) / 0.012) ** 2)) * (side * (x - 0.5) > 0.04) * body
-    picture += 0.3 * ellipse(0.5, 0.5, 0.055, 0.6, 0.3) * body  # spine and mediastinum
-    picture += 0.3 * ellipse(0.56 + 0.01 * jitter[5], 0.6, 0.13 + 0.015 * jitter[6], 0.14, 0.1)
+    # Spine, heart and ribs lie over each other: the densest rules, their sum would be white.
+    spine = 0.3 * ellipse(0.5, 0.5, 0.055, 0.6, 0.3) * body
+    heart_width, heart_right = 0.13 + 0.015 * jitter[6], 0.56 + 0.01 * jitter[5]
+    heart = 0.62 * ellipse(heart_right, 0.6, heart_width, 0.14, 0.1)
+    picture = np.maximum(picture + spine, heart + 0.15 * (picture - 0.3) * (heart > 0))
     picture += 0.12 * np.clip((y - 0.72) / 0.2, 0.0, 1.0) * body  # abdomen
     grain = generator.normal(0.0, 1.0, (size, size)).astype(np.float32)
     picture += 0.025 * cv2.GaussianBlur(grain, (0, 0), max(size / 256, 0.5))
