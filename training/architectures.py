@@ -37,8 +37,8 @@ class ResidualNetwork:
         dropout: share of pooled features dropped while training.
     """
 
-    stem: tuple[int, int] = (32, 64)
-    widths: tuple[int, ...] = (64, 128, 192)
+    stem: tuple[int, int] = (24, 48)
+    widths: tuple[int, ...] = (48, 96, 160)
     depths: tuple[int, ...] = (2, 2, 2)
     dropout: float = 0.3
 

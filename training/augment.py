@@ -43,10 +43,10 @@ class Augmentation:
     gamma: float = 0.35
     contrast: float = 0.25
     brightness: float = 0.1
-    blur: float = 0.4
+    blur: float = 0.3
     noise: float = 0.03
-    erase: float = 0.3
-    mixup: float = 0.2
+    erase: float = 0.25
+    mixup: float = 0.0
 
 
 class _RandomLayer(layers.Layer):  # type: ignore[misc]

@@ -95,7 +95,7 @@ def answer(bundle: Bundle, prepared: Prepared, rows: np.ndarray[Any, Any]) -> An
             bundle.predict(
                 images[row : row + 1].astype(np.float32)[..., np.newaxis] / 255
             ).probabilities
-            for row in tqdm(rows, desc="Reading", unit="film", delay=2.0, leave=False)
+            for row in tqdm(rows, desc="Reading", unit="film", delay=2.0, leave=False, disable=None)
         ]
     )
     known = {finding.id: index for index, finding in enumerate(bundle.classes)}

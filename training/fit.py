@@ -64,6 +64,13 @@ def fit(options: FitOptions) -> Path:
         )
     _say_what_was_read(prepared)
 
+    for split in ("train", "validation", "test"):
+        if not len(prepared.indices(split)):
+            raise TrainingError(
+                f"No film is left for the {split} split; add films. (Near-duplicates of "
+                "validation and test films are not trained on.)"
+            )
+
     run = open_run(options, recipe, prepared.dataset.sha256)
     prepared.dataset.write_manifest(run.folder / "manifest.csv")
     prepared.dataset.write_corrupt(run.folder / "corrupt.csv")
@@ -124,8 +131,6 @@ def fit(options: FitOptions) -> Path:
 def _predict(
     model: keras.Model, images: NDArray[np.uint8], rows: NDArray[np.int64]
 ) -> NDArray[np.float64]:
-    if not len(rows):
-        raise TrainingError("The split left no image to validate or to test on; add images.")
     inputs = images[rows].astype(np.float32)[..., np.newaxis] / 255
     return np.asarray(model.predict(inputs, batch_size=64, verbose=0), np.float64)
 

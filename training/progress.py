@@ -10,8 +10,8 @@ from tqdm import tqdm
 
 @contextmanager
 def decoding_progress() -> Iterator[Callable[[int, int], None]]:
-    """A callback (done, total) that draws a bar once decoding has taken a moment."""
-    bar = tqdm(desc="Decoding", unit="film", delay=1.0, leave=False)
+    """A callback (done, total) that draws a bar, at a terminal, once decoding takes a moment."""
+    bar = tqdm(desc="Decoding", unit="film", delay=1.0, leave=False, disable=None)
 
     def advance(done: int, total: int) -> None:
         bar.total = total

@@ -30,11 +30,11 @@ class Recipe:
     preprocess: PreprocessSpec = PreprocessSpec(size=160)
     network: ResidualNetwork = ResidualNetwork()
     augmentation: Augmentation = field(default_factory=Augmentation)
-    epochs: int = 30
+    epochs: int = 20
     warmup_epochs: float = 1.0
     patience: int = 12
-    batch_size: int = 32
-    learning_rate: float = 1e-3
+    batch_size: int = 16
+    learning_rate: float = 1.5e-3
     weight_decay: float = 0.05
     label_smoothing: float = 0.05
     gradient_clip: float = 1.0

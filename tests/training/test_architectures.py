@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+
+from training.architectures import ResidualNetwork, WeightStandardizedConv2D, assemble, build
+
+SMALL = ResidualNetwork(stem=(4, 8), widths=(8, 12), depths=(1, 2))
+
+
+def _trained_like(seed: int) -> keras.Model:
+    """A network whose gains and biases have left their starting values."""
+    keras.utils.set_random_seed(seed)
+    model = build(SMALL, 64, 3)
+    random = np.random.default_rng(seed)
+    for variable in model.trainable_variables:
+        variable.assign(np.asarray(variable) + random.normal(0, 0.2, variable.shape))
+    return model
+
+
+@pytest.fixture
+def images() -> np.ndarray:
+    return np.random.default_rng(0).random((4, 64, 64, 1), np.float32)
+
+
+def _softmax(logits: np.ndarray) -> np.ndarray:
+    exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return exponentials / exponentials.sum(axis=1, keepdims=True)
+
+
+def test_export_computes_what_was_trained(images):
+    model = _trained_like(1)
+    exported = assemble([model], SMALL)
+    np.testing.assert_allclose(
+        np.asarray(exported(images)), _softmax(np.asarray(model(images))), atol=1e-5
+    )
+
+
+def test_export_of_several_networks_averages_their_logits(images):
+    members = [_trained_like(seed) for seed in (1, 2, 3)]
+    mean = np.mean([np.asarray(member(images)) for member in members], axis=0)
+    exported = assemble(members, SMALL)
+    np.testing.assert_allclose(np.asarray(exported(images)), _softmax(mean), atol=1e-5)
+
+
+def test_export_holds_stock_layers_only_and_reloads_safely(images, tmp_path):
+    exported = assemble([_trained_like(1), _trained_like(2)], SMALL)
+    assert not any(isinstance(layer, WeightStandardizedConv2D) for layer in exported.layers)
+    assert {type(layer).__module__.split(".")[0] for layer in exported.layers} == {"keras"}
+    exported.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras", safe_mode=True)
+    np.testing.assert_allclose(np.asarray(again(images)), np.asarray(exported(images)), atol=1e-6)
+
+
+def test_reading_ignores_brightness_and_contrast(images):
+    model = _trained_like(1)
+    np.testing.assert_allclose(
+        np.asarray(model(images)), np.asarray(model(0.5 * images + 0.2)), atol=2e-2
+    )
+
+
+def test_kernels_are_standardized():
+    layer = WeightStandardizedConv2D(5, 3, initial_gain=2.0)
+    layer.build((None, 8, 8, 7))
+    kernel = np.asarray(layer.standardized(layer.kernel))
+    np.testing.assert_allclose(kernel.mean(axis=(0, 1, 2)), 0, atol=1e-6)
+    np.testing.assert_allclose(kernel.var(axis=(0, 1, 2)) * 3 * 3 * 7, 4.0, rtol=1e-3)
+
+
+def test_widths_and_depths_must_agree():
+    with pytest.raises(ValueError, match="same number of stages"):
+        ResidualNetwork(widths=(8, 16), depths=(1,))

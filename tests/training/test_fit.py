@@ -1,0 +1,202 @@
+"""The whole training line, on phantoms: fit, interrupt, resume, export, evaluate."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from cxr.bundle import load_bundle
+from cxr.errors import BundleError
+from cxr.preprocess import PreprocessSpec
+from tests.phantoms import chest_phantom, encode_png
+from training.__main__ import main
+from training.architectures import ResidualNetwork
+from training.loop import train
+from training.recipe import Recipe, load_recipe
+
+ROOT = Path(__file__).parents[2]
+TINY = Recipe(
+    preprocess=PreprocessSpec(size=64),
+    network=ResidualNetwork(stem=(4, 8), widths=(8, 8), depths=(1, 1)),
+    epochs=3,
+    batch_size=8,
+)
+
+
+def _film(seed: int, infected: bool) -> bytes:
+    film = chest_phantom(size=96, seed=seed).astype(np.int32)
+    # Phantoms resemble each other so much that they count as near-duplicates.
+    coarse = np.random.default_rng(seed).normal(0, 60, (8, 8))
+    film = film // 4 + cv2.resize(coarse, (96, 96), interpolation=cv2.INTER_CUBIC) + 90
+    if infected:
+        film[40:60, 20:40] += 90
+    return encode_png(np.clip(film, 0, 255).astype(np.uint8))
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """60 phantoms under the names of Kermany's set."""
+    path = tmp_path_factory.mktemp("data") / "chest-xray-pneumonia.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for split, count in (("train", 20), ("test", 5)):
+            for number in range(count):
+                seed = number + (100 if split == "test" else 0)
+                folder = f"chest_xray/{split}"
+                archive.writestr(f"{folder}/NORMAL/IM-{seed:04d}-0001.jpeg", _film(seed, False))
+                for kind in ("bacteria", "virus"):
+                    name = f"{folder}/PNEUMONIA/person{seed}_{kind}_{seed}.jpeg"
+                    offset = 1000 if kind == "bacteria" else 2000
+                    archive.writestr(name, _film(seed + offset, True))
+    return path
+
+
+@pytest.fixture
+def tiny_recipe(monkeypatch: pytest.MonkeyPatch) -> None:
+    import training.recipes.residual as residual
+
+    monkeypatch.setattr(residual, "RECIPE", TINY)
+
+
+@pytest.mark.usefixtures("tiny_recipe")
+def test_fit_exports_a_bundle_that_evaluate_confirms(data, tmp_path, capsys):
+    out = tmp_path / "models" / "pediatric-pneumonia"
+    places = ["--cache", str(tmp_path / "cache"), "--runs", str(tmp_path / "runs")]
+    arguments = ["fit", "residual", "--data", str(data), "--out", str(out), *places]
+    assert main([*arguments, "--epochs", "1", "--precision", "float32"]) == 0
+
+    document = json.loads((out / "bundle.json").read_text())
+    assert [c["id"] for c in document["classes"]] == [
+        "normal",
+        "bacterial_pneumonia",
+        "viral_pneumonia",
+    ]
+    assert document["metrics"]["test"]["films"] == 15
+    assert "Research use only" in (out / "CARD.md").read_text()
+    (run,) = (tmp_path / "runs").glob("*/run.json")
+    assert json.loads(run.read_text())["finished"]
+    assert {"manifest.csv", "corrupt.csv", "near_duplicates.csv"} <= {
+        path.name for path in run.parent.iterdir()
+    }
+
+    capsys.readouterr()
+    predictions = tmp_path / "predictions.csv"
+    assert (
+        main(
+            ["evaluate", str(out), "--data", str(data), "--json", "--cache"]
+            + [str(tmp_path / "cache"), "--predictions", str(predictions)]
+        )
+        == 0
+    )
+    confirmed = json.loads(capsys.readouterr().out)
+    exported = document["metrics"]["test"]["figures"]
+    for name in ("accuracy", "auc", "class_accuracy"):
+        assert confirmed["figures"][name]["value"] == pytest.approx(exported[name]["value"])
+    assert len(predictions.read_text().splitlines()) == 16
+
+    # A bundle whose weights, document or probes were exchanged does not load.
+    (out / "bundle.json").write_text(
+        json.dumps({**document, "calibration": {"temperature": 9.0, "bias": [0, 1, 0]}})
+    )
+    with pytest.raises(BundleError, match=r"probes\.npz"):
+        load_bundle(out)
+    with (out / "model.keras").open("ab") as file:
+        file.write(b"x")
+    with pytest.raises(BundleError, match=r"model\.keras"):
+        load_bundle(out)
+
+
+def test_a_killed_training_goes_on_and_ends_where_an_uninterrupted_one_does(tmp_path):
+    random = np.random.default_rng(0)
+    images = random.integers(0, 256, (24, 64, 64), np.uint8)
+    labels = np.arange(24) % 2
+    rows, held_out = np.arange(16), np.arange(16, 24)
+
+    def run(folder: Path, recipe: Recipe) -> list[np.ndarray]:
+        trained = train(images, labels, rows, held_out, 2, recipe, 0, folder, verbose=0)
+        return trained.model.get_weights()
+
+    whole = run(tmp_path / "whole", TINY)
+    program = (
+        "import os, sys, numpy as np, pathlib, keras\n"
+        "from tests.training import test_fit as t\n"
+        "from training import loop\n"
+        "class Kill(loop.Checkpoint):\n"
+        "    def on_epoch_end(self, epoch, logs=None):\n"
+        "        super().on_epoch_end(epoch, logs)\n"
+        "        if epoch == 0: os.kill(os.getpid(), 9)\n"
+        "loop.Checkpoint = Kill\n"
+        "images = np.random.default_rng(0).integers(0, 256, (24, 64, 64), np.uint8)\n"
+        "loop.train(images, np.arange(24) % 2, np.arange(16), np.arange(16, 24), 2, t.TINY, 0,\n"
+        "           pathlib.Path(sys.argv[1]), verbose=0)\n"
+    )
+    killed = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path / "cut")], cwd=ROOT, capture_output=True
+    )
+    assert killed.returncode == -9, killed.stderr.decode()
+    assert json.loads((tmp_path / "cut" / "state.json").read_text())["epoch"] == 1
+
+    resumed = run(tmp_path / "cut", TINY)
+    state = json.loads((tmp_path / "cut" / "state.json").read_text())
+    assert state["epoch"] == TINY.epochs
+    for first, second in zip(whole, resumed, strict=True):
+        np.testing.assert_allclose(first, second, atol=1e-5)
+
+
+@pytest.mark.parametrize("backend", ["jax", "torch"])
+def test_the_same_recipe_trains_on_other_backends(backend, tmp_path):
+    if importlib.util.find_spec(backend) is None:
+        pytest.skip(f"{backend} is not installed")
+    program = (
+        "import sys, numpy as np, pathlib, keras\n"
+        "from tests.training import test_fit as t\n"
+        "from training.loop import train\n"
+        "from training.architectures import assemble\n"
+        "images = np.random.default_rng(0).integers(0, 256, (24, 64, 64), np.uint8)\n"
+        "done = train(images, np.arange(24) % 2, np.arange(16), np.arange(16, 24), 2,\n"
+        "             t.replace(t.TINY, epochs=2), 0, pathlib.Path(sys.argv[1]), verbose=0)\n"
+        "assemble([done.model], t.TINY.network).save(sys.argv[1] + '/model.keras')\n"
+        "assert 'tensorflow' not in sys.modules\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path)],
+        cwd=ROOT,
+        env={**os.environ, "KERAS_BACKEND": backend},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "model.keras").exists()
+
+
+def test_unknown_recipe_and_missing_data_end_in_a_sentence(tmp_path, capsys):
+    out = ["--out", str(tmp_path / "model")]
+    assert main(["fit", "nonsense", "--data", str(tmp_path), *out]) == 1
+    assert "Those there are: residual" in capsys.readouterr().err
+    assert main(["fit", "residual", "--data", str(tmp_path / "no.zip"), *out]) == 1
+    message = capsys.readouterr().err
+    assert message.startswith("error: ")
+    assert "Traceback" not in message
+    assert not (tmp_path / "model").exists()
+
+
+def test_help_teaches(capsys):
+    for command in (["--help"], ["fit", "--help"], ["evaluate", "--help"]):
+        with pytest.raises(SystemExit) as ended:
+            main(command)
+        assert ended.value.code == 0
+        assert len(capsys.readouterr().out) > 400
+
+
+def test_recipes_load():
+    assert load_recipe("residual").members >= 1
+    assert replace(load_recipe("residual", epochs=7)).epochs == 7
