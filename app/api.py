@@ -14,6 +14,7 @@ from app.uploads import radiograph_bytes
 
 blueprint = Blueprint("api", __name__)
 blueprint.add_app_template_filter(describe, "population")
+blueprint.add_app_template_filter(cards.inline_html, "inline")
 
 
 def _registry() -> Registry:

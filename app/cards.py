@@ -15,6 +15,11 @@ if TYPE_CHECKING:
 _markdown = MarkdownIt("commonmark", {"html": False}).enable("table")
 
 
+def inline_html(text: str) -> str:
+    """One line of Markdown (the API's descriptions) as HTML."""
+    return str(_markdown.renderInline(text))
+
+
 def summary(bundle: Bundle) -> dict[str, Any]:
     """The facts that a program needs to choose a bundle and to understand its readings."""
     return {

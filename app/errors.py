@@ -16,7 +16,7 @@ from typing import Any
 from flask import Flask, Response, current_app, g, jsonify, render_template, request
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
-from cxr.errors import CxrError
+from cxr.errors import CxrError, RadiographError
 
 log = logging.getLogger("app.errors")
 
@@ -139,13 +139,24 @@ def _only_people_come_here() -> bool:
     return request.endpoint is not None and request.endpoint.startswith("web.")
 
 
-def problem_response(code: str, detail: str, headers: dict[str, str] | None = None) -> Response:
-    """The answer for ``code``: problem+json for a program, a page for a person."""
+def problem_response(
+    code: str,
+    detail: str,
+    *,
+    advice: bool = True,
+    headers: dict[str, str] | None = None,
+) -> Response:
+    """The answer for ``code``: problem+json for a program, a page for a person.
+
+    Args:
+        advice: whether the page adds the table's advice; a refused radiograph's detail
+            already says what to do.
+    """
     problem = PROBLEMS[code]
     g.code = code
     if _only_people_come_here() or wants_page():
         response = current_app.make_response(
-            render_template("error.html", problem=problem, code=code, detail=detail)
+            render_template("error.html", problem=problem, code=code, detail=detail, advice=advice)
         )
     else:
         body: dict[str, Any] = {
@@ -170,7 +181,7 @@ def problem_response(code: str, detail: str, headers: dict[str, str] | None = No
 def _domain_error(error: CxrError) -> Response:
     if error.code not in PROBLEMS or error.code == "internal_error":
         return _unexpected(error)
-    return problem_response(error.code, error.detail)
+    return problem_response(error.code, error.detail, advice=not isinstance(error, RadiographError))
 
 
 def _http_error(error: HTTPException) -> Any:
@@ -190,7 +201,7 @@ def _http_error(error: HTTPException) -> Any:
     }
     detail = details.get(code, f"The request was refused: {HTTPStatus(status).phrase}.")
     allow = {k: v for k, v in error.get_headers() if k == "Allow"}
-    return problem_response(code, detail, allow)
+    return problem_response(code, detail, headers=allow)
 
 
 def _unexpected(error: Exception) -> Response:

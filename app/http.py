@@ -18,7 +18,6 @@ class MemoryRequest(Request):
     disk and could stay there after a crash.
     """
 
-    max_form_memory_size = 16 * 1024
     max_form_parts = 16
 
     def _get_file_stream(

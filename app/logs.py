@@ -72,7 +72,9 @@ def route_rule() -> str:
 
 def _finish(response: Response) -> Response:
     response.headers["X-Request-ID"] = g.request_id
-    access_log.info(
+    # Stylesheets and icons would drown the readings.
+    access_log.log(
+        logging.DEBUG if request.endpoint == "static" else logging.INFO,
         "request",
         extra={
             "fields": {

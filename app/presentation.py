@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from app.pictures import data_uri
 from app.population import describe, is_for_children
@@ -32,6 +33,10 @@ WARNING_TITLES = {
 }
 
 
+# Baselines of the words under the scale, in pixels of its SVG.
+FIRST_ROW, SECOND_ROW = 54, 72
+
+
 @dataclass(frozen=True)
 class Choice:
     """One patient group that can be chosen in the form."""
@@ -53,6 +58,16 @@ class ClassBar:
 
 
 @dataclass(frozen=True)
+class LevelMark:
+    """Where the words of one threshold stand on the scale, in the units of its SVG."""
+
+    words: str
+    percent: float
+    anchor: Literal["start", "end"]
+    y: int
+
+
+@dataclass(frozen=True)
 class Shown:
     """What the result page shows."""
 
@@ -64,6 +79,8 @@ class Shown:
     rule_in_percent: float
     rule_out: str
     rule_in: str
+    levels: tuple[LevelMark, ...]
+    scale_height: int
     classes: tuple[ClassBar, ...]
     warnings: tuple[tuple[str, str], ...]
     population: str
@@ -75,19 +92,35 @@ class Shown:
 def percent_words(probability: float) -> str:
     """A probability as whole per cent; never 0 or 100, which no model can know."""
     if probability < 0.005:
-        return "under 1 %"
+        return "under 1%"
     if probability >= 0.995:
-        return "over 99 %"
-    return f"{probability * 100:.0f} %"
+        return "over 99%"
+    return f"{probability * 100:.0f}%"
 
 
 def threshold_words(threshold: float) -> str:
     """A threshold as per cent, exactly enough to tell it from its neighbour."""
-    return f"{threshold * 100:.1f}".rstrip("0").rstrip(".") + " %"
+    return f"{threshold * 100:.1f}".rstrip("0").rstrip(".") + "%"
 
 
 def _percent(fraction: float) -> float:
     return round(min(max(fraction, 0.0), 1.0) * 100, 2)
+
+
+def level_marks(rule_out: float, rule_in: float) -> tuple[LevelMark, LevelMark]:
+    """The words of both thresholds, outwards of their ticks where there is room.
+
+    Near an end of the scale the words turn inwards; where they would then meet, the
+    second one goes a row down.
+    """
+    out_anchor: Literal["start", "end"] = "end" if rule_out > 0.15 else "start"
+    in_anchor: Literal["start", "end"] = "start" if rule_in < 0.85 else "end"
+    meet = out_anchor == in_anchor and rule_in - rule_out < 0.15
+    in_row = SECOND_ROW if meet else FIRST_ROW
+    return (
+        LevelMark(threshold_words(rule_out), _percent(rule_out), out_anchor, FIRST_ROW),
+        LevelMark(threshold_words(rule_in), _percent(rule_in), in_anchor, in_row),
+    )
 
 
 def choices(predictor: Predictor, chosen: str | None = None) -> list[Choice]:
@@ -113,6 +146,7 @@ def choices(predictor: Predictor, chosen: str | None = None) -> list[Choice]:
 def present(reading: Reading) -> Shown:
     """The reading in words, percentages and ``data:`` URIs."""
     thresholds = reading.bundle.thresholds
+    levels = level_marks(thresholds.rule_out, thresholds.rule_in)
     ranked = sorted(reading.probabilities.items(), key=lambda item: -item[1])
     milliseconds = reading.timing_ms["total"]
     return Shown(
@@ -124,6 +158,8 @@ def present(reading: Reading) -> Shown:
         rule_in_percent=_percent(thresholds.rule_in),
         rule_out=threshold_words(thresholds.rule_out),
         rule_in=threshold_words(thresholds.rule_in),
+        levels=levels,
+        scale_height=max(level.y for level in levels) + 6,
         classes=tuple(
             ClassBar(label, percent_words(p), _percent(p), label == reading.finding)
             for label, p in ranked

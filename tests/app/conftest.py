@@ -1,0 +1,51 @@
+"""An application over two small bundles, loaded once for all tests of this package."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from app import create_app
+from app.settings import Settings
+from tests.conftest import write_tiny_bundle
+from tests.phantoms import chest_phantom, encode_jpeg
+
+CHILDREN = "pediatric-pneumonia"
+ADULTS = "covid19-radiography"
+
+
+@pytest.fixture(scope="session")
+def models_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with one bundle for children and one for adults. Do not change it."""
+    folder = tmp_path_factory.mktemp("two-models")
+    write_tiny_bundle(
+        folder / CHILDREN, population={"label": "Children", "min_age_years": 1, "max_age_years": 5}
+    )
+    write_tiny_bundle(folder / ADULTS, population={"label": "Adults", "min_age_years": 18})
+    return folder
+
+
+@pytest.fixture(scope="session")
+def app(models_folder: Path) -> Flask:
+    """A ready application with small limits."""
+    app = create_app(
+        Settings(models=models_folder, max_upload_bytes=4 * 2**20, max_pixels=16_000_000)
+    )
+    registry = app.extensions["registry"]
+    assert registry.wait(120)
+    assert registry.failures == {}
+    return app
+
+
+@pytest.fixture
+def client(app: Flask) -> FlaskClient:
+    return app.test_client()
+
+
+@pytest.fixture(scope="session")
+def jpeg() -> bytes:
+    """A synthetic chest radiograph."""
+    return encode_jpeg(chest_phantom(400))

@@ -1,0 +1,63 @@
+"""The loaded bundles and their cards, for programs and for people."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from flask.testing import FlaskClient
+
+from app import create_app
+from app.settings import Settings
+from tests.app.conftest import ADULTS, CHILDREN
+from tests.app.problems import assert_problem
+from tests.app.test_errors import BROWSER
+from tests.conftest import write_tiny_bundle
+
+
+def test_models_lists_what_a_program_needs_to_choose(client: FlaskClient) -> None:
+    body = client.get("/models").get_json()
+    assert body["default"] == CHILDREN
+    assert {model["name"] for model in body["models"]} == {ADULTS, CHILDREN}
+    children = next(model for model in body["models"] if model["name"] == CHILDREN)
+    assert children["population"]["description"] == "Children, 1 to 5 years"
+    assert [c["id"] for c in children["classes"]] == [
+        "normal",
+        "bacterial_pneumonia",
+        "viral_pneumonia",
+    ]
+    assert children["thresholds"] == {"rule_out": 0.3, "rule_in": 0.7}
+    assert client.get(children["url"]).status_code == 200
+
+
+def test_one_model_has_its_card_and_its_document(client: FlaskClient) -> None:
+    body = client.get(f"/models/{CHILDREN}").get_json()
+    assert body["card"].startswith("# Untrained")
+    assert body["format"] == "xray-bundle/1"
+    assert body["input"]["size"] == 64
+    assert body["metrics"] == {}
+
+
+def test_an_unknown_model(client: FlaskClient) -> None:
+    body = assert_problem(client.get("/models/nobody"), "unknown_model")
+    assert CHILDREN in body["detail"]
+
+
+def test_people_get_pages(client: FlaskClient) -> None:
+    listing = client.get("/models", headers=BROWSER)
+    assert listing.mimetype == "text/html"
+    assert f'href="/models/{CHILDREN}"' in listing.get_data(as_text=True)
+    card = client.get(f"/models/{CHILDREN}", headers=BROWSER)
+    assert "<h1>Untrained</h1>" in card.get_data(as_text=True)
+    assert "Accept" in card.headers["Vary"]
+
+
+def test_html_in_a_card_stays_text(tmp_path: Path) -> None:
+    folder = write_tiny_bundle(tmp_path / "evil")
+    card = "# Card\n\n<script>alert(1)</script> [x](javascript:alert(1))\n"
+    (folder / "CARD.md").write_text(card)
+    app = create_app(Settings(models=tmp_path))
+    assert app.extensions["registry"].wait(120)
+    page = app.test_client().get("/models/evil", headers=BROWSER).get_data(as_text=True)
+    assert "&lt;script&gt;" in page
+    assert "<script>alert" not in page
+    assert 'href="javascript' not in page

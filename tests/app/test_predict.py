@@ -1,0 +1,162 @@
+"""``POST /predict``: the contract's reading, whichever way the bytes come."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from io import BytesIO
+
+import cv2
+import numpy as np
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from tests.app.conftest import ADULTS, CHILDREN
+from tests.phantoms import chest_phantom, encode_dicom, encode_jpeg, encode_png
+
+
+def post_file(client: FlaskClient, data: bytes, query: str = ""):
+    form = {"file": (BytesIO(data), "film.jpg")}
+    return client.post(f"/predict{query}", data=form)
+
+
+def dicom(**fields: str) -> bytes:
+    return encode_dicom(chest_phantom(300).astype(np.uint16) * 257, fields=fields)
+
+
+def codes(reading: dict) -> list[str]:
+    return [warning["code"] for warning in reading["warnings"]]
+
+
+def test_a_reading_is_the_contracts_json(client: FlaskClient, app: Flask, jpeg: bytes) -> None:
+    response = post_file(client, jpeg, f"?model={CHILDREN}")
+    assert response.status_code == 200
+    assert response.mimetype == "application/json"
+    reading = response.get_json()
+    assert list(reading) == [
+        "finding",
+        "decision",
+        "infection_probability",
+        "probabilities",
+        "thresholds",
+        "warnings",
+        "model",
+        "image",
+        "heatmap",
+        "timing_ms",
+        "notice",
+    ]
+    bundle = app.extensions["registry"].predictor.bundle(CHILDREN)
+    probabilities = reading["probabilities"]
+    assert list(probabilities) == ["Normal", "Bacterial pneumonia", "Viral pneumonia"]
+    assert sum(probabilities.values()) == pytest.approx(1, abs=1e-5)
+    assert reading["infection_probability"] == pytest.approx(1 - probabilities["Normal"], abs=1e-5)
+    assert reading["finding"] == max(probabilities, key=probabilities.__getitem__)
+    assert reading["decision"] == bundle.thresholds.decide(reading["infection_probability"])
+    assert reading["thresholds"] == {"rule_out": 0.3, "rule_in": 0.7}
+    assert reading["model"] == {"name": CHILDREN, "version": "0.0.1", "sha256": bundle.sha256}
+    assert reading["image"] == {
+        "format": "JPEG",
+        "width": 400,
+        "height": 400,
+        "sha256": hashlib.sha256(jpeg).hexdigest(),
+    }
+    assert reading["heatmap"] is None
+    assert set(reading["timing_ms"]) == {"decode", "model", "total"}
+    assert 0 < reading["timing_ms"]["decode"] <= reading["timing_ms"]["total"]
+    assert reading["notice"] == "Research use only. Not a medical device."
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    ["image/jpeg", "image/png", "image/x-unheard-of", "application/octet-stream", ""],
+)
+def test_raw_bytes_give_the_same_reading(
+    client: FlaskClient, jpeg: bytes, content_type: str
+) -> None:
+    form = post_file(client, jpeg).get_json()
+    raw = client.post("/predict", data=jpeg, content_type=content_type)
+    assert raw.status_code == 200
+    assert raw.get_json()["probabilities"] == form["probabilities"]
+
+
+def test_raw_dicom(client: FlaskClient) -> None:
+    response = client.post("/predict", data=dicom(), content_type="application/dicom")
+    assert response.get_json()["image"]["format"] == "DICOM"
+
+
+def png_of(uri: str) -> np.ndarray:
+    head, _, body = uri.partition(",")
+    assert head == "data:image/png;base64"
+    picture = cv2.imdecode(np.frombuffer(base64.b64decode(body), np.uint8), cv2.IMREAD_UNCHANGED)
+    assert picture is not None
+    return picture
+
+
+def test_heatmaps_are_pictures_in_the_films_proportions(client: FlaskClient) -> None:
+    film = encode_jpeg(cv2.resize(chest_phantom(400), (600, 300)))
+    overlay = png_of(post_file(client, film, "?heatmap=overlay").get_json()["heatmap"])
+    bare = png_of(post_file(client, film, "?heatmap=map").get_json()["heatmap"])
+    assert overlay.ndim == 3
+    assert bare.ndim == 2
+    assert overlay.shape[1] / overlay.shape[0] == pytest.approx(2, rel=0.02)
+    assert overlay.shape[:2] == bare.shape
+    assert post_file(client, film, "?heatmap=none").get_json()["heatmap"] is None
+
+
+def test_the_default_bundle_reads_when_nothing_else_chooses(
+    client: FlaskClient, jpeg: bytes
+) -> None:
+    assert post_file(client, jpeg).get_json()["model"]["name"] == CHILDREN
+
+
+@pytest.mark.parametrize(
+    ("age", "expected"),
+    [("004Y", CHILDREN), ("006M", CHILDREN), ("018Y", ADULTS), ("071Y", ADULTS)],
+)
+def test_the_age_in_a_dicom_file_chooses_the_bundle(
+    client: FlaskClient, age: str, expected: str
+) -> None:
+    reading = post_file(client, dicom(PatientAge=age)).get_json()
+    assert reading["model"]["name"] == expected
+
+
+def test_a_named_bundle_wins_over_the_age_and_warns(client: FlaskClient) -> None:
+    reading = post_file(client, dicom(PatientAge="071Y"), f"?model={CHILDREN}").get_json()
+    assert reading["model"]["name"] == CHILDREN
+    assert codes(reading) == ["age_outside_population"]
+    assert "71 years" in reading["warnings"][0]["detail"]
+
+
+@pytest.mark.parametrize("age", ["001Y", "005Y", "070M"])
+def test_no_warning_about_an_age_inside_the_population(client: FlaskClient, age: str) -> None:
+    reading = post_file(client, dicom(PatientAge=age), f"?model={CHILDREN}").get_json()
+    assert codes(reading) == []
+
+
+@pytest.mark.parametrize(("side", "warned"), [(159, True), (160, False)])
+def test_low_resolution_warns(client: FlaskClient, side: int, warned: bool) -> None:
+    film = encode_png(cv2.resize(chest_phantom(400), (300, side)))
+    reading = post_file(client, film).get_json()
+    assert ("low_resolution" in codes(reading)) is warned
+
+
+def test_resolution_is_that_of_the_file_not_of_the_reduced_decode(client: FlaskClient) -> None:
+    reading = post_file(client, encode_jpeg(chest_phantom(2048))).get_json()
+    assert codes(reading) == []
+    assert reading["image"]["width"] == 2048
+
+
+@pytest.mark.parametrize("view", ["LATERAL", "LL", "RL"])
+def test_a_lateral_view_warns(client: FlaskClient, view: str) -> None:
+    reading = post_file(client, dicom(ViewPosition=view)).get_json()
+    assert codes(reading) == ["view_outside_population"]
+
+
+def test_another_body_part_is_refused_or_warned_about(client: FlaskClient) -> None:
+    response = post_file(client, dicom(BodyPartExamined="ABDOMEN"))
+    if response.status_code == 200:
+        assert codes(response.get_json()) == ["body_part_outside_population"]
+    else:
+        assert response.get_json()["code"] == "not_a_chest_xray"

@@ -1,0 +1,65 @@
+"""Settings come from the environment, once, and every one of them is documented."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import FrozenInstanceError, fields
+from pathlib import Path
+
+import pytest
+
+from app.settings import PROJECT_ROOT, Settings, SettingsError
+
+DOCUMENT = (PROJECT_ROOT / "docs" / "configuration.md").read_text("utf-8")
+
+
+def test_an_empty_environment_gives_the_defaults() -> None:
+    assert Settings.from_environment({}) == Settings()
+    assert Settings.from_environment({"XRAY_MODELS": " "}) == Settings()
+
+
+def test_every_variable_is_read() -> None:
+    got = Settings.from_environment(
+        {
+            "XRAY_MODELS": "/srv/models",
+            "XRAY_DEFAULT_MODEL": "mine",
+            "XRAY_MAX_UPLOAD_BYTES": "1000",
+            "XRAY_MAX_PIXELS": "2000",
+            "XRAY_LOG_LEVEL": "warning",
+        }
+    )
+    assert got == Settings(Path("/srv/models"), "mine", 1000, 2000, "WARNING")
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("XRAY_MAX_UPLOAD_BYTES", "32 MB"),
+        ("XRAY_MAX_UPLOAD_BYTES", "0"),
+        ("XRAY_MAX_PIXELS", "-1"),
+        ("XRAY_LOG_LEVEL", "LOUD"),
+    ],
+)
+def test_a_value_that_cannot_be_used_names_its_variable(variable: str, value: str) -> None:
+    with pytest.raises(SettingsError, match=variable):
+        Settings.from_environment({variable: value})
+
+
+def test_settings_do_not_change() -> None:
+    with pytest.raises(FrozenInstanceError):
+        Settings().max_pixels = 1  # type: ignore[misc]
+
+
+def test_the_document_has_exactly_the_settings_with_their_descriptions() -> None:
+    rows = dict(re.findall(r"^\| `(XRAY_\w+)` \| (.*) \|$", DOCUMENT, re.MULTILINE))
+    expected = {s.metadata["variable"]: s.metadata["description"] for s in fields(Settings)}
+    assert set(rows) == set(expected)
+    for variable, description in expected.items():
+        assert rows[variable].endswith(description)
+
+
+@pytest.mark.parametrize("name", ["default_model", "max_upload_bytes", "max_pixels", "log_level"])
+def test_the_document_has_the_defaults(name: str) -> None:
+    setting = next(s for s in fields(Settings) if s.name == name)
+    row = rf"\| `{setting.metadata['variable']}` \| `{setting.default}` \|"
+    assert re.search(row, DOCUMENT)
