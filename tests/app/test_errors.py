@@ -17,6 +17,7 @@ from app import create_app
 from app.errors import PROBLEMS
 from app.settings import Settings
 from tests.app.conftest import CHILDREN
+from tests.app.multipart import multipart
 from tests.app.problems import assert_problem
 from tests.bad_inputs import BAD_INPUTS
 
@@ -71,7 +72,7 @@ def test_the_table_is_the_contracts() -> None:
         ({"data": png_header(20, 20), "content_type": "image/png"}, "unsuitable_image"),
         ({"data": bytes(4 * 2**20 + 1), "content_type": "image/png"}, "too_large"),
         ({"data": bytes(5 * 2**20), "content_type": "image/png"}, "too_large"),
-        ({"data": {"file": (BytesIO(bytes(5 * 2**20)), "big.png")}}, "too_large"),
+        (multipart(bytes(5 * 2**20)), "too_large"),
     ],
 )
 def test_requests_that_predict_refuses(client: FlaskClient, arguments: dict, code: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from io import BytesIO
 
 import numpy as np
 import pytest
@@ -15,6 +14,7 @@ from app.predictor import Reading
 from app.presentation import DECISION_WORDS, level_marks, percent_words, present, threshold_words
 from app.settings import PROJECT_ROOT
 from tests.app.conftest import ADULTS, CHILDREN
+from tests.app.multipart import multipart
 from tests.app.test_errors import BROWSER
 from tests.phantoms import chest_phantom, encode_dicom, encode_jpeg
 
@@ -22,7 +22,7 @@ PAGES = ["/", "/models", f"/models/{CHILDREN}", "/docs", "/nothing"]
 
 
 def result_page(client: FlaskClient, data: bytes, **form: str) -> str:
-    response = client.post("/", data={"file": (BytesIO(data), "film.jpg"), **form})
+    response = client.post("/", **multipart(data, **form))
     assert response.status_code == 200
     assert response.mimetype == "text/html"
     return response.get_data(as_text=True)

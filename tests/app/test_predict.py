@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from io import BytesIO
 
 import cv2
 import numpy as np
@@ -13,12 +12,12 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from tests.app.conftest import ADULTS, CHILDREN
+from tests.app.multipart import multipart
 from tests.phantoms import chest_phantom, encode_dicom, encode_jpeg, encode_png
 
 
 def post_file(client: FlaskClient, data: bytes, query: str = ""):
-    form = {"file": (BytesIO(data), "film.jpg")}
-    return client.post(f"/predict{query}", data=form)
+    return client.post(f"/predict{query}", **multipart(data))
 
 
 def dicom(**fields: str) -> bytes:

@@ -12,6 +12,7 @@ from flask import Flask, request
 from flask.testing import FlaskClient
 from werkzeug import formparser
 
+from tests.app.multipart import multipart
 from tests.phantoms import (
     PATIENT_ID,
     PATIENT_NAME,
@@ -42,10 +43,10 @@ def test_a_dicom_full_of_names_leaves_none_behind(
     assert PATIENT_NAME.encode() in data
     name = f"{PATIENT_NAME}_{PATIENT_ID}.dcm"
     answers = [
-        client.post(f"/predict?x={PATIENT_ID}", data={"file": (BytesIO(data), name)}),
-        client.post("/", data={"file": (BytesIO(data), name)}),
+        client.post(f"/predict?x={PATIENT_ID}", **multipart(data, name)),
+        client.post("/", **multipart(data, name)),
         # Damaged: what a library says about it must not quote it either.
-        client.post("/predict", data={"file": (BytesIO(data[:-5000]), name)}),
+        client.post("/predict", **multipart(data[:-5000], name)),
     ]
     assert [answer.status_code for answer in answers] == [200, 200, 422]
     out, err = capfd.readouterr()
@@ -84,14 +85,7 @@ def test_large_uploads_are_never_spooled_to_disk(
 
     monkeypatch.setattr(formparser, "SpooledTemporaryFile", refuse)
     data = bytes(2_000_000)
-    # By hand: the test client's own encoder would spool it to disk.
-    head = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.png"\r\n\r\n'
-    with app.test_request_context(
-        "/predict",
-        method="POST",
-        data=head + data + b"\r\n--x--\r\n",
-        content_type="multipart/form-data; boundary=x",
-    ):
+    with app.test_request_context("/predict", method="POST", **multipart(data)):
         assert isinstance(request.files["file"].stream, BytesIO)
         assert request.files["file"].read() == data
 
