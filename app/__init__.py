@@ -27,15 +27,12 @@ def create_app(settings: Settings | None = None, *, load: Loader | None = None) 
     Raises:
         SettingsError: an environment variable holds a value that cannot be used.
     """
-    from app import api, errors, health, logs, metrics, security, web
-    from app.http import MULTIPART_OVERHEAD_BYTES, MemoryRequest
+    from app import api, errors, health, http, logs, metrics, security, web
     from app.registry import Registry
     from cxr.radiograph import Limits
 
     settings = settings or Settings.from_environment()
     app = Flask("app", root_path=str(PROJECT_ROOT))
-    app.request_class = MemoryRequest
-    app.config["MAX_CONTENT_LENGTH"] = settings.max_upload_bytes + MULTIPART_OVERHEAD_BYTES
     app.json.sort_keys = False  # type: ignore[attr-defined]  # the contract's order
     app.extensions["settings"] = settings
 
@@ -49,6 +46,7 @@ def create_app(settings: Settings | None = None, *, load: Loader | None = None) 
     metrics.init_app(app)
     security.init_app(app)
     errors.init_app(app)
+    http.init_app(app, settings.max_upload_bytes)
     app.register_blueprint(health.blueprint)
     app.register_blueprint(api.blueprint)
     app.register_blueprint(web.blueprint)

@@ -1,0 +1,176 @@
+"""Real gunicorn on a real socket, with real bytes."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import signal
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from app.errors import PROBLEMS
+from app.sample import sample_path
+from tests.app.multipart import multipart
+from tests.bad_inputs import BAD_INPUTS
+from tests.phantoms import chest_phantom, encode_dicom, encode_jpeg
+from tests.real_data import data_path
+from tests.server import Server, running_server
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def server(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    log = tmp_path_factory.mktemp("log") / "gunicorn.log"
+    with running_server(tiny_bundle.parent, log) as running:
+        yield running
+
+
+def post(
+    server: Server, data: bytes, content_type: str, path: str = "/predict"
+) -> tuple[int, dict[str, str], bytes]:
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
+    try:
+        connection.request("POST", path, data, {"Content-Type": content_type})
+        response = connection.getresponse()
+        return response.status, dict(response.getheaders()), response.read()
+    finally:
+        connection.close()
+
+
+def reading(server: Server, data: bytes, content_type: str) -> dict[str, Any]:
+    status, _, body = post(server, data, content_type)
+    assert status == 200, body
+    return dict(json.loads(body))
+
+
+def test_raw_form_and_dicom_answer_over_the_socket(server: Server) -> None:
+    film = encode_jpeg(chest_phantom(1200))
+    raw = reading(server, film, "image/jpeg")
+    form = multipart(film)
+    assert (
+        reading(server, form["data"], form["content_type"])["probabilities"]
+        == (raw["probabilities"])
+    )
+    dicom = encode_dicom(chest_phantom(1200).astype(np.uint16) * 257)
+    from_dicom = reading(server, dicom, "application/dicom")
+    assert from_dicom["image"]["format"] == "DICOM"
+    assert from_dicom["infection_probability"] == pytest.approx(
+        raw["infection_probability"], abs=0.02
+    )
+
+
+def test_a_body_of_unknown_length_is_read(server: Server) -> None:
+    film = encode_jpeg(chest_phantom(600))
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
+    pieces = (film[i : i + 7000] for i in range(0, len(film), 7000))
+    connection.request(
+        "POST", "/predict", pieces, {"Content-Type": "image/jpeg"}, encode_chunked=True
+    )
+    response = connection.getresponse()
+    assert response.status == 200
+    assert json.loads(response.read())["image"]["width"] == 600
+    connection.close()
+
+
+@pytest.mark.parametrize("name", BAD_INPUTS)
+def test_bad_inputs_get_their_code_and_never_a_500(server: Server, name: str) -> None:
+    make, code = BAD_INPUTS[name]
+    form = multipart(make(), "x.png")
+    status, headers, body = post(server, form["data"], form["content_type"])
+    problem = json.loads(body)
+    assert (status, problem["code"]) == (PROBLEMS[code].status, code)
+    assert headers["Content-Type"] == "application/problem+json"
+
+
+def test_too_large_is_said_to_a_client_that_is_still_sending(server: Server) -> None:
+    status, _, body = post(server, bytes(40 * 2**20), "image/jpeg")
+    assert (status, json.loads(body)["code"]) == (413, "too_large")
+
+
+def test_the_sample_of_pydicom_data_is_read(server: Server) -> None:
+    path = sample_path()
+    if path is None:
+        pytest.skip("the package pydicom-data is not installed")
+    got = reading(server, path.read_bytes(), "application/octet-stream")
+    assert (got["image"]["width"], got["image"]["height"]) == (1841, 1955)
+
+
+@pytest.mark.real_data
+@pytest.mark.parametrize("name", ["chest_pa_monochrome2_jpeg", "chest_pa_tagged_monochrome1"])
+def test_real_dicom(server: Server, name: str) -> None:
+    data = data_path(f"dicom/{name}.dcm").read_bytes()
+    assert reading(server, data, "application/dicom")["image"]["width"] == 1024
+
+
+def test_threads_do_not_mix_readings_up(server: Server) -> None:
+    films = [encode_jpeg(chest_phantom(300, seed)) for seed in range(4)]
+    alone = [reading(server, film, "image/jpeg") for film in films]
+    wrong: list[int] = []
+
+    def again(index: int) -> None:
+        for _ in range(10):
+            got = reading(server, films[index], "image/jpeg")
+            if (got["probabilities"], got["image"]) != (
+                alone[index]["probabilities"],
+                alone[index]["image"],
+            ):
+                wrong.append(index)
+
+    threads = [threading.Thread(target=again, args=(index,)) for index in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+    assert len({json.dumps(one["probabilities"]) for one in alone}) == 4
+
+
+def test_nothing_but_the_bundle_is_kept_and_the_log_names_no_file(server: Server) -> None:
+    form = multipart(encode_jpeg(chest_phantom(900)), "Doe_Jane_1970.jpg")
+    post(server, form["data"], form["content_type"], "/predict?patient=Doe")
+    log = server.log.read_text()
+    assert '"route": "/predict"' in log
+    assert "Doe" not in log
+
+
+def test_sigterm_lets_the_request_under_way_finish(tiny_bundle: Path, tmp_path: Path) -> None:
+    film = encode_jpeg(chest_phantom(600))
+    with running_server(tiny_bundle.parent, tmp_path / "log") as running:
+        with socket.create_connection(("127.0.0.1", running.port), timeout=60) as client:
+            head = (
+                "POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\n"
+                f"Content-Length: {len(film)}\r\nConnection: close\r\n\r\n"
+            )
+            client.sendall(head.encode() + film[:-100])
+            # A second request on another connection proves that the first is being handled.
+            reading(running, film, "image/jpeg")
+            running.process.send_signal(signal.SIGTERM)
+            client.sendall(film[-100:])
+            answer = b""
+            while piece := client.recv(65536):
+                answer += piece
+        assert answer.startswith(b"HTTP/1.1 200")
+        assert running.process.wait(timeout=40) == 0
+
+
+def test_metrics_add_up_over_workers(tiny_bundle: Path, tmp_path: Path) -> None:
+    with running_server(tiny_bundle.parent, tmp_path / "log", WEB_CONCURRENCY="2") as running:
+        film = encode_jpeg(chest_phantom(300))
+        answered = sum(post(running, film, "image/jpeg")[0] == 200 for _ in range(8))
+        connection = http.client.HTTPConnection("127.0.0.1", running.port, timeout=60)
+        connection.request("GET", "/metrics")
+        text = connection.getresponse().read().decode()
+        connection.close()
+    (line,) = [
+        row
+        for row in text.splitlines()
+        if row.startswith("xray_requests_total{") and '"/predict"' in row and '"200"' in row
+    ]
+    assert float(line.split()[-1]) == answered

@@ -1,0 +1,85 @@
+"""The application under real gunicorn, for the tests that need sockets."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+READY_SECONDS = 120
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running server: its address, its process and where its standard error goes."""
+
+    address: str
+    port: int
+    process: subprocess.Popen[bytes]
+    log: Path
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def status(address: str) -> int | None:
+    """The status of a GET, or None while nothing listens."""
+    try:
+        with urllib.request.urlopen(address, timeout=5) as response:
+            return int(response.status)
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code
+    except OSError:
+        return None
+
+
+def wait_for(address: str, expected: int, process: subprocess.Popen[bytes]) -> None:
+    end = time.monotonic() + READY_SECONDS
+    while status(address) != expected:
+        assert process.poll() is None, f"the server ended with {process.returncode}"
+        assert time.monotonic() < end, f"{address} did not answer {expected} in time"
+        time.sleep(0.1)
+
+
+@contextmanager
+def running_server(models: Path, log: Path, **environment: str) -> Iterator[Server]:
+    """Start gunicorn on a free port of the loopback, wait until it is ready, stop it at the end."""
+    port = free_port()
+    with log.open("wb") as sink:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "gunicorn", "app:create_app()"],
+            cwd=ROOT,
+            stdout=sink,
+            stderr=subprocess.STDOUT,
+            env={
+                **os.environ,
+                "HOST": "127.0.0.1",
+                "PORT": str(port),
+                "XRAY_MODELS": str(models),
+                **environment,
+            },
+        )
+    server = Server(f"http://127.0.0.1:{port}", port, process, log)
+    try:
+        wait_for(f"{server.address}/readyz", 200, process)
+        yield server
+    finally:
+        process.terminate()
+        try:
+            process.wait(timeout=40)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
