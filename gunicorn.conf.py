@@ -10,6 +10,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import gunicorn.http.wsgi
+
 bind = f"{os.environ.get('HOST') or '127.0.0.1'}:{os.environ.get('PORT') or '8000'}"
 
 # TensorFlow hangs in a process that was forked after it started (gunicorn#2369), so each
@@ -26,6 +28,9 @@ keepalive = 5
 
 # A worker that beats on a disk under load looks dead; shared memory never blocks.
 worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None
+
+# There is no setting for the banner; it need not say which server this is.
+gunicorn.http.wsgi.SERVER = "xray"
 
 # The application writes its own line per request, without query, address or file name.
 accesslog = None

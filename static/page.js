@@ -9,14 +9,12 @@
   function preview(form, file) {
     const figure = form.querySelector("[data-preview]");
     const image = figure.querySelector("img");
-    figure.querySelector("figcaption").textContent = file ? file.name : "";
-    figure.hidden = !file;
-    image.hidden = true;
+    figure.hidden = true;
     if (!file || !SHOWN_BY_BROWSERS.test(file.type) || file.size > PREVIEW_MAX_BYTES) return;
     const reader = new FileReader();
     reader.addEventListener("load", function () {
       image.src = reader.result;
-      image.hidden = false;
+      figure.hidden = false;
     });
     reader.readAsDataURL(file);
   }
@@ -35,6 +33,7 @@
   }
 
   function enableDrop(form, zone, input) {
+    zone.querySelector("[data-drop-hint]").hidden = false;
     ["dragenter", "dragover"].forEach(function (name) {
       zone.addEventListener(name, function (event) {
         event.preventDefault();

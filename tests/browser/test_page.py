@@ -130,7 +130,7 @@ def test_a_dropped_file_is_taken_and_another_cannot_replace_the_page(page: Any) 
     }"""
     assert page.evaluate(drop, ["[data-drop]", "dropped.dcm", "application/dicom"]) is True
     assert page.locator("#file").evaluate("input => input.files[0].name") == "dropped.dcm"
-    assert page.locator("[data-preview] figcaption").inner_text() == "dropped.dcm"
+    assert page.locator("[data-preview]").is_hidden()  # Chromium cannot show DICOM
     assert page.evaluate(drop, ["footer", "stray.jpg", "image/jpeg"]) is True
 
 
