@@ -165,6 +165,8 @@ def _decode_jpeg(data: bytes, size: tuple[int, int], reduce_to: int | None) -> P
     pixels = cv2.imdecode(encoded, flag | cv2.IMREAD_IGNORE_ORIENTATION)
     if pixels is None or pixels.shape != (-(-height // factor), -(-width // factor)):
         raise UnreadableImageError(_DAMAGED.format("JPEG"))
+    # A row or column that lies mostly beyond the edge would stretch the others' geometry.
+    pixels = pixels[: round(height / factor), : round(width / factor)]
     return np.asarray(pixels, np.uint8)
 
 
