@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import shutil
+import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -117,7 +118,7 @@ class Bundle:
         try:
             with np.load(path, allow_pickle=False) as probes:
                 images, expected = probes["images"], probes["probabilities"]
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
             raise BundleError(f"{path} cannot be read: {error}") from error
         got = self.predict(images.astype(np.float32) / 255).probabilities
         deviation = float(np.abs(got - expected).max())

@@ -65,9 +65,9 @@ def overlay_png(radiograph: Radiograph, activation: NDArray[np.float32]) -> byte
     """
     pixels = radiograph.pixels
     width, height = _shown_size(pixels.shape[1], pixels.shape[0])
-    film = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA)
+    film = np.asarray(cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA))
     if film.dtype == np.uint16:
-        film = (film >> 8).astype(np.uint8)
+        film = (film // 256).astype(np.uint8)
     heat = upsample(activation, width, height)
     colours = cv2.applyColorMap((heat * 255).astype(np.uint8), cv2.COLORMAP_INFERNO)
     # Opacity climbs with the evidence: where there is none the film stays untouched.

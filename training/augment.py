@@ -40,8 +40,8 @@ class Augmentation:
     zoom: float = 0.15
     shift: float = 0.08
     shear: float = 0.08
-    gamma: float = 0.35
-    contrast: float = 0.25
+    gamma: float = 0.7
+    contrast: float = 0.3
     brightness: float = 0.1
     blur: float = 0.3
     noise: float = 0.03

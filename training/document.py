@@ -24,8 +24,17 @@ from training.run import git_commit
 if TYPE_CHECKING:
     from training.fit import FitOptions
 
-_LIBRARIES = ("keras", "tensorflow", "tensorflow-cpu", "jax", "torch", "numpy", "pillow")
-_LIBRARIES += ("opencv-python-headless", "scikit-learn")
+_LIBRARIES = (
+    "keras",
+    "tensorflow",
+    "tensorflow-cpu",
+    "jax",
+    "torch",
+    "numpy",
+    "pillow",
+    "opencv-python-headless",
+    "scikit-learn",
+)
 
 
 def describe(

@@ -89,14 +89,10 @@ def _prepare_as_trained(bundle: Bundle, options: EvaluateOptions) -> Prepared:
 
 def answer(bundle: Bundle, prepared: Prepared, rows: np.ndarray[Any, Any]) -> Answers:
     """The bundle's answers to the films in ``rows``, with the truth in its own classes."""
-    images = prepared.images
+    films = tqdm(rows, desc="Reading", unit="film", delay=2.0, leave=False, disable=None)
+    inputs = (prepared.images[row : row + 1].astype(np.float32)[..., np.newaxis] for row in films)
     probabilities = np.concatenate(
-        [
-            bundle.predict(
-                images[row : row + 1].astype(np.float32)[..., np.newaxis] / 255
-            ).probabilities
-            for row in tqdm(rows, desc="Reading", unit="film", delay=2.0, leave=False, disable=None)
-        ]
+        [bundle.predict(image / np.float32(255)).probabilities for image in inputs]
     )
     known = {finding.id: index for index, finding in enumerate(bundle.classes)}
     of_dataset = [known.get(finding.id, -1) for finding in prepared.dataset.classes]
