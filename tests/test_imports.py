@@ -23,6 +23,7 @@ TRAINING_ONLY = {
     "scipy",
     "sklearn",
     "tensorboard",
+    "tqdm",
 }
 FORBIDDEN = {
     "app": {"training", "tests", "benchmarks"} | TRAINING_ONLY,
