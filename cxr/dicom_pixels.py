@@ -56,9 +56,16 @@ def stored_values(dataset: Dataset) -> NDArray[np.uint8] | NDArray[np.uint16]:
     # pydicom falls back to an RLE decoder in Python that would unfold a bomb for minutes.
     plugin = "pylibjpeg" if syntax == RLELossless else ""
     try:
-        raw, _ = decoder.as_array(dataset, index=0, raw=True, decoding_plugin=plugin)
+        raw, _ = decoder.as_array(
+            dataset,
+            index=0,
+            raw=True,
+            decoding_plugin=plugin,
+            # It knows nothing of High Bit, which is honoured below.
+            **{"correct_unused_bits": False},  # type: ignore[arg-type]  # typed as a dict
+        )
     except BaseException as error:
-        # That decoder is written in Rust and panics on some damage, which Python sees as an
+        # The RLE decoder is written in Rust and panics on some damage, which Python sees as an
         # exception beside Exception: it would end a worker.
         if type(error).__name__ == "PanicException":
             raise UnreadableImageError(_CUT_SHORT) from None
