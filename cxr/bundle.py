@@ -116,7 +116,7 @@ class Bundle:
         """
         path = self.path / PROBES_FILE
         try:
-            with np.load(path, allow_pickle=False) as probes:
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as probes:
                 images, expected = probes["images"], probes["probabilities"]
         except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
             raise BundleError(f"{path} cannot be read: {error}") from error

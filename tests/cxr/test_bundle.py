@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+import json
+import shutil
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cxr.bundle import list_bundles, load_bundle
+from cxr.errors import BundleError
+
+
+@pytest.fixture
+def copy(tiny_bundle: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(tiny_bundle, tmp_path / "models" / tiny_bundle.name))
+
+
+@pytest.fixture(scope="module")
+def bundle(tiny_bundle):
+    return load_bundle(tiny_bundle)
+
+
+@pytest.fixture
+def images() -> np.ndarray:
+    return np.random.default_rng(1).random((3, 64, 64, 1), np.float32)
+
+
+def test_a_bundle_loads_with_all_that_it_says(bundle, tiny_bundle):
+    assert bundle.name == "pediatric-pneumonia"
+    assert [finding.label for finding in bundle.classes][0] == "Normal"
+    assert bundle.document["sha256"] == bundle.sha256
+    assert bundle.card.startswith("# Untrained")
+    assert bundle.replay_probes() < 1e-4
+    assert list_bundles(tiny_bundle.parent) == (tiny_bundle,)
+
+
+def test_prediction_has_probabilities_and_maps(bundle, images):
+    prediction = bundle.predict(images)
+    np.testing.assert_allclose(prediction.probabilities.sum(axis=1), 1)
+    assert prediction.activation_maps.shape == (3, 8, 8, 3)
+    infection = bundle.infection_probability(prediction.probabilities)
+    np.testing.assert_allclose(infection, 1 - prediction.probabilities[:, 0])
+
+
+def test_maps_average_to_the_logits_up_to_the_bias(bundle, images):
+    prediction = bundle.predict(images)
+    mean = prediction.activation_maps.mean(axis=(1, 2))
+    log_probabilities = np.log(prediction.probabilities)
+    # Softmax is blind to a shift, so differences of classes are compared; the bias is zero.
+    np.testing.assert_allclose(
+        mean[:, 1] - mean[:, 0], log_probabilities[:, 1] - log_probabilities[:, 0], atol=1e-4
+    )
+
+
+def test_threads_get_their_own_answers(bundle, images):
+    expected = [bundle.predict(images[i : i + 1]).probabilities for i in range(3)]
+    wrong: list[int] = []
+
+    def ask(number: int) -> None:
+        for _ in range(50):
+            got = bundle.predict(images[number : number + 1]).probabilities
+            if not np.allclose(got, expected[number], atol=1e-6):
+                wrong.append(number)
+
+    threads = [threading.Thread(target=ask, args=(number % 3,)) for number in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+
+
+def test_other_shapes_are_refused(bundle):
+    with pytest.raises(ValueError, match="shape"):
+        bundle.predict(np.zeros((1, 32, 32, 1), np.float32))
+
+
+def _edit(path: Path, **changes: object) -> None:
+    document = json.loads((path / "bundle.json").read_text())
+    (path / "bundle.json").write_text(json.dumps({**document, **changes}))
+
+
+def _remove(name: str):
+    return lambda path: (path / name).unlink()
+
+
+def _overwrite(name: str, content: bytes):
+    return lambda path: (path / name).write_bytes(content)
+
+
+def _swap_model(path: Path) -> None:
+    """Another model under the right hash: only the probes can tell."""
+    import hashlib
+
+    import keras
+
+    model = keras.saving.load_model(path / "model.keras")
+    model.get_layer("logits").set_weights(
+        [weights + 0.5 * np.arange(3) for weights in model.get_layer("logits").get_weights()]
+    )
+    model.save(path / "model.keras")
+    digest = hashlib.sha256((path / "model.keras").read_bytes()).hexdigest()
+    _edit(path, sha256=digest)
+
+
+@pytest.mark.parametrize(
+    ("damage", "names"),
+    [
+        (_remove("bundle.json"), "bundle.json"),
+        (_remove("model.keras"), "model.keras"),
+        (_remove("probes/probes.npz"), "probes.npz"),
+        (_overwrite("bundle.json", b"{"), "bundle.json"),
+        (_overwrite("bundle.json", b"[]"), "bundle.json"),
+        (_overwrite("model.keras", b"not a model"), "model.keras"),
+        (_overwrite("probes/probes.npz", b"PK\x03\x04 torn"), "probes.npz"),
+        (lambda path: _edit(path, format="xray-bundle/99"), "bundle.json"),
+        (lambda path: _edit(path, classes=[]), "model.keras"),
+        (lambda path: _edit(path, thresholds={"rule_out": 0.9, "rule_in": 0.1}), "bundle.json"),
+        (lambda path: _edit(path, input={"size": 32}), "model.keras"),
+        (lambda path: _edit(path, calibration={"temperature": 3, "bias": [2, 0, 0]}), "probes"),
+        (_swap_model, "probes.npz"),
+    ],
+)
+def test_damage_is_refused_with_the_file_s_name(copy, damage, names):
+    damage(copy)
+    with pytest.raises(BundleError, match=names):
+        load_bundle(copy)
+
+
+def test_a_damaged_archive_under_its_own_hash_is_refused(copy):
+    import hashlib
+
+    torn = (copy / "model.keras").read_bytes()[:3000]
+    (copy / "model.keras").write_bytes(torn)
+    _edit(copy, sha256=hashlib.sha256(torn).hexdigest())
+    with pytest.raises(BundleError, match=r"model\.keras"):
+        load_bundle(copy)
