@@ -21,6 +21,9 @@ from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.processing import apply_rescale, apply_windowing
 from pydicom.uid import (
     JPEG2000TransferSyntaxes,
+    JPEGBaseline8Bit,
+    JPEGLSLossless,
+    JPEGLSNearLossless,
     JPEGLSTransferSyntaxes,
     JPEGTransferSyntaxes,
     RLELossless,
@@ -29,6 +32,15 @@ from pydicom.uid import (
 from cxr.errors import UnreadableImageError
 
 _CUT_SHORT = "The DICOM file is damaged or cut short. Export or transfer it again."
+# Where pydicom has several decoders it tries pylibjpeg's first, which takes four times as
+# long as these for JPEG, and falls back to one in Python that would unfold an RLE bomb for
+# minutes.
+_PLUGINS = {
+    JPEGBaseline8Bit: "pillow",
+    JPEGLSLossless: "pyjpegls",
+    JPEGLSNearLossless: "pyjpegls",
+    RLELossless: "pylibjpeg",
+}
 _CONTRADICTION = (
     "The compressed picture has more bits than the header of the DICOM file says, so its grey "
     "levels would be guessed. Export it again."
@@ -53,14 +65,12 @@ def stored_values(dataset: Dataset) -> NDArray[np.uint8] | NDArray[np.uint16]:
     decoder = get_decoder(syntax)
     if syntax.is_encapsulated:
         _check_codestream(dataset)
-    # pydicom falls back to an RLE decoder in Python that would unfold a bomb for minutes.
-    plugin = "pylibjpeg" if syntax == RLELossless else ""
     try:
         raw, _ = decoder.as_array(
             dataset,
             index=0,
             raw=True,
-            decoding_plugin=plugin,
+            decoding_plugin=_PLUGINS.get(syntax, ""),
             # It knows nothing of High Bit, which is honoured below.
             **{"correct_unused_bits": False},  # type: ignore[arg-type]  # typed as a dict
         )
