@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from training.metrics import RESAMPLES
+
 _FIGURES = {
     "accuracy": "Accuracy, infected against normal",
     "sensitivity": "Sensitivity",
@@ -46,17 +48,19 @@ def write_card(name: str, document: Mapping[str, Any]) -> str:
         _data_table(document),
         _split_sentence(data),
         "## Figures",
-        f"95 % intervals in brackets: {1000} bootstrap resamples of the patients. Where a figure "
-        "needs one cut, a film counts as infected from a calibrated probability of 0.5 on; "
+        f"95 % intervals in brackets: {RESAMPLES} bootstrap resamples of the patients. Where a "
+        "figure needs one cut, a film counts as infected from a calibrated probability of 0.5 on; "
         "calibration and thresholds saw validation films only.",
         _figure_table(document["metrics"]),
         *_confusions(document),
         f"Reproduce: `python -m training evaluate models/{name} --data <the data set>`.",
         "## Operating points",
         f"Below {thresholds['rule_out']:.3f} the decision is *normal*, from "
-        f"{thresholds['rule_in']:.3f} on *infected*, between them *uncertain*. On validation "
-        f"rule-out keeps {chosen['rule_out']}, rule-in {chosen['rule_in']}. Probabilities are "
-        "calibrated for a population of which half is infected.",
+        f"{thresholds['rule_in']:.3f} on *infected*, between them *uncertain*. On the validation "
+        f"films, each as it is and in {chosen['stressed_copies']} augmented versions that stand "
+        f"in for other detectors, rule-out keeps {chosen['rule_out']}, rule-in "
+        f"{chosen['rule_in']}. Probabilities are calibrated on the same films, for a population "
+        "of which half is infected.",
         _decision_table(document["metrics"]),
         "## Limits",
         "\n".join(f"- {caveat}" for caveat in data["caveats"]),

@@ -61,6 +61,7 @@ def describe(
         "thresholds": {"rule_out": thresholds.rule_out, "rule_in": thresholds.rule_in},
         "thresholds_chosen": {
             "split": "validation",
+            "stressed_copies": recipe.stressed_copies,
             "rule_out": f"sensitivity >= {RULE_OUT_SENSITIVITY}",
             "rule_in": f"specificity >= {RULE_IN_SPECIFICITY}",
         },

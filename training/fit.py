@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from cxr.bundle import save_bundle
 from cxr.findings import FindingClass
 from training.architectures import assemble
-from training.calibration import choose_thresholds, fit_calibration
+from training.calibration import choose_thresholds, fit_calibration, stressed
 from training.card import write_card
 from training.data import Prepared, prepare
 from training.device import use_device
@@ -96,17 +96,22 @@ def fit(options: FitOptions) -> Path:
     keras.mixed_precision.set_global_policy("float32")
     model = assemble([member.model for member in members], recipe.network)
     infected = np.array([finding.infected for finding in prepared.dataset.classes])
-    raw = {
-        split: _predict(model, prepared.images, prepared.indices(split))
-        for split in ("validation", "test")
-    }
-    validation = prepared.indices("validation")
-    calibration = fit_calibration(raw["validation"], prepared.labels[validation], infected)
+    rows = {split: prepared.indices(split) for split in ("validation", "test")}
+    inputs = {split: _inputs(prepared.images, rows[split]) for split in rows}
+    films = stressed(
+        inputs["validation"], recipe.augmentation, recipe.stressed_copies, options.seed
+    )
+    raw = _predict(model, films)
+    labels = np.tile(prepared.labels[rows["validation"]], 1 + recipe.stressed_copies)
+    calibration = fit_calibration(raw, labels, infected)
+    infection = calibration.apply(raw)[:, infected].sum(axis=1)
+    thresholds = choose_thresholds(infection, infected[labels])
     answers = {
-        split: _answers(prepared, prepared.indices(split), calibration.apply(raw[split]), infected)
-        for split in raw
+        split: _answers(
+            prepared, rows[split], calibration.apply(_predict(model, inputs[split])), infected
+        )
+        for split in rows
     }
-    thresholds = choose_thresholds(answers["validation"].infection, answers["validation"].infected)
     metrics = {split: measure(answers[split], thresholds) for split in answers}
 
     training_seconds = sum(member.seconds for member in members)
@@ -114,8 +119,8 @@ def fit(options: FitOptions) -> Path:
         options, recipe, prepared, device, calibration, thresholds, metrics, members
     )
     exported = run.folder / options.out.name
-    rows = prepared.indices("train")
-    probes = make_probes(prepared.images[rows], prepared.labels[rows], options.seed)
+    training = prepared.indices("train")
+    probes = make_probes(prepared.images[training], prepared.labels[training], options.seed)
     save_bundle(exported, model, document, probes, write_card(options.out.name, document))
     _verify_in_a_fresh_process(exported)
     _publish(exported, options.out)
@@ -128,10 +133,11 @@ def fit(options: FitOptions) -> Path:
     return options.out
 
 
-def _predict(
-    model: keras.Model, images: NDArray[np.uint8], rows: NDArray[np.int64]
-) -> NDArray[np.float64]:
-    inputs = images[rows].astype(np.float32)[..., np.newaxis] / 255
+def _inputs(images: NDArray[np.uint8], rows: NDArray[np.int64]) -> NDArray[np.float32]:
+    return images[rows].astype(np.float32)[..., np.newaxis] / np.float32(255)
+
+
+def _predict(model: keras.Model, inputs: NDArray[np.float32]) -> NDArray[np.float64]:
     return np.asarray(model.predict(inputs, batch_size=64, verbose=0), np.float64)
 
 

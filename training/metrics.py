@@ -13,7 +13,7 @@ from cxr.calibrate import Thresholds
 
 RESAMPLES = 1000
 #: Infected from this calibrated probability on, where a figure needs one cut: the probability
-#: is calibrated on validation images of which half count as infected, so 0.5 is its middle.
+#: is calibrated on validation films of which half count as infected, so 0.5 is its middle.
 CUT = 0.5
 
 

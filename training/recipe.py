@@ -23,6 +23,8 @@ class Recipe:
         warmup_epochs: epochs in which the learning rate climbs from zero, before it
             falls to zero along half a cosine.
         patience: epochs without a better validation loss after which training stops.
+        stressed_copies: augmented versions of each validation film on which, beside the film
+            itself, calibration and thresholds are fitted (see ``training/calibration.py``).
         members: networks of different seeds that are averaged into the exported model.
         class_balance: 0 weighs every image alike, 1 every class.
     """
@@ -39,6 +41,7 @@ class Recipe:
     label_smoothing: float = 0.05
     gradient_clip: float = 1.0
     class_balance: float = 0.5
+    stressed_copies: int = 4
     members: int = 1
 
     def to_json(self) -> dict[str, Any]:

@@ -1,0 +1,145 @@
+"""The committed bundles, on real radiographs: what the README promises must hold of the files."""
+
+from __future__ import annotations
+
+import csv
+import io
+import zipfile
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from cxr.bundle import Bundle, load_bundle
+from cxr.decode import decode
+from cxr.preprocess import to_model_input
+from tests.phantoms import encode_dicom, encode_jpeg, encode_png
+from tests.real_data import data_path
+
+MODELS = Path(__file__).parents[1] / "models"
+KERMANY, COVID = "chest-xray-pneumonia.zip", "covid19-radiography-database.zip"
+
+
+@pytest.fixture(scope="module")
+def pediatric() -> Bundle:
+    return load_bundle(MODELS / "pediatric-pneumonia")
+
+
+@pytest.fixture(scope="module")
+def adult() -> Bundle:
+    return load_bundle(MODELS / "covid19-radiography")
+
+
+def _infection(bundle: Bundle, data: bytes, reduce_to: int | None = None) -> float:
+    radiograph = decode(data, reduce_to=reduce_to)
+    prediction = bundle.predict(to_model_input(radiograph, bundle.spec)[np.newaxis])
+    return float(bundle.infection_probability(prediction.probabilities)[0])
+
+
+def _films(name: str, folder: str, count: int) -> list[bytes]:
+    with zipfile.ZipFile(data_path(name)) as archive:
+        members = sorted(
+            member
+            for member in archive.namelist()
+            if folder in member and member.endswith(("jpeg", "jpg"))
+        )
+        step = len(members) // count
+        return [archive.read(member) for member in members[::step][:count]]
+
+
+@pytest.mark.parametrize("name", ["pediatric-pneumonia", "covid19-radiography"])
+def test_bundle_is_small_and_its_card_says_what_it_is(name):
+    bundle = load_bundle(MODELS / name)
+    assert (bundle.path / "model.keras").stat().st_size < 10_000_000
+    assert bundle.name == name
+    assert "Research use only. Not a medical device." in bundle.card
+    for figure in ("accuracy", "sensitivity", "precision", "auc", "class_accuracy"):
+        measured = bundle.metrics["test"]["figures"][figure]
+        assert measured["low"] <= measured["value"] <= measured["high"]
+
+
+def test_the_same_recipe_and_input_serve_both(pediatric, adult):
+    assert pediatric.spec == adult.spec
+    recipes = {bundle.document["training"]["recipe"] for bundle in (pediatric, adult)}
+    assert recipes == {"residual"}
+
+
+@pytest.mark.real_data
+def test_children_s_test_films_are_told_apart(pediatric):
+    """A sample of the official test: near the card's accuracy, far from chance."""
+    sick = [_infection(pediatric, film) for film in _films(KERMANY, "test/PNEUMONIA/", 40)]
+    well = [_infection(pediatric, film) for film in _films(KERMANY, "test/NORMAL/", 40)]
+    assert np.mean(np.array(sick) >= 0.5) >= 0.85
+    assert np.mean(np.array(well) < 0.5) >= 0.75
+    assert np.median(sick) > 0.9
+
+
+@pytest.mark.real_data
+def test_large_jpegs_read_alike_whole_and_reduced(pediatric):
+    """Reduced-scale decoding may not move a probability by more than 0.02, nor a decision."""
+    reduce_to = 2 * pediatric.spec.size
+    films = _films(KERMANY, "test/PNEUMONIA/", 12) + _films(KERMANY, "test/NORMAL/", 12)
+    for film in films:
+        small = cv2.imdecode(np.frombuffer(film, np.uint8), cv2.IMREAD_GRAYSCALE)
+        large = cv2.resize(small, (2048, 1792), interpolation=cv2.INTER_CUBIC)
+        data = encode_jpeg(large)
+        assert decode(data, reduce_to=reduce_to).pixels.shape[0] < 1792
+        whole, reduced = _infection(pediatric, data), _infection(pediatric, data, reduce_to)
+        assert abs(whole - reduced) <= 0.02
+        decide = pediatric.thresholds.decide
+        # A film that lies on a threshold is uncertain by a hair either way.
+        on_the_edge = min(
+            abs(whole - cut)
+            for cut in (pediatric.thresholds.rule_out, pediatric.thresholds.rule_in)
+        )
+        assert decide(whole) == decide(reduced) or on_the_edge < 0.005
+
+
+@pytest.mark.real_data
+def test_one_film_in_every_format_gives_one_reading(pediatric):
+    film = _films(KERMANY, "test/PNEUMONIA/", 3)[1]
+    pixels = cv2.imdecode(np.frombuffer(film, np.uint8), cv2.IMREAD_GRAYSCALE)
+    pixels = cv2.resize(pixels, (512, 512), interpolation=cv2.INTER_CUBIC)
+    tiff = io.BytesIO()
+    Image.fromarray(pixels).save(tiff, "TIFF")
+    encodings = {
+        "png8": encode_png(pixels),
+        "png16": encode_png(pixels.astype(np.uint16) * 257),
+        "jpeg": encode_jpeg(pixels),
+        "tiff": tiff.getvalue(),
+        "monochrome2": encode_dicom(pixels),
+        "monochrome1": encode_dicom(255 - pixels, PhotometricInterpretation="MONOCHROME1"),
+    }
+    readings = {name: _infection(pediatric, data) for name, data in encodings.items()}
+    assert max(readings.values()) - min(readings.values()) <= 0.02, readings
+
+
+@pytest.mark.real_data
+def test_a_film_tagged_monochrome1_is_inverted_before_it_is_read():
+    plain = decode(data_path("dicom/chest_pa_monochrome2_jpeg.dcm").read_bytes())
+    tagged = decode(data_path("dicom/chest_pa_tagged_monochrome1.dcm").read_bytes())
+    correlation = np.corrcoef(plain.pixels.ravel(), tagged.pixels.ravel())[0, 1]
+    assert correlation < -0.99
+
+
+@pytest.mark.real_data
+def test_evaluate_confirms_the_card_on_a_part_of_the_official_test(pediatric, tmp_path):
+    """Through the command that users run: the first films of each class, one line each."""
+    from training.__main__ import main
+
+    part = tmp_path / "part.zip"
+    with zipfile.ZipFile(data_path(KERMANY)) as archive, zipfile.ZipFile(part, "w") as out:
+        names = [n for n in archive.namelist() if "/test/" in n and n.endswith("jpeg")]
+        for name in sorted(names)[::10]:
+            out.writestr(name, archive.read(name))
+    predictions = tmp_path / "predictions.csv"
+    arguments = ["evaluate", str(pediatric.path), "--data", str(part)]
+    arguments += ["--predictions", str(predictions), "--cache", str(tmp_path)]
+    assert main(arguments) == 0
+    with predictions.open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 63
+    right = [(float(r["infection_probability"]) >= 0.5) == (r["class"] != "normal") for r in rows]
+    assert np.mean(right) >= 0.8
