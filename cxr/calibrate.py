@@ -7,7 +7,6 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import softmax
 
 Decision = Literal["normal", "infected", "uncertain"]
 
@@ -28,7 +27,9 @@ class Calibration:
     def apply(self, probabilities: NDArray[Any]) -> NDArray[np.float64]:
         """float, shape (n, classes), rows that sum to 1 → the same, calibrated, float64."""
         logits = np.log(np.maximum(np.asarray(probabilities, np.float64), 1e-12))
-        return np.asarray(softmax(logits / self.temperature + np.asarray(self.bias), axis=-1))
+        logits = logits / self.temperature + np.asarray(self.bias)
+        exponentials = np.exp(logits - logits.max(axis=-1, keepdims=True))
+        return np.asarray(exponentials / exponentials.sum(axis=-1, keepdims=True))
 
 
 @dataclass(frozen=True)

@@ -107,6 +107,9 @@ _ELEMENTS = [
 # deflate to a half or a third; a bomb unfolds a thousand times.
 _DEFLATE_RATIO = 4
 
+#: (7FE0,0010) with the two representations that compressed pixels may have (PS3.5 §A.4).
+_PIXEL_DATA_STARTS = (b"\xe0\x7f\x10\x00OB", b"\xe0\x7f\x10\x00OW")
+
 _DAMAGED = "The DICOM file is damaged or cut short. Export or transfer it again."
 _AGE = re.compile(r"\s*(\d{1,4})\s*([DWMY]?)\s*")
 _YEARS_PER_UNIT = {"D": 1 / 365.25, "W": 7 / 365.25, "M": 1 / 12, "Y": 1.0, "": 1.0}
@@ -162,6 +165,9 @@ def _parse(data: bytes, limits: Limits) -> Dataset:
             "The content is of no image format that is read here. Export the radiograph as "
             "PNG, JPEG, TIFF or DICOM and send that."
         )
+    if "PixelData" not in dataset and any(start in data for start in _PIXEL_DATA_STARTS):
+        # pydicom drops compressed pixels that are cut off, with a warning only.
+        raise UnreadableImageError(_DAMAGED)
     if not dataset.file_meta.get("TransferSyntaxUID"):
         # Without file meta information the data set itself shows how it is encoded.
         implicit, little = dataset.original_encoding
