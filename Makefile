@@ -37,8 +37,8 @@ help:
 
 $(VENV)/bin/python:
 	@if [ -z "$(PYTHON)" ] || ! "$(PYTHON)" -c "$(SUPPORTED)"; then \
-		echo "Python 3.11, 3.12 or 3.13 is needed, and none was found" \
-			"(python3 is $$(python3 --version 2>&1 || echo missing))." >&2; \
+		echo "Python 3.11, 3.12 or 3.13 is needed;" \
+			"$(or $(PYTHON),python3) is $$($(or $(PYTHON),python3) --version 2>&1 || true)." >&2; \
 		echo "Install one, or name it: make PYTHON=/path/to/python3.12 $(MAKECMDGOALS)" >&2; \
 		exit 1; \
 	fi
