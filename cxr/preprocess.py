@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from dataclasses import fields as dataclass_fields
 from typing import Any
 
 import cv2
@@ -46,6 +47,9 @@ class PreprocessSpec:
 
     @classmethod
     def from_json(cls, fields: dict[str, Any]) -> PreprocessSpec:
+        missing = {field.name for field in dataclass_fields(cls)} - set(fields)
+        if missing:  # a default of today must not stand in for what a model was trained with
+            raise ValueError(f"the input lacks {', '.join(sorted(missing))}")
         return cls(**fields)
 
 

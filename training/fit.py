@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import subprocess
 import sys
@@ -16,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxr.bundle import save_bundle
-from cxr.findings import FindingClass
 from training.architectures import assemble
 from training.calibration import choose_thresholds, fit_calibration, stressed
 from training.card import write_card
@@ -24,11 +22,11 @@ from training.data import Prepared, prepare
 from training.device import use_device
 from training.document import describe
 from training.errors import TrainingError
-from training.loop import train
+from training.loop import Trained, train
 from training.metrics import Answers, measure
 from training.probes import make_probes
 from training.progress import decoding_progress
-from training.recipe import load_recipe
+from training.recipe import Recipe, load_recipe
 from training.run import open_run
 
 
@@ -64,33 +62,12 @@ def fit(options: FitOptions) -> Path:
         )
     _say_what_was_read(prepared)
 
-    for split in ("train", "validation", "test"):
-        if not len(prepared.indices(split)):
-            raise TrainingError(
-                f"No film is left for the {split} split; add films. (Near-duplicates of "
-                "validation and test films are not trained on.)"
-            )
-
+    _check_splits(prepared)
     run = open_run(options, recipe, prepared.dataset.sha256)
     prepared.dataset.write_manifest(run.folder / "manifest.csv")
     prepared.dataset.write_corrupt(run.folder / "corrupt.csv")
     prepared.dataset.write_near_duplicates(run.folder / "near_duplicates.csv")
-    members = []
-    for number in range(recipe.members):
-        print(f"Network {number + 1} of {recipe.members}, at most {recipe.epochs} epochs.")
-        members.append(
-            train(
-                prepared.images,
-                prepared.labels,
-                prepared.indices("train"),
-                prepared.indices("validation"),
-                len(prepared.dataset.classes),
-                recipe,
-                options.seed + number,
-                run.folder / f"member{number + 1}",
-                verbose=1 if sys.stdout.isatty() else 2,
-            )
-        )
+    members = _train_members(prepared, recipe, options.seed, run.folder)
 
     # What is exported computes in float32, whatever it was trained in.
     keras.mixed_precision.set_global_policy("float32")
@@ -131,6 +108,35 @@ def fit(options: FitOptions) -> Path:
     )
     _say_what_came_out(options.out, metrics)
     return options.out
+
+
+def _check_splits(prepared: Prepared) -> None:
+    for split in ("train", "validation", "test"):
+        if not len(prepared.indices(split)):
+            raise TrainingError(
+                f"No film is left for the {split} split; add films. (Near-duplicates of "
+                "validation and test films are not trained on.)"
+            )
+
+
+def _train_members(prepared: Prepared, recipe: Recipe, seed: int, folder: Path) -> list[Trained]:
+    members = []
+    for number in range(recipe.members):
+        print(f"Network {number + 1} of {recipe.members}, at most {recipe.epochs} epochs.")
+        members.append(
+            train(
+                prepared.images,
+                prepared.labels,
+                prepared.indices("train"),
+                prepared.indices("validation"),
+                len(prepared.dataset.classes),
+                recipe,
+                seed + number,
+                folder / f"member{number + 1}",
+                verbose=1 if sys.stdout.isatty() else 2,
+            )
+        )
+    return members
 
 
 def _inputs(images: NDArray[np.uint8], rows: NDArray[np.int64]) -> NDArray[np.float32]:
@@ -191,15 +197,12 @@ def _say_what_was_read(prepared: Prepared) -> None:
             prepared.labels[prepared.indices(split)], minlength=len(dataset.classes)
         )
         of_class = ", ".join(
-            f"{count} {finding.label}" for count, finding in _zip(counts, dataset.classes)
+            f"{count} {finding.label}"
+            for count, finding in zip(counts, dataset.classes, strict=True)
         )
         print(f"  {split:10s} {of_class}")
     if dataset.corrupt:
         print(f"  {len(dataset.corrupt)} unreadable files were skipped; see corrupt.csv")
-
-
-def _zip(counts: Any, classes: tuple[FindingClass, ...]) -> Any:
-    return zip(counts, classes, strict=True)
 
 
 def _say_what_came_out(out: Path, metrics: dict[str, Any]) -> None:
@@ -208,5 +211,5 @@ def _say_what_came_out(out: Path, metrics: dict[str, Any]) -> None:
             f"{name} {figure['value']:.4f} [{figure['low']:.4f}, {figure['high']:.4f}]"
             for name, figure in measured["figures"].items()
         )
-        print(f"{split}: {json.dumps(measured['films'])} films, {figures}")
+        print(f"{split}: {measured['films']} films, {figures}")
     print(f"Exported and verified: {out}")

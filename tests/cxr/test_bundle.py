@@ -10,6 +10,7 @@ import pytest
 
 from cxr.bundle import list_bundles, load_bundle
 from cxr.errors import BundleError
+from cxr.preprocess import PreprocessSpec
 
 
 @pytest.fixture
@@ -118,7 +119,8 @@ def _swap_model(path: Path) -> None:
         (lambda path: _edit(path, format="xray-bundle/99"), "bundle.json"),
         (lambda path: _edit(path, classes=[]), "model.keras"),
         (lambda path: _edit(path, thresholds={"rule_out": 0.9, "rule_in": 0.1}), "bundle.json"),
-        (lambda path: _edit(path, input={"size": 32}), "model.keras"),
+        (lambda path: _edit(path, input={"size": 64}), "bundle.json"),
+        (lambda path: _edit(path, input=PreprocessSpec(size=32).to_json()), "model.keras"),
         (lambda path: _edit(path, calibration={"temperature": 3, "bias": [2, 0, 0]}), "probes"),
         (_swap_model, "probes.npz"),
     ],
