@@ -76,21 +76,33 @@ def fit_calibration(
 
 
 def choose_thresholds(
-    infection_probability: NDArray[Any], infected: NDArray[np.bool_]
+    infection_probability: NDArray[Any], infected: NDArray[np.bool_], versions: int = 1
 ) -> Thresholds:
-    """The two operating points: sensitivity below the one, specificity above the other.
+    """The two operating points: sensitivity from the lower on, specificity below the upper.
 
-    Where the model separates the validation images so well that one cut would keep both
-    promises, the two bounds cross; they are then taken in ascending order, which keeps both
-    promises too and leaves the films between them to a person.
+    Both promises hold on the films as they are and, separately, on all their versions.
+    Where the model separates the films so well that one cut would keep both promises, the
+    two bounds cross; they are then taken in ascending order, which keeps both promises too
+    and leaves the films between them to a person.
+
+    Args:
+        infection_probability: shape (versions × n,), the films as they are first.
+        infected: the truth, same shape.
     """
-    false_positives, sensitivity, cuts = roc_curve(
-        infected, infection_probability, drop_intermediate=False
-    )
-    sensitive = cuts[sensitivity >= RULE_OUT_SENSITIVITY].max()
-    specific = cuts[1 - false_positives >= RULE_IN_SPECIFICITY].min()
-    low, high = sorted((float(sensitive), float(specific)))
+    films = len(infected) // versions
+    bounds = [
+        _bounds(infection_probability[:films], infected[:films]),
+        _bounds(infection_probability, infected),
+    ]
     edge = 1e-4
+    low, high = min(low for low, _ in bounds), max(high for _, high in bounds)
     return Thresholds(
         rule_out=min(max(low, edge), 1 - edge), rule_in=min(max(high, edge), 1 - edge)
     )
+
+
+def _bounds(probability: NDArray[Any], infected: NDArray[np.bool_]) -> tuple[float, float]:
+    false_positives, sensitivity, cuts = roc_curve(infected, probability, drop_intermediate=False)
+    sensitive = float(cuts[sensitivity >= RULE_OUT_SENSITIVITY].max())
+    specific = float(cuts[1 - false_positives >= RULE_IN_SPECIFICITY].min())
+    return min(sensitive, specific), max(sensitive, specific)

@@ -56,11 +56,11 @@ def write_card(name: str, document: Mapping[str, Any]) -> str:
         f"Reproduce: `python -m training evaluate models/{name} --data <the data set>`.",
         "## Operating points",
         f"Below {thresholds['rule_out']:.3f} the decision is *normal*, from "
-        f"{thresholds['rule_in']:.3f} on *infected*, between them *uncertain*. On the validation "
-        f"films, each as it is and in {chosen['stressed_copies']} augmented versions that stand "
-        f"in for other detectors, rule-out keeps {chosen['rule_out']}, rule-in "
-        f"{chosen['rule_in']}. Probabilities are calibrated on the same films, for a population "
-        "of which half is infected.",
+        f"{thresholds['rule_in']:.3f} on *infected*, between them *uncertain*. Rule-out keeps "
+        f"{chosen['rule_out']} and rule-in {chosen['rule_in']} on the validation films, and again "
+        f"on these together with {chosen['stressed_copies']} augmented versions of each that "
+        "stand in for other detectors. Probabilities are calibrated on all of them, for a "
+        "population of which half is infected.",
         _decision_table(document["metrics"]),
         "## Limits",
         "\n".join(f"- {caveat}" for caveat in data["caveats"]),

@@ -79,10 +79,11 @@ def fit(options: FitOptions) -> Path:
         inputs["validation"], recipe.augmentation, recipe.stressed_copies, options.seed
     )
     raw = _predict(model, films)
-    labels = np.tile(prepared.labels[rows["validation"]], 1 + recipe.stressed_copies)
+    versions = 1 + recipe.stressed_copies
+    labels = np.tile(prepared.labels[rows["validation"]], versions)
     calibration = fit_calibration(raw, labels, infected)
     infection = calibration.apply(raw)[:, infected].sum(axis=1)
-    thresholds = choose_thresholds(infection, infected[labels])
+    thresholds = choose_thresholds(infection, infected[labels], versions)
     answers = {
         split: _answers(
             prepared, rows[split], calibration.apply(_predict(model, inputs[split])), infected

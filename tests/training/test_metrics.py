@@ -120,6 +120,18 @@ def test_thresholds_keep_their_promises(seed):
     assert thresholds.rule_out < thresholds.rule_in
 
 
+def test_thresholds_keep_their_promises_on_the_films_and_on_their_versions():
+    plain, stressed = _answers(400, 1), _answers(400, 2)
+    # The versions look more infected than the films: a cut for them alone fails the films.
+    shifted = np.minimum(stressed.infection + 0.2, 1)
+    both = np.concatenate([plain.infection, shifted])
+    truth = np.concatenate([plain.infected, stressed.infected])
+    thresholds = choose_thresholds(both, truth, versions=2)
+    for probability, infected in ((plain.infection, plain.infected), (both, truth)):
+        assert (probability[infected] >= thresholds.rule_out).mean() >= 0.98
+        assert (probability[~infected] < thresholds.rule_in).mean() >= 0.97
+
+
 def test_thresholds_of_a_perfect_model_stay_in_order():
     truth = np.array([False] * 50 + [True] * 50)
     thresholds = choose_thresholds(np.where(truth, 0.9, 0.1), truth)
