@@ -84,9 +84,9 @@ bench: $(VENV)/.development
 		echo "== $$program"; $(VENV)/bin/python "$$program"; done
 
 train: $(VENV)/.training
-	$(VENV)/bin/python -m training fit residual --epochs 20 \
+	$(VENV)/bin/python -m training fit residual \
 		--data $(DATA)/chest-xray-pneumonia.zip --out models/pediatric-pneumonia
-	$(VENV)/bin/python -m training fit residual --epochs 14 \
+	$(VENV)/bin/python -m training fit polished \
 		--data $(DATA)/covid19-radiography-database.zip --out models/covid19-radiography
 
 # `uv pip compile` writes one file for every system and Python version; pip installs it.

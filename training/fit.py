@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -75,9 +75,9 @@ def fit(options: FitOptions) -> Path:
     infected = np.array([finding.infected for finding in prepared.dataset.classes])
     rows = {split: prepared.indices(split) for split in ("validation", "test")}
     inputs = {split: _inputs(prepared.images, rows[split]) for split in rows}
-    films = stressed(
-        inputs["validation"], recipe.augmentation, recipe.stressed_copies, options.seed
-    )
+    # Stressed as the network last saw films: what a polished one unlearned it does not meet.
+    last = recipe.polishing() or recipe
+    films = stressed(inputs["validation"], last.augmentation, recipe.stressed_copies, options.seed)
     raw = _predict(model, films)
     versions = 1 + recipe.stressed_copies
     labels = np.tile(prepared.labels[rows["validation"]], versions)
@@ -121,23 +121,35 @@ def _check_splits(prepared: Prepared) -> None:
 
 
 def _train_members(prepared: Prepared, recipe: Recipe, seed: int, folder: Path) -> list[Trained]:
-    members = []
-    for number in range(recipe.members):
-        print(f"Network {number + 1} of {recipe.members}, at most {recipe.epochs} epochs.")
-        members.append(
-            train(
-                prepared.images,
-                prepared.labels,
-                prepared.indices("train"),
-                prepared.indices("validation"),
-                len(prepared.dataset.classes),
-                recipe,
-                seed + number,
-                folder / f"member{number + 1}",
-                verbose=1 if sys.stdout.isatty() else 2,
-            )
+    return [
+        _train_one(prepared, recipe, seed + number, folder / f"member{number + 1}")
+        for number in range(recipe.members)
+    ]
+
+
+def _train_one(prepared: Prepared, recipe: Recipe, seed: int, folder: Path) -> Trained:
+    """The main stage, and the polishing stage where the recipe has one."""
+    rows = prepared.indices("train"), prepared.indices("validation")
+    classes = len(prepared.dataset.classes)
+    verbose = 1 if sys.stdout.isatty() else 2
+
+    def stage(of: Recipe, place: Path, start: keras.Model | None = None) -> Trained:
+        print(f"{place.relative_to(folder.parent)}: at most {of.epochs} epochs.")
+        return train(
+            prepared.images, prepared.labels, *rows, classes, of, seed, place, verbose, start
         )
-    return members
+
+    trained = stage(recipe, folder)
+    polishing = recipe.polishing()
+    if polishing is None:
+        return trained
+    polished = stage(polishing, folder / "polish", trained.model)
+    return replace(
+        polished,
+        epochs=trained.epochs + polished.epochs,
+        best_epoch=trained.epochs + polished.best_epoch,
+        seconds=trained.seconds + polished.seconds,
+    )
 
 
 def _inputs(images: NDArray[np.uint8], rows: NDArray[np.int64]) -> NDArray[np.float32]:

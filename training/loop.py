@@ -170,8 +170,12 @@ def train(
     seed: int,
     folder: Path,
     verbose: int = 2,
+    start: keras.Model | None = None,
 ) -> Trained:
     """Fit one network, or go on where ``folder`` says that an earlier call was cut off.
+
+    Args:
+        start: network whose weights it starts from, instead of random ones.
 
     Returns:
         The network with the weights of the epoch of least validation loss.
@@ -179,6 +183,8 @@ def train(
     folder.mkdir(parents=True, exist_ok=True)
     keras.utils.set_random_seed(seed)
     network = build(recipe.network, recipe.preprocess.size, classes)
+    if start is not None:
+        network.set_weights(start.get_weights())
     model = keras.Sequential([augmenter(recipe.augmentation, seed * 10), network])
     checkpoint = Checkpoint(folder, recipe.patience)
     first = checkpoint.state["epoch"]

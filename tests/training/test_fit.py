@@ -22,7 +22,7 @@ from tests.phantoms import chest_phantom, encode_png
 from training.__main__ import main
 from training.architectures import ResidualNetwork
 from training.loop import train
-from training.recipe import Recipe, load_recipe
+from training.recipe import Polish, Recipe, load_recipe
 
 ROOT = Path(__file__).parents[2]
 TINY = Recipe(
@@ -181,7 +181,7 @@ def test_the_same_recipe_trains_on_other_backends(backend, tmp_path):
 def test_unknown_recipe_and_missing_data_end_in_a_sentence(tmp_path, capsys):
     out = ["--out", str(tmp_path / "model")]
     assert main(["fit", "nonsense", "--data", str(tmp_path), *out]) == 1
-    assert "Those there are: residual" in capsys.readouterr().err
+    assert "Those there are: polished, residual" in capsys.readouterr().err
     assert main(["fit", "residual", "--data", str(tmp_path / "no.zip"), *out]) == 1
     message = capsys.readouterr().err
     assert message.startswith("error: ")
@@ -195,6 +195,21 @@ def test_help_teaches(capsys):
             main(command)
         assert ended.value.code == 0
         assert len(capsys.readouterr().out) > 400
+
+
+def test_polishing_starts_from_the_weights_of_the_main_stage(tmp_path):
+    images = np.random.default_rng(0).integers(0, 256, (24, 64, 64), np.uint8)
+    rest = (np.arange(24) % 2, np.arange(16), np.arange(16, 24), 2)
+    main_stage = train(images, *rest, TINY, 0, tmp_path / "main", verbose=0)
+    still = replace(TINY, polish=Polish(epochs=1, learning_rate=0.0)).polishing()
+    assert still is not None
+    polished = train(
+        images, *rest, still, 0, tmp_path / "polish", verbose=0, start=main_stage.model
+    )
+    for before, after in zip(
+        main_stage.model.get_weights(), polished.model.get_weights(), strict=True
+    ):
+        np.testing.assert_array_equal(before, after)
 
 
 def test_recipes_load():
