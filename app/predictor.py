@@ -26,10 +26,6 @@ NOTICE = "Research use only. Not a medical device."
 
 HEATMAPS = ("none", "overlay", "map")
 
-# A large JPEG may be decoded at reduced scale as long as this many times the model's input
-# remain: averaging 2×2 or more pixels down to the input is what a full decode would do.
-_OVERSAMPLING = 2
-
 
 @dataclass(frozen=True)
 class Reading:
@@ -104,8 +100,7 @@ class Predictor:
         self._limits = limits
         # A bundle that failed to load must not take the unnamed requests down with it.
         self.default = self.bundles.get(default_model or "") or next(iter(self.bundles.values()))
-        largest = max(bundle.spec.size for bundle in self.bundles.values())
-        self._reduce_to = _OVERSAMPLING * largest
+        self._reduce_to = max(bundle.spec.reduce_to for bundle in self.bundles.values())
 
     def bundle(self, name: str) -> Bundle:
         """The bundle called ``name``.

@@ -62,7 +62,7 @@ def main() -> None:
     if path is None:
         sys.exit("No film: install pydicom-data or name a file.")
     bundle = load_bundle(ROOT / "models" / "covid19-radiography")
-    reduce_to = 2 * bundle.spec.size
+    reduce_to = bundle.spec.reduce_to
     print(
         f"{'input':12s} {'KB':>7s} {'decode':>8s} {'prepare':>8s} {'network':>8s} {'overlay':>8s}"
     )

@@ -42,6 +42,15 @@ class PreprocessSpec:
         if self.clahe_clip < 0 or self.clahe_tiles < 1:
             raise ValueError("clahe_clip must not be negative, clahe_tiles at least 1")
 
+    @property
+    def reduce_to(self) -> int:
+        """Shorter side that a reduced-scale decode must leave, for training and serving alike.
+
+        Four times the input: with less, the decoder's own low-pass filter shows in what is
+        left after area averaging, and moves a probability.
+        """
+        return 4 * self.size
+
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
 

@@ -203,7 +203,7 @@ def _decode_all(
 def _decode_one(source: Source, path: str, spec: PreprocessSpec) -> _Image | Corrupt:
     try:
         data = source.read(path, Limits().max_bytes)
-        radiograph = decode(data, reduce_to=spec.size)
+        radiograph = decode(data, reduce_to=spec.reduce_to)
         model_input = to_model_input(radiograph, spec)[:, :, 0]
     except CxrError as error:
         return Corrupt(path, error.detail)
