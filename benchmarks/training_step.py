@@ -24,7 +24,7 @@ from training import architectures  # noqa: E402
 from training.device import use_device  # noqa: E402
 from training.recipe import load_recipe  # noqa: E402
 
-BATCHES = 12
+BATCHES = 60
 
 
 def batch_normalized(folded: bool, filters: int, size: int, strides: int, name: str, **_: float):
