@@ -1,9 +1,9 @@
 """The flagship network: a residual CNN without batch normalisation.
 
 Batch statistics are the usual trap of this problem: they are gathered on one hospital's
-films and used on another's. Normaliser-free residual networks (Brock, De, Smith 2021, "Characterizing signal
-propagation to close the performance gap in unnormalized ResNets", arXiv 2101.08692)
-standardise the weights instead of the activations: nothing is learned from a batch, and
+films and used on another's. Normaliser-free residual networks (Brock, De, Smith 2021,
+"Characterizing signal propagation to close the performance gap in unnormalized ResNets",
+arXiv 2101.08692) standardise the weights instead of the activations: nothing is learned from a batch, and
 after training the standardisation folds into ordinary convolutions (``assemble``), so
 what is exported holds only stock Keras layers.
 
