@@ -3,9 +3,9 @@
 Batch statistics are the usual trap of this problem: they are gathered on one hospital's
 films and used on another's. Normaliser-free residual networks (Brock, De, Smith 2021,
 "Characterizing signal propagation to close the performance gap in unnormalized ResNets",
-arXiv 2101.08692) standardise the weights instead of the activations: nothing is learned from a batch, and
-after training the standardisation folds into ordinary convolutions (``assemble``), so
-what is exported holds only stock Keras layers.
+arXiv 2101.08692) standardise the weights instead of the activations: nothing is learned
+from a batch, and after training the standardisation folds into ordinary convolutions
+(``assemble``), so what is exported holds only stock Keras layers.
 
 Everything is written in ``keras.ops``: the same network trains on the TensorFlow, JAX
 and PyTorch backends.
