@@ -86,7 +86,7 @@ bench: $(VENV)/.development
 train: $(VENV)/.training
 	$(VENV)/bin/python -m training fit residual \
 		--data $(DATA)/chest-xray-pneumonia.zip --out models/pediatric-pneumonia
-	$(VENV)/bin/python -m training fit polished \
+	$(VENV)/bin/python -m training fit adult \
 		--data $(DATA)/covid19-radiography-database.zip --out models/covid19-radiography
 
 # `uv pip compile` writes one file for every system and Python version; pip installs it.

@@ -39,7 +39,7 @@ def parser() -> argparse.ArgumentParser:
     fit.add_argument("--data", type=Path, required=True, metavar="PATH", help=DATA_HELP)
     fit.add_argument("--out", type=Path, required=True, metavar="models/NAME", help="the bundle")
     fit.add_argument("--seed", type=int, default=0, help="of split, weights and augmentation")
-    fit.add_argument("--epochs", type=int, help="instead of the recipe's")
+    fit.add_argument("--epochs", type=int, help="in each stage, instead of the recipe's")
     fit.add_argument("--version", default="1.0.0", help="of the bundle")
     fit.add_argument("--precision", default="auto", help="auto, float32, mixed_bfloat16, …")
     fit.add_argument("--runs", type=Path, default=Path("runs"), help="where run folders go")

@@ -19,7 +19,6 @@ from training.device import Device
 from training.loop import Trained
 from training.provenance import provenance_of
 from training.recipe import Recipe
-from training.run import git_commit
 
 if TYPE_CHECKING:
     from training.fit import FitOptions
@@ -46,6 +45,7 @@ def describe(
     thresholds: Thresholds,
     metrics: Mapping[str, Any],
     members: Sequence[Trained],
+    commit: str | None,
 ) -> dict[str, Any]:
     """Everything of the contract's ``bundle.json`` that is not found by ``save_bundle``."""
     dataset = prepared.dataset
@@ -100,7 +100,7 @@ def describe(
                 for member in members
             ],
             "device": str(device),
-            "commit": git_commit(),
+            "commit": commit,
         },
         "libraries": {"python": platform.python_version(), **_versions()},
     }

@@ -75,9 +75,9 @@ def fit(options: FitOptions) -> Path:
     infected = np.array([finding.infected for finding in prepared.dataset.classes])
     rows = {split: prepared.indices(split) for split in ("validation", "test")}
     inputs = {split: _inputs(prepared.images, rows[split]) for split in rows}
-    # Stressed as the network last saw films: what a polished one unlearned it does not meet.
-    last = recipe.polishing() or recipe
-    films = stressed(inputs["validation"], last.augmentation, recipe.stressed_copies, options.seed)
+    # Stressed as the network last saw films: what a gentle last stage unlearned it does not meet.
+    last = recipe.stages[-1].augmentation
+    films = stressed(inputs["validation"], last, recipe.stressed_copies, options.seed)
     raw = _predict(model, films)
     versions = 1 + recipe.stressed_copies
     labels = np.tile(prepared.labels[rows["validation"]], versions)
@@ -94,7 +94,15 @@ def fit(options: FitOptions) -> Path:
 
     training_seconds = sum(member.seconds for member in members)
     document = describe(
-        options, recipe, prepared, device, calibration, thresholds, metrics, members
+        options,
+        recipe,
+        prepared,
+        device,
+        calibration,
+        thresholds,
+        metrics,
+        members,
+        run.document["commit"],
     )
     exported = run.folder / options.out.name
     training = prepared.indices("train")
@@ -128,28 +136,41 @@ def _train_members(prepared: Prepared, recipe: Recipe, seed: int, folder: Path) 
 
 
 def _train_one(prepared: Prepared, recipe: Recipe, seed: int, folder: Path) -> Trained:
-    """The main stage, and the polishing stage where the recipe has one."""
+    """All stages, one after the other; the epochs are counted through."""
     rows = prepared.indices("train"), prepared.indices("validation")
     classes = len(prepared.dataset.classes)
     verbose = 1 if sys.stdout.isatty() else 2
-
-    def stage(of: Recipe, place: Path, start: keras.Model | None = None) -> Trained:
-        print(f"{place.relative_to(folder.parent)}: at most {of.epochs} epochs.")
-        return train(
-            prepared.images, prepared.labels, *rows, classes, of, seed, place, verbose, start
+    trained: Trained | None = None
+    for number, stage in enumerate(recipe.stages, 1):
+        place = folder / f"stage{number}"
+        size = stage.size or recipe.preprocess.size
+        print(
+            f"{place.relative_to(folder.parent)}: at most {stage.epochs} epochs "
+            f"at {size} × {size} pixels.",
+            flush=True,
         )
-
-    trained = stage(recipe, folder)
-    polishing = recipe.polishing()
-    if polishing is None:
-        return trained
-    polished = stage(polishing, folder / "polish", trained.model)
-    return replace(
-        polished,
-        epochs=trained.epochs + polished.epochs,
-        best_epoch=trained.epochs + polished.best_epoch,
-        seconds=trained.seconds + polished.seconds,
-    )
+        before = trained
+        trained = train(
+            prepared.images,
+            prepared.labels,
+            *rows,
+            classes,
+            recipe,
+            stage,
+            seed,
+            place,
+            verbose,
+            before.model if before else None,
+        )
+        if before:
+            trained = replace(
+                trained,
+                epochs=before.epochs + trained.epochs,
+                best_epoch=before.epochs + trained.best_epoch,
+                seconds=before.seconds + trained.seconds,
+            )
+    assert trained is not None  # a recipe has at least one stage
+    return trained
 
 
 def _inputs(images: NDArray[np.uint8], rows: NDArray[np.int64]) -> NDArray[np.float32]:

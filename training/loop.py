@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import cv2
 import keras
 import numpy as np
 from numpy.typing import NDArray
 
 from training.architectures import build
 from training.augment import augmenter, mixup
-from training.recipe import Recipe
+from training.recipe import Recipe, Stage
 
 
 class Batches(keras.utils.PyDataset):  # type: ignore[misc]
@@ -33,6 +34,7 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
         indices: NDArray[np.int64],
         classes: int,
         recipe: Recipe,
+        stage: Stage,
         seed: int,
         *,
         epoch: int = 0,
@@ -40,7 +42,7 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
     ) -> None:
         super().__init__()
         self.images, self.labels, self.indices = images, labels, indices
-        self.classes, self.recipe, self.seed = classes, recipe, seed
+        self.classes, self.recipe, self.stage, self.seed = classes, recipe, stage, seed
         self.epoch, self.training = epoch, training
         counts = np.bincount(labels[indices], minlength=classes)
         weights = np.maximum(counts, 1.0) ** -recipe.class_balance
@@ -59,17 +61,27 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
     def __getitem__(self, number: int) -> tuple[Any, Any]:
         size = self.recipe.batch_size
         chosen = np.sort(self.order[number * size : (number + 1) * size])
-        images = self.images[chosen].astype(np.float32)[..., np.newaxis] / 255
+        images = shrink(self.images[chosen], self.stage.size)
+        images = images.astype(np.float32)[..., np.newaxis] / 255
         targets = np.eye(self.classes, dtype=np.float32)[self.labels[chosen]]
         if self.training:
             targets = targets * self.weights  # weighted cross-entropy: weight × −log p
             random = np.random.default_rng((self.seed, self.epoch, number))
-            images, targets = mixup(images, targets, self.recipe.augmentation.mixup, random)
+            images, targets = mixup(images, targets, self.stage.augmentation.mixup, random)
         return images, targets
 
     def on_epoch_end(self) -> None:
         self.epoch += 1
         self._shuffle()
+
+
+def shrink(images: NDArray[np.uint8], size: int | None) -> NDArray[np.uint8]:
+    """Area-averaged to ``size`` pixels a side; shape (n, size, size), or as they are for None."""
+    if size is None or images.shape[1] == size:
+        return images
+    return np.stack(
+        [cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA) for image in images]
+    )
 
 
 @keras.saving.register_keras_serializable(package="training")
@@ -167,14 +179,16 @@ def train(
     validation_indices: NDArray[np.int64],
     classes: int,
     recipe: Recipe,
+    stage: Stage,
     seed: int,
     folder: Path,
     verbose: int = 2,
     start: keras.Model | None = None,
 ) -> Trained:
-    """Fit one network, or go on where ``folder`` says that an earlier call was cut off.
+    """Go through one stage, or go on where ``folder`` says that an earlier call was cut off.
 
     Args:
+        images: uint8, shape (n, size, size), at the size of the recipe's input.
         start: network whose weights it starts from, instead of random ones.
 
     Returns:
@@ -182,19 +196,18 @@ def train(
     """
     folder.mkdir(parents=True, exist_ok=True)
     keras.utils.set_random_seed(seed)
-    network = build(recipe.network, recipe.preprocess.size, classes)
+    network = build(recipe.network, stage.size or recipe.preprocess.size, classes)
     if start is not None:
         network.set_weights(start.get_weights())
-    model = keras.Sequential([augmenter(recipe.augmentation, seed * 10), network])
+    model = keras.Sequential([augmenter(stage.augmentation, seed * 10), network])
     checkpoint = Checkpoint(folder, recipe.patience)
     first = checkpoint.state["epoch"]
-    batches = Batches(images, labels, train_indices, classes, recipe, seed, epoch=first)
-    validation = Batches(images, labels, validation_indices, classes, recipe, seed, training=False)
+    data = (classes, recipe, stage, seed)
+    batches = Batches(images, labels, train_indices, *data, epoch=first)
+    validation = Batches(images, labels, validation_indices, *data, training=False)
     steps = len(batches)
     optimizer = keras.optimizers.AdamW(
-        WarmupCosine(
-            recipe.learning_rate, round(recipe.warmup_epochs * steps), recipe.epochs * steps
-        ),
+        WarmupCosine(stage.learning_rate, round(stage.warmup_epochs * steps), stage.epochs * steps),
         weight_decay=recipe.weight_decay,
         global_clipnorm=recipe.gradient_clip,
     )
@@ -208,7 +221,7 @@ def train(
     if first:
         model.optimizer.build(model.trainable_variables)
         _load([*model.variables, *model.optimizer.variables], folder / "last.npz")
-    done = first >= recipe.epochs or (
+    done = first >= stage.epochs or (
         first and first - checkpoint.state["best_epoch"] >= recipe.patience
     )
     if not done:
@@ -216,7 +229,7 @@ def train(
             batches,
             validation_data=validation,
             initial_epoch=first,
-            epochs=recipe.epochs,
+            epochs=stage.epochs,
             verbose=verbose,
             callbacks=[
                 checkpoint,

@@ -15,28 +15,31 @@ from training.errors import TrainingError
 
 
 @dataclass(frozen=True)
-class Polish:
-    """A last stage at a low learning rate with gentle augmentation.
+class Stage:
+    """One stretch of a training, from the weights in which the stretch before it ended.
 
-    Strong augmentation makes a network robust, and leaves it looking at films that are all
-    worse than those it will get; a few epochs on nearly plain films close that gap
-    (Touvron 2019, arXiv 1906.06423). It suits films from the machines of the training set.
+    Attributes:
+        epochs: passes over the training images, for each member.
+        size: side to which the films are shrunk, in pixels; None for the input's own. Small
+            films cost a fraction of large ones and teach most of what there is to learn
+            (progressive resizing; Tan 2021, arXiv 2104.00298).
+        learning_rate: its peak.
+        warmup_epochs: in which the learning rate climbs from zero, before it falls to zero
+            along half a cosine.
+        augmentation: strong makes a network robust, and leaves it looking at films that are
+            all worse than those it will get; a last stage with a gentle one closes that gap
+            (Touvron 2019, arXiv 1906.06423).
     """
 
-    epochs: int = 4
-    learning_rate: float = 3e-4
-    augmentation: Augmentation = Augmentation(
-        rotation=5.0,
-        zoom=0.08,
-        shift=0.04,
-        shear=0.03,
-        gamma=0.2,
-        contrast=0.1,
-        brightness=0.05,
-        blur=0.0,
-        noise=0.01,
-        erase=0.0,
-    )
+    epochs: int = 20
+    size: int | None = None
+    learning_rate: float = 1.5e-3
+    warmup_epochs: float = 1.0
+    augmentation: Augmentation = field(default_factory=Augmentation)
+
+    def __post_init__(self) -> None:
+        if self.epochs < 1:
+            raise ValueError(f"a stage has at least 1 epoch, not {self.epochs}")
 
 
 @dataclass(frozen=True)
@@ -44,11 +47,8 @@ class Recipe:
     """One training.
 
     Attributes:
-        epochs: passes over the training images, for each member.
-        warmup_epochs: epochs in which the learning rate climbs from zero, before it
-            falls to zero along half a cosine.
-        patience: epochs without a better validation loss after which training stops.
-        polish: what follows the main stage, if anything.
+        stages: one after the other; the last is at the input's own size.
+        patience: epochs without a better validation loss after which a stage stops.
         stressed_copies: augmented versions of each validation film on which, beside the film
             itself, calibration and thresholds are fitted (see ``training/calibration.py``).
         members: networks of different seeds that are averaged into the exported model.
@@ -57,39 +57,26 @@ class Recipe:
 
     preprocess: PreprocessSpec = PreprocessSpec(size=160)
     network: ResidualNetwork = ResidualNetwork()
-    augmentation: Augmentation = field(default_factory=Augmentation)
-    epochs: int = 20
-    warmup_epochs: float = 1.0
+    stages: tuple[Stage, ...] = (Stage(),)
     patience: int = 12
     batch_size: int = 16
-    learning_rate: float = 1.5e-3
     weight_decay: float = 0.05
     label_smoothing: float = 0.05
     gradient_clip: float = 1.0
     class_balance: float = 0.5
-    polish: Polish | None = None
     stressed_copies: int = 4
     members: int = 1
 
-    def polishing(self) -> Recipe | None:
-        """The polishing stage as a recipe of its own."""
-        if self.polish is None:
-            return None
-        return replace(
-            self,
-            epochs=self.polish.epochs,
-            learning_rate=self.polish.learning_rate,
-            augmentation=self.polish.augmentation,
-            warmup_epochs=0.5,
-            polish=None,
-        )
+    def __post_init__(self) -> None:
+        if not self.stages or self.stages[-1].size not in (None, self.preprocess.size):
+            raise ValueError("the last stage must be at the size of the input")
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
 
 
 def load_recipe(name: str, epochs: int | None = None) -> Recipe:
-    """The ``RECIPE`` of ``training/recipes/<name>.py``, with another number of epochs if given.
+    """The ``RECIPE`` of ``training/recipes/<name>.py``, each stage with ``epochs`` if given.
 
     Raises:
         TrainingError: there is no such recipe, or fewer than one epoch is asked for.
@@ -107,7 +94,7 @@ def load_recipe(name: str, epochs: int | None = None) -> Recipe:
         return recipe
     if epochs < 1:
         raise TrainingError(f"--epochs must be at least 1, not {epochs}.")
-    return replace(recipe, epochs=epochs)
+    return replace(recipe, stages=tuple(replace(stage, epochs=epochs) for stage in recipe.stages))
 
 
 def recipe_names() -> tuple[str, ...]:

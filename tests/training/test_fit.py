@@ -22,15 +22,16 @@ from tests.phantoms import chest_phantom, encode_png
 from training.__main__ import main
 from training.architectures import ResidualNetwork
 from training.loop import train
-from training.recipe import Polish, Recipe, load_recipe
+from training.recipe import Recipe, Stage, load_recipe
 
 ROOT = Path(__file__).parents[2]
 TINY = Recipe(
     preprocess=PreprocessSpec(size=64),
     network=ResidualNetwork(stem=(4, 8), widths=(8, 8), depths=(1, 1)),
-    epochs=3,
+    stages=(Stage(epochs=3),),
     batch_size=8,
 )
+STAGE = TINY.stages[0]
 
 
 def _film(seed: int, infected: bool) -> bytes:
@@ -121,11 +122,11 @@ def test_a_killed_training_goes_on_and_ends_where_an_uninterrupted_one_does(tmp_
     labels = np.arange(24) % 2
     rows, held_out = np.arange(16), np.arange(16, 24)
 
-    def run(folder: Path, recipe: Recipe) -> list[np.ndarray]:
-        trained = train(images, labels, rows, held_out, 2, recipe, 0, folder, verbose=0)
+    def run(folder: Path) -> list[np.ndarray]:
+        trained = train(images, labels, rows, held_out, 2, TINY, STAGE, 0, folder, verbose=0)
         return trained.model.get_weights()
 
-    whole = run(tmp_path / "whole", TINY)
+    whole = run(tmp_path / "whole")
     program = (
         "import os, sys, numpy as np, pathlib, keras\n"
         "from tests.training import test_fit as t\n"
@@ -136,8 +137,8 @@ def test_a_killed_training_goes_on_and_ends_where_an_uninterrupted_one_does(tmp_
         "        if epoch == 0: os.kill(os.getpid(), 9)\n"
         "loop.Checkpoint = Kill\n"
         "images = np.random.default_rng(0).integers(0, 256, (24, 64, 64), np.uint8)\n"
-        "loop.train(images, np.arange(24) % 2, np.arange(16), np.arange(16, 24), 2, t.TINY, 0,\n"
-        "           pathlib.Path(sys.argv[1]), verbose=0)\n"
+        "loop.train(images, np.arange(24) % 2, np.arange(16), np.arange(16, 24), 2, t.TINY,\n"
+        "           t.STAGE, 0, pathlib.Path(sys.argv[1]), verbose=0)\n"
     )
     killed = subprocess.run(
         [sys.executable, "-c", program, str(tmp_path / "cut")], cwd=ROOT, capture_output=True
@@ -145,9 +146,9 @@ def test_a_killed_training_goes_on_and_ends_where_an_uninterrupted_one_does(tmp_
     assert killed.returncode == -9, killed.stderr.decode()
     assert json.loads((tmp_path / "cut" / "state.json").read_text())["epoch"] == 1
 
-    resumed = run(tmp_path / "cut", TINY)
+    resumed = run(tmp_path / "cut")
     state = json.loads((tmp_path / "cut" / "state.json").read_text())
-    assert state["epoch"] == TINY.epochs
+    assert state["epoch"] == STAGE.epochs
     for first, second in zip(whole, resumed, strict=True):
         np.testing.assert_allclose(first, second, atol=1e-5)
 
@@ -163,7 +164,7 @@ def test_the_same_recipe_trains_on_other_backends(backend, tmp_path):
         "from training.architectures import assemble\n"
         "images = np.random.default_rng(0).integers(0, 256, (24, 64, 64), np.uint8)\n"
         "done = train(images, np.arange(24) % 2, np.arange(16), np.arange(16, 24), 2,\n"
-        "             t.replace(t.TINY, epochs=2), 0, pathlib.Path(sys.argv[1]), verbose=0)\n"
+        "             t.TINY, t.Stage(epochs=2), 0, pathlib.Path(sys.argv[1]), verbose=0)\n"
         "assemble([done.model], t.TINY.network).save(sys.argv[1] + '/model.keras')\n"
         "assert 'tensorflow' not in sys.modules\n"
     )
@@ -181,7 +182,7 @@ def test_the_same_recipe_trains_on_other_backends(backend, tmp_path):
 def test_unknown_recipe_and_missing_data_end_in_a_sentence(tmp_path, capsys):
     out = ["--out", str(tmp_path / "model")]
     assert main(["fit", "nonsense", "--data", str(tmp_path), *out]) == 1
-    assert "Those there are: polished, residual" in capsys.readouterr().err
+    assert "Those there are: adult, residual" in capsys.readouterr().err
     assert main(["fit", "residual", "--data", str(tmp_path / "no.zip"), *out]) == 1
     message = capsys.readouterr().err
     assert message.startswith("error: ")
@@ -197,21 +198,27 @@ def test_help_teaches(capsys):
         assert len(capsys.readouterr().out) > 400
 
 
-def test_polishing_starts_from_the_weights_of_the_main_stage(tmp_path):
+def test_a_stage_starts_from_the_weights_of_the_one_before(tmp_path):
     images = np.random.default_rng(0).integers(0, 256, (24, 64, 64), np.uint8)
     rest = (np.arange(24) % 2, np.arange(16), np.arange(16, 24), 2)
-    main_stage = train(images, *rest, TINY, 0, tmp_path / "main", verbose=0)
-    still = replace(TINY, polish=Polish(epochs=1, learning_rate=0.0)).polishing()
-    assert still is not None
-    polished = train(
-        images, *rest, still, 0, tmp_path / "polish", verbose=0, start=main_stage.model
-    )
-    for before, after in zip(
-        main_stage.model.get_weights(), polished.model.get_weights(), strict=True
-    ):
+    small = train(images, *rest, TINY, Stage(2, size=32), 0, tmp_path / "small", verbose=0)
+    assert small.model.input_shape == (None, 32, 32, 1)
+    still = Stage(1, learning_rate=0.0)
+    whole = train(images, *rest, TINY, still, 0, tmp_path / "whole", verbose=0, start=small.model)
+    assert whole.model.input_shape == (None, 64, 64, 1)
+    for before, after in zip(small.model.get_weights(), whole.model.get_weights(), strict=True):
         np.testing.assert_array_equal(before, after)
 
 
 def test_recipes_load():
     assert load_recipe("residual").members >= 1
-    assert replace(load_recipe("residual", epochs=7)).epochs == 7
+    stages = load_recipe("residual", epochs=7).stages
+    assert {stage.epochs for stage in stages} == {7}
+    assert len(stages) == len(load_recipe("residual").stages)
+
+
+def test_a_recipe_must_end_at_the_size_of_its_input():
+    with pytest.raises(ValueError, match="size of the input"):
+        replace(TINY, stages=(Stage(size=32),))
+    with pytest.raises(ValueError, match="size of the input"):
+        replace(TINY, stages=())
