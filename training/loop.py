@@ -61,8 +61,8 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
     def __getitem__(self, number: int) -> tuple[Any, Any]:
         size = self.recipe.batch_size
         chosen = np.sort(self.order[number * size : (number + 1) * size])
-        images = shrink(self.images[chosen], self.stage.size)
-        images = images.astype(np.float32)[..., np.newaxis] / 255
+        films = shrink(self.images[chosen], self.stage.size)
+        images = films.astype(np.float32)[..., np.newaxis] / 255
         targets = np.eye(self.classes, dtype=np.float32)[self.labels[chosen]]
         if self.training:
             targets = targets * self.weights  # weighted cross-entropy: weight × −log p
