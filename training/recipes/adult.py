@@ -25,7 +25,7 @@ MILD = Augmentation(
 
 RECIPE = Recipe(
     stages=(
-        Stage(epochs=30, size=112, augmentation=MILD),
-        Stage(epochs=8, learning_rate=5e-4, augmentation=MILD),
+        Stage(epochs=26, size=112, augmentation=MILD),
+        Stage(epochs=6, learning_rate=5e-4, augmentation=MILD),
     )
 )
