@@ -8,7 +8,7 @@ from app import cards
 from app.errors import PROBLEMS, wants_page
 from app.openapi import document
 from app.population import describe
-from app.predictor import Predictor
+from app.predictor import INFECTION, Predictor
 from app.registry import Registry
 from app.uploads import radiograph_bytes
 
@@ -34,6 +34,7 @@ def predict() -> Response:
         radiograph_bytes(request),
         model=request.args.get("model") or None,
         heatmap=request.args.get("heatmap", "none"),
+        heatmap_class=request.args.get("heatmap_class", INFECTION),
     )
     current_app.extensions["metrics"].count_reading(reading)
     return jsonify(reading.to_json())

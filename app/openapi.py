@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from app.errors import PROBLEMS
-from app.predictor import HEATMAPS
+from app.predictor import HEATMAPS, INFECTION
 
 API_VERSION = "1.0.0"
 
@@ -169,8 +169,16 @@ _PREDICT = {
             {
                 "name": "heatmap",
                 "in": "query",
-                "description": "Also draw where the film spoke for infection.",
+                "description": "Also draw where the film spoke for infection: over the film, or "
+                "alone, as a PNG whose palette index is the strength from 0 to 255.",
                 "schema": {"enum": list(HEATMAPS), "default": "none"},
+            },
+            {
+                "name": "heatmap_class",
+                "in": "query",
+                "description": "What the map shows: `infection`, or what speaks for one class "
+                "against the others, by its id; `/models` lists them.",
+                "schema": {**_TEXT, "default": INFECTION},
             },
         ],
         "requestBody": {

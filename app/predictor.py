@@ -9,22 +9,31 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from app.errors import InvalidParameterError, UnknownModelError
 from app.pictures import data_uri, film_png
 from app.population import ReadingWarning, bundle_for_age, warnings_for
 from cxr.calibrate import Decision
 from cxr.decode import decode
-from cxr.explain import MAX_SIDE, infection_activation, map_png, overlay_png
+from cxr.explain import (
+    MAX_SIDE,
+    class_activation,
+    infection_activation,
+    map_png,
+    overlay_png,
+)
 from cxr.preprocess import to_model_input
 from cxr.radiograph import Limits, Radiograph
 
 if TYPE_CHECKING:
-    from cxr.bundle import Bundle
+    from cxr.bundle import Bundle, Prediction
 
 NOTICE = "Research use only. Not a medical device."
 
 HEATMAPS = ("none", "overlay", "map")
+#: What a map may show instead of one class: all that speaks for infection.
+INFECTION = "infection"
 
 
 @dataclass(frozen=True)
@@ -120,6 +129,8 @@ class Predictor:
         model: str | None = None,
         heatmap: str = "none",
         *,
+        heatmap_class: str = INFECTION,
+        map_if_normal: bool = True,
         with_film: bool = False,
     ) -> Reading:
         """Read one radiograph.
@@ -130,12 +141,15 @@ class Predictor:
                 and adult, and takes the default bundle where there is no age.
             heatmap: ``none``, ``overlay`` (the film with the regions that spoke for
                 infection) or ``map`` (the regions alone).
+            heatmap_class: ``infection``, or the id of one of the bundle's classes.
+            map_if_normal: draw the map also where the decision is ``normal``.
             with_film: also return the film itself as a picture for people.
 
         Raises:
             RadiographError: the bytes cannot be read as a chest radiograph.
             UnknownModelError: no bundle is called ``model``.
-            InvalidParameterError: ``heatmap`` is none of the three.
+            InvalidParameterError: ``heatmap`` is none of the three, or ``heatmap_class`` no
+                class of the bundle.
         """
         began = time.perf_counter()
         if heatmap not in HEATMAPS:
@@ -148,24 +162,23 @@ class Predictor:
         prediction = bundle.predict(to_model_input(radiograph, bundle.spec)[np.newaxis])
         probabilities = prediction.probabilities[0]
         infection = float(bundle.infection_probability(prediction.probabilities)[0])
+        decision = bundle.thresholds.decide(infection)
         modelled = time.perf_counter()
 
         shown = self._for_people(data, radiograph) if with_film else radiograph
         picture = None
-        if heatmap != "none":
-            activation = infection_activation(
-                prediction.activation_maps[0], probabilities, bundle.classes
-            )
+        activation = _activation(bundle, prediction, heatmap_class)
+        if heatmap != "none" and (map_if_normal or decision != "normal"):
             height, width = shown.pixels.shape
             picture = (
-                overlay_png(shown, activation)
+                overlay_png(shown, activation, bundle.map_offset)
                 if heatmap == "overlay"
-                else map_png(activation, width, height)
+                else map_png(activation, width, height, bundle.map_offset)
             )
         labels = [finding.label for finding in bundle.classes]
         return Reading(
             finding=labels[int(probabilities.argmax())],
-            decision=bundle.thresholds.decide(infection),
+            decision=decision,
             infection_probability=infection,
             probabilities={label: float(p) for label, p in zip(labels, probabilities, strict=True)},
             warnings=warnings_for(radiograph, bundle),
@@ -195,3 +208,15 @@ class Predictor:
         if side >= MAX_SIDE or side >= max(radiograph.width, radiograph.height):
             return radiograph
         return decode(data, self._limits, reduce_to=MAX_SIDE)
+
+
+def _activation(bundle: Bundle, prediction: Prediction, wanted: str) -> NDArray[np.float32]:
+    maps = prediction.activation_maps[0]
+    if wanted == INFECTION:
+        return infection_activation(maps, prediction.probabilities[0], bundle.classes)
+    ids = [finding.id for finding in bundle.classes]
+    if wanted not in ids:
+        raise InvalidParameterError(
+            f"heatmap_class must be one of: {', '.join([INFECTION, *ids])}, for {bundle.name}."
+        )
+    return class_activation(maps, ids.index(wanted))

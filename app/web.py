@@ -53,7 +53,8 @@ def read() -> str:
     predictor = _registry().predictor
     data = radiograph_bytes(request)
     model = request.form.get("model") or request.args.get("model") or None
-    return _result(predictor, data, model, is_sample=False)
+    always = request.form.get("map") == "always"
+    return _result(predictor, data, model, map_if_normal=always, is_sample=False)
 
 
 @blueprint.post("/sample")
@@ -67,8 +68,17 @@ def read_sample() -> str:
     return _result(predictor, path.read_bytes(), bundle.name if bundle else None, is_sample=True)
 
 
-def _result(predictor: Predictor, data: bytes, model: str | None, *, is_sample: bool) -> str:
-    reading: Reading = predictor.read(data, model=model, heatmap="overlay", with_film=True)
+def _result(
+    predictor: Predictor,
+    data: bytes,
+    model: str | None,
+    *,
+    is_sample: bool,
+    map_if_normal: bool = False,
+) -> str:
+    reading: Reading = predictor.read(
+        data, model=model, heatmap="overlay", map_if_normal=map_if_normal, with_film=True
+    )
     current_app.extensions["metrics"].count_reading(reading)
     return render_template(
         "result.html",

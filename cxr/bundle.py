@@ -1,8 +1,9 @@
 """A trained model with everything it needs to be used: save, load, verify.
 
 ``models/<name>/`` holds ``model.keras`` (weights and graph), ``bundle.json`` (what they
-mean), ``CARD.md`` (for people) and ``probes/probes.npz`` (inputs with the probabilities
-that the exporting machine got for them, replayed at every load).
+mean), ``CARD.md`` (for people), ``probes/probes.npz`` (inputs with the probabilities that
+the exporting machine got for them, replayed at every load), and once it was audited
+``audit.json`` with the ``figures/`` that the card shows.
 """
 
 from __future__ import annotations
@@ -21,6 +22,13 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from cxr.bundle_fields import (
+    audit_of,
+    calibration_of,
+    map_offset_of,
+    read_json,
+    thresholds_of,
+)
 from cxr.calibrate import Calibration, Thresholds
 from cxr.errors import BundleError
 from cxr.findings import FindingClass
@@ -31,6 +39,8 @@ MODEL_FILE = "model.keras"
 DOCUMENT_FILE = "bundle.json"
 CARD_FILE = "CARD.md"
 PROBES_FILE = "probes/probes.npz"
+AUDIT_FILE = "audit.json"
+FIGURES_FOLDER = "figures"
 
 #: Largest difference of a probability between two machines that is put down to rounding.
 PROBE_TOLERANCE = 1e-3
@@ -67,6 +77,8 @@ class Bundle:
         metrics: measured figures with their intervals, by split.
         document: the whole of ``bundle.json``.
         card: ``CARD.md``, Markdown.
+        map_offset: where an activation map really lies; see ``cxr.explain.upsample``.
+        audit: ``audit.json``; None where the bundle was not audited.
     """
 
     path: Path
@@ -83,6 +95,8 @@ class Bundle:
     document: Mapping[str, Any]
     card: str
     forward: Forward
+    map_offset: tuple[float, float] = (0.0, 0.0)
+    audit: Mapping[str, Any] | None = None
 
     def predict(self, images: NDArray[np.float32]) -> Prediction:
         """Calibrated probabilities and class activation maps.
@@ -145,7 +159,7 @@ def save_bundle(
             ``features`` and ``logits``.
         document: title, version, created, input, classes, calibration, thresholds,
             population, metrics, training, libraries. ``format``, ``name`` and ``sha256``
-            are added.
+            are added, and to the thresholds the weights that they were chosen for.
         probes: uint8, shape (n, size, size, 1): images without a patient (none may be a
             radiograph), replayed at every load.
     """
@@ -153,15 +167,12 @@ def save_bundle(
     shutil.rmtree(partial, ignore_errors=True)
     (partial / PROBES_FILE).parent.mkdir(parents=True)
     model.save(partial / MODEL_FILE)
-    whole = {
-        "format": FORMAT,
-        "name": path.name,
-        "sha256": _sha256(partial / MODEL_FILE),
-        **document,
-    }
+    digest = _sha256(partial / MODEL_FILE)
+    whole = {"format": FORMAT, "name": path.name, "sha256": digest, **document}
+    whole["thresholds"] = {**document["thresholds"], "model_sha256": digest}
     (partial / DOCUMENT_FILE).write_text(json.dumps(whole, indent=2) + "\n")
     (partial / CARD_FILE).write_text(card)
-    calibration = _calibration(whole["calibration"])
+    calibration = calibration_of(whole["calibration"])
     images = probes.astype(np.float32) / 255
     answers = np.concatenate([np.asarray(model(image[None])) for image in images])
     np.savez_compressed(
@@ -181,14 +192,12 @@ def load_bundle(path: Path) -> Bundle:
 
     Raises:
         BundleError: a file is missing or damaged, the hash of ``model.keras`` is not the
-            one in ``bundle.json``, or the probes do not come out as they did at export.
+            one in ``bundle.json``, the thresholds or the audit belong to other weights, or
+            the probes do not come out as they did at export.
     """
     document_path, model_path = path / DOCUMENT_FILE, path / MODEL_FILE
-    try:
-        document = json.loads(document_path.read_text())
-    except (OSError, ValueError) as error:
-        raise BundleError(f"{document_path} cannot be read: {error}") from error
-    if not isinstance(document, dict) or document.get("format") != FORMAT:
+    document = read_json(document_path)
+    if document.get("format") != FORMAT:
         raise BundleError(f"{document_path} is not a bundle of format '{FORMAT}'.")
     try:
         digest = _sha256(model_path)
@@ -212,13 +221,15 @@ def load_bundle(path: Path) -> Bundle:
             sha256=digest,
             spec=spec,
             classes=classes,
-            calibration=_calibration(document["calibration"]),
-            thresholds=Thresholds(**document["thresholds"]),
+            calibration=calibration_of(document["calibration"]),
+            thresholds=thresholds_of(document["thresholds"], digest, document_path),
             population=document["population"],
             metrics=document["metrics"],
             document=document,
             card=card_path.read_text() if card_path.exists() else "",
             forward=_compile(model_path, spec.size, len(classes)),
+            map_offset=map_offset_of(document),
+            audit=audit_of(path / AUDIT_FILE, digest),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise BundleError(f"{document_path} lacks a field or holds a wrong one: {error}") from error
@@ -261,10 +272,6 @@ def _compile(model_path: Path, size: int, classes: int) -> Forward:
         return np.asarray(to_numpy(probabilities)), np.asarray(to_numpy(maps))
 
     return forward
-
-
-def _calibration(fields: Mapping[str, Any]) -> Calibration:
-    return Calibration(float(fields["temperature"]), tuple(map(float, fields["bias"])))
 
 
 def calibration_to_json(calibration: Calibration) -> dict[str, Any]:

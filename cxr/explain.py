@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from cxr.decode import Radiograph
 from cxr.findings import FindingClass
@@ -35,41 +38,111 @@ def infection_activation(
     Returns:
         float32, shape (h, w), range [0, 1]; 0 = nothing speaks for infection there.
     """
+    return _to_unit(infection_evidence(activation_maps, probabilities, classes))
+
+
+def infection_evidence(
+    activation_maps: NDArray[np.float32],
+    probabilities: NDArray[np.float64],
+    classes: Sequence[FindingClass],
+) -> NDArray[np.float32]:
+    """The same with its sign and in units of the logit: below 0, a place speaks for normal."""
     infected = np.array([finding.infected for finding in classes])
     weights = np.where(infected, probabilities, 0.0)
     weights = weights / max(float(weights.sum()), 1e-12)
     against = np.where(infected, 0.0, probabilities)
     against = against / max(float(against.sum()), 1e-12)
-    evidence = activation_maps @ (weights - against)
+    return np.asarray(activation_maps @ (weights - against), np.float32)
+
+
+def class_activation(activation_maps: NDArray[np.float32], index: int) -> NDArray[np.float32]:
+    """What speaks for one class against the mean of all the others.
+
+    A softmax is blind to what is added to every logit alike, so a class's own map says
+    nothing before the others are set against it.
+
+    Args:
+        activation_maps: float32, shape (h, w, classes), of one image.
+        index: position of the class.
+
+    Returns:
+        float32, shape (h, w), range [0, 1]; 0 = nothing speaks for the class there.
+    """
+    others = np.delete(activation_maps, index, axis=-1).mean(axis=-1)
+    return _to_unit(activation_maps[..., index] - others)
+
+
+def _to_unit(evidence: NDArray[Any]) -> NDArray[np.float32]:
     evidence = np.maximum(evidence, 0.0)
     return np.asarray(evidence / max(float(evidence.max()), WEAK_EVIDENCE), np.float32)
 
 
-def upsample(activation: NDArray[np.float32], width: int, height: int) -> NDArray[np.float32]:
-    """The coarse map, smooth and in register with an image of that size, range [0, 1]."""
+def upsample(
+    activation: NDArray[np.float32],
+    width: int,
+    height: int,
+    offset: tuple[float, float] = (0.0, 0.0),
+) -> NDArray[np.float32]:
+    """The coarse map, smooth and in register with an image of that size, range [0, 1].
+
+    Args:
+        activation: shape (h, w), range [0, 1].
+        offset: how far below and to the right of its place in the grid the network really
+            looks, as shares of the height and the width; ``Bundle.map_offset``.
+    """
     smooth = cv2.resize(activation, (width, height), interpolation=cv2.INTER_CUBIC)
+    down, right = round(offset[0] * height), round(offset[1] * width)
+    if down or right:
+        rows = np.clip(np.arange(height) - down, 0, height - 1)
+        columns = np.clip(np.arange(width) - right, 0, width - 1)
+        smooth = smooth[rows[:, np.newaxis], columns]
     return np.asarray(np.clip(smooth, 0.0, 1.0), np.float32)
 
 
-def map_png(activation: NDArray[np.float32], width: int, height: int) -> bytes:
-    """The bare map as an 8-bit grey PNG, white = strongest, at the film's proportions."""
-    width, height = _shown_size(width, height)
-    return _png((upsample(activation, width, height) * 255).round().astype(np.uint8))
+def map_png(
+    activation: NDArray[np.float32],
+    width: int,
+    height: int,
+    offset: tuple[float, float] = (0.0, 0.0),
+) -> bytes:
+    """The bare map at the film's proportions, longest side at most 1024 pixels.
 
-
-def overlay_png(radiograph: Radiograph, activation: NDArray[np.float32]) -> bytes:
-    """The film with the map laid over it, RGB PNG, longest side at most 1024 pixels.
-
-    The inferno scale climbs evenly in lightness, so it reads without colour vision and
-    does not resemble the film's own grey levels.
+    A PNG with a palette: people see the overlay's colours, programs read the strength, 0 to
+    255, as the palette's index.
     """
+    width, height = _shown_size(width, height)
+    strength = (upsample(activation, width, height, offset) * 255).round().astype(np.uint8)
+    picture = Image.fromarray(strength).convert("P")
+    picture.putpalette(_scale()[0, :, ::-1].tobytes())
+    file = io.BytesIO()
+    picture.save(file, "PNG", compress_level=3)
+    return file.getvalue()
+
+
+@cache
+def _scale() -> NDArray[np.uint8]:
+    """256 colours from weakest to strongest, BGR, shape (1, 256, 3).
+
+    Inferno climbs evenly in lightness, so it reads without colour vision and in print, and
+    its hues do not occur in a film of grey levels.
+    """
+    steps = np.arange(256, dtype=np.uint8)[np.newaxis]
+    return np.asarray(cv2.applyColorMap(steps, cv2.COLORMAP_INFERNO), np.uint8)
+
+
+def overlay_png(
+    radiograph: Radiograph,
+    activation: NDArray[np.float32],
+    offset: tuple[float, float] = (0.0, 0.0),
+) -> bytes:
+    """The film with the map laid over it, RGB PNG, longest side at most 1024 pixels."""
     pixels = radiograph.pixels
     width, height = _shown_size(pixels.shape[1], pixels.shape[0])
     film = np.asarray(cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA))
     if film.dtype == np.uint16:
         film = (film // 256).astype(np.uint8)
-    heat = upsample(activation, width, height)
-    colours = cv2.applyColorMap((heat * 255).astype(np.uint8), cv2.COLORMAP_INFERNO)
+    heat = upsample(activation, width, height, offset)
+    colours = _scale()[0, (heat * 255).round().astype(np.uint8)]
     # Opacity climbs with the evidence: where there is none the film stays untouched.
     opacity = (OVERLAY_OPACITY * np.clip(heat * 1.5, 0.0, 1.0))[..., np.newaxis]
     grey = cv2.cvtColor(film, cv2.COLOR_GRAY2BGR)

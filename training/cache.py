@@ -37,7 +37,9 @@ Progress = Callable[[int, int], None]
 
 _FORMAT = 2
 _WINDOW = 512  # images in flight: bounds the memory where the disk is slower than decoding
-_NOT_DECODING = frozenset({"bundle.py", "calibrate.py", "explain.py", "findings.py"})
+_NOT_DECODING = frozenset(
+    {"bundle.py", "bundle_fields.py", "calibrate.py", "explain.py", "findings.py"}
+)
 _STALE_SECONDS = 24 * 3600
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from training.metrics import RESAMPLES
+from training.bootstrap import RESAMPLES
 
 _FIGURES = {
     "accuracy": "Accuracy, infected against normal",

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import confusion_matrix, roc_auc_score
+from sklearn.metrics import confusion_matrix
 
 from cxr.calibrate import Thresholds
+from training.bootstrap import RESAMPLES, Weights, ratio, share, with_intervals
+from training.reliability import calibration_error, reliability_diagram
+from training.selective import Selective, risk_coverage_curve
 
-RESAMPLES = 1000
 #: Infected from this calibrated probability on, where a figure needs one cut: the probability
 #: is calibrated on validation films of which half count as infected, so 0.5 is its middle.
 CUT = 0.5
+
+#: Sums of absolute deviations: see ``with_intervals``.
+_UPWARD = frozenset({"calibration_error"})
 
 
 @dataclass(frozen=True)
@@ -35,85 +41,76 @@ class Answers:
     infected: NDArray[np.bool_]
     groups: NDArray[np.str_]
 
+    def part(self, rows: NDArray[Any]) -> Answers:
+        """The answers in ``rows``: positions, or a mask."""
+        return Answers(*(column[rows] for column in vars(self).values()))
 
-def measure(answers: Answers, thresholds: Thresholds, seed: int = 0) -> dict[str, Any]:
-    """All figures: name → {"value", "low", "high"}; and counts and the confusion matrix.
+
+def measure(
+    answers: Answers, thresholds: Thresholds, seed: int = 0, resamples: int = RESAMPLES
+) -> dict[str, Any]:
+    """All figures: name → {"value", "low", "high"}; counts, curves and the confusion matrix.
 
     The interval is the 2.5th to 97.5th percentile over resamples of the patients with
-    replacement (Efron 1993); None for a figure that the films do not define.
+    replacement (Efron 1993). A figure that the films do not define is left out.
     """
-    weights = np.ones(len(answers.labels))
-    values = _figures(answers, thresholds, weights)
-    _, group = np.unique(answers.groups, return_inverse=True)
-    random = np.random.default_rng(seed)
-    resampled: list[dict[str, float]] = []
-    for _ in range(RESAMPLES):
-        counts = np.bincount(random.integers(0, group.max() + 1, group.max() + 1))
-        counts = np.pad(counts, (0, group.max() + 1 - len(counts)))
-        resampled.append(_figures(answers, thresholds, counts[group].astype(float)))
-    figures: dict[str, Any] = {}
-    for name, value in values.items():
-        if np.isnan(value):
-            continue
-        low, high = np.nanpercentile([figures[name] for figures in resampled], (2.5, 97.5))
-        figures[name] = {"value": value, "low": float(low), "high": float(high)}
-    classes = answers.probabilities.shape[1]
     result: dict[str, Any] = {
         "films": len(answers.labels),
-        "patients": int(group.max() + 1),
+        "patients": len(np.unique(answers.groups)),
         "infected": int(answers.infected.sum()),
         "cut": CUT,
-        "figures": figures,
-        "decisions": _decisions(answers, thresholds),
+        "figures": with_intervals(
+            _figures(answers, thresholds),
+            answers.groups,
+            seed=seed,
+            resamples=resamples,
+            upward=_UPWARD,
+        ),
+        "decisions": decision_counts(answers, thresholds),
+        "reliability": reliability_diagram(answers.infection, answers.infected),
+        "risk_coverage": risk_coverage_curve(
+            answers.infection,
+            answers.infected,
+            answers.groups,
+            cut=CUT,
+            seed=seed,
+            resamples=resamples,
+        ),
     }
     if (answers.labels >= 0).all():
         predicted = answers.probabilities.argmax(axis=1)
-        matrix = confusion_matrix(answers.labels, predicted, labels=range(classes))
+        classes = range(answers.probabilities.shape[1])
+        matrix = confusion_matrix(answers.labels, predicted, labels=classes)
         result["confusion_matrix"] = matrix.tolist()
     return result
 
 
-def _figures(answers: Answers, thresholds: Thresholds, weights: NDArray[Any]) -> dict[str, float]:
-    sick, called = answers.infected, answers.infection >= CUT
-    true_positive = float(weights[sick & called].sum())
-    false_positive = float(weights[~sick & called].sum())
-    true_negative = float(weights[~sick & ~called].sum())
-    false_negative = float(weights[sick & ~called].sum())
-    total = float(weights.sum())
-    decided = (answers.infection < thresholds.rule_out) | (answers.infection >= thresholds.rule_in)
-    right = decided & ((answers.infection >= thresholds.rule_in) == sick)
-    figures = {
-        "accuracy": _ratio(true_positive + true_negative, total),
-        "sensitivity": _ratio(true_positive, true_positive + false_negative),
-        "specificity": _ratio(true_negative, true_negative + false_positive),
-        "precision": _ratio(true_positive, true_positive + false_positive),
-        "f1": _ratio(2 * true_positive, 2 * true_positive + false_positive + false_negative),
-        "auc": float("nan"),
-        "brier_score": float((weights * (answers.infection - sick) ** 2).sum() / total),
-        "calibration_error": calibration_error(answers.infection, sick, weights),
-        "share_decided": _ratio(float(weights[decided].sum()), total),
-        "accuracy_decided": _ratio(float(weights[right].sum()), float(weights[decided].sum())),
-    }
-    if 0 < true_positive + false_negative < total:
-        figures["auc"] = float(roc_auc_score(sick, answers.infection, sample_weight=weights))
-    if (answers.labels >= 0).all():
-        hit = answers.probabilities.argmax(axis=1) == answers.labels
-        figures["class_accuracy"] = _ratio(float(weights[hit].sum()), total)
-    return figures
+class Ranking:
+    """Area under the ROC curve for many weightings of the same films.
+
+    The same number as scikit-learn's ``roc_auc_score(…, sample_weight=…)``, to which tests
+    hold it; the scores are sorted once, not once a resample.
+
+    Args:
+        truth: bool, shape (n,).
+        score: shape (n,).
+    """
+
+    def __init__(self, truth: NDArray[np.bool_], score: NDArray[Any]) -> None:
+        _, self._place = np.unique(score, return_inverse=True)
+        self._truth = truth
+
+    def area(self, weights: Weights) -> float:
+        """NaN where one side weighs nothing."""
+        sick = np.bincount(self._place, weights * self._truth)
+        well = np.bincount(self._place, weights * ~self._truth)
+        # Equal scores count as half won.
+        won = float((sick * (np.cumsum(well) - well / 2)).sum())
+        return ratio(won, float(sick.sum() * well.sum()))
 
 
-def calibration_error(
-    probability: NDArray[Any], truth: NDArray[np.bool_], weights: NDArray[Any], bins: int = 10
-) -> float:
-    """Expected calibration error over equal-width bins (Guo 2017, arXiv 1706.04599, eq. 3)."""
-    which = np.minimum((probability * bins).astype(int), bins - 1)
-    mass = np.bincount(which, weights, bins)
-    believed = np.bincount(which, weights * probability, bins)
-    happened = np.bincount(which, weights * truth, bins)
-    return float(np.abs(believed - happened).sum() / mass.sum())
-
-
-def _decisions(answers: Answers, thresholds: Thresholds) -> dict[str, dict[str, int]]:
+def decision_counts(answers: Answers, thresholds: Thresholds) -> dict[str, dict[str, int]]:
+    """How many normal and infected films got each of the three decisions."""
     decisions = np.array([thresholds.decide(p) for p in answers.infection])
     return {
         truth: {
@@ -124,5 +121,72 @@ def _decisions(answers: Answers, thresholds: Thresholds) -> dict[str, dict[str, 
     }
 
 
-def _ratio(part: float, whole: float) -> float:
-    return part / whole if whole else float("nan")
+def _figures(answers: Answers, thresholds: Thresholds) -> Callable[[Weights], dict[str, float]]:
+    """The figures as a function of the films' weights; what does not depend on them, once."""
+    sick, infection = answers.infected, answers.infection
+    called = infection >= CUT
+    ruled_in = infection >= thresholds.rule_in
+    ruled_out = infection < thresholds.rule_out
+    decided = ruled_in | ruled_out
+    selective, ranking = Selective(infection, sick, CUT), Ranking(sick, infection)
+    known = bool((answers.labels >= 0).all())
+    hit = answers.probabilities.argmax(axis=1) == answers.labels
+    kinds = _kinds(answers)
+
+    def figures(weights: Weights) -> dict[str, float]:
+        tp, fp = (float(weights[called & side].sum()) for side in (sick, ~sick))
+        fn = float(weights[~called & sick].sum())
+        found = {
+            "accuracy": share(called == sick, weights),
+            "sensitivity": share(called, weights, sick),
+            "specificity": share(~called, weights, ~sick),
+            "precision": ratio(tp, tp + fp),
+            "f1": ratio(2 * tp, 2 * tp + fp + fn),
+            "auc": ranking.area(weights),
+            "brier_score": float((weights * (infection - sick) ** 2).sum() / weights.sum()),
+            "calibration_error": calibration_error(infection, sick, weights),
+            "share_decided": share(decided, weights),
+            "accuracy_decided": share(ruled_in == sick, weights, decided),
+            "sensitivity_rule_out": share(~ruled_out, weights, sick),
+            "specificity_rule_in": share(~ruled_in, weights, ~sick),
+            "risk_coverage_area": selective.area(weights),
+        }
+        if known:
+            found["class_accuracy"] = share(hit, weights)
+        if kinds is not None:
+            found["kind_accuracy"] = share(kinds.right, weights, kinds.films)
+            if kinds.ranking is not None:
+                found["kind_auc"] = kinds.ranking.area(weights[kinds.films])
+        return found
+
+    return figures
+
+
+@dataclass(frozen=True)
+class _Kinds:
+    """Telling one kind of infection from another, among films that are truly infected.
+
+    Attributes:
+        films: bool, shape (n,): the truly infected.
+        right: bool, shape (n,): the most probable infected class is the true one.
+        ranking: of two kinds, of the infected films by the first one's share of the
+            probability of both; None where there are more.
+    """
+
+    films: NDArray[np.bool_]
+    right: NDArray[np.bool_]
+    ranking: Ranking | None
+
+
+def _kinds(answers: Answers) -> _Kinds | None:
+    films = answers.infected
+    classes = np.unique(answers.labels[films])
+    if len(classes) < 2 or classes[0] < 0:
+        return None
+    among = answers.probabilities[:, classes]
+    right = classes[among.argmax(axis=1)] == answers.labels
+    ranking = None
+    if len(classes) == 2:
+        first = among[films, 0] / np.maximum(among[films].sum(axis=1), 1e-12)
+        ranking = Ranking(answers.labels[films] == classes[0], first)
+    return _Kinds(films, right, ranking)

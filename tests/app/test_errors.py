@@ -89,6 +89,8 @@ def test_two_files_are_one_too_many(client: FlaskClient, jpeg: bytes) -> None:
     [
         ("heatmap=rainbow", "invalid_parameter"),
         ("heatmap=", "invalid_parameter"),
+        ("heatmap=map&heatmap_class=tuberculosis", "invalid_parameter"),
+        ("heatmap_class=", "invalid_parameter"),
         ("model=nobody", "unknown_model"),
         ("model=../models", "unknown_model"),
     ],

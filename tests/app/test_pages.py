@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from app import web
 from app.predictor import Reading
 from app.presentation import DECISION_WORDS, level_marks, percent_words, present, threshold_words
 from app.settings import PROJECT_ROOT
+from cxr.calibrate import Thresholds
 from tests.app.conftest import ADULTS, CHILDREN
 from tests.app.multipart import multipart
 from tests.app.test_errors import BROWSER
@@ -62,6 +64,20 @@ def test_the_page_and_the_api_say_the_same_of_a_large_film(client: FlaskClient, 
         predictor.read(data).probabilities
         == predictor.read(data, heatmap="overlay", with_film=True).probabilities
     )
+
+
+def test_no_map_is_drawn_where_no_sign_is_found_unless_asked(
+    client: FlaskClient, app: Flask, jpeg: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundles = app.extensions["registry"].predictor.bundles
+    normal = replace(bundles[ADULTS], thresholds=Thresholds(0.98, 0.99))
+    monkeypatch.setitem(bundles, ADULTS, normal)
+    page = result_page(client, jpeg, model=ADULTS)
+    assert page.count("data:image/png;base64,") == 1
+    assert "No heatmap" in page
+    asked = result_page(client, jpeg, model=ADULTS, map="always")
+    assert asked.count("data:image/png;base64,") == 2
+    assert "No heatmap" not in asked
 
 
 def test_warnings_are_shown_in_words(client: FlaskClient) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -11,6 +12,10 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
+from cxr.calibrate import Thresholds
+from cxr.decode import decode
+from cxr.explain import class_activation, map_png
+from cxr.preprocess import to_model_input
 from tests.app.conftest import ADULTS, CHILDREN
 from tests.app.multipart import multipart
 from tests.phantoms import chest_phantom, encode_dicom, encode_jpeg, encode_png
@@ -97,11 +102,47 @@ def test_heatmaps_are_pictures_in_the_films_proportions(client: FlaskClient) -> 
     film = encode_jpeg(cv2.resize(chest_phantom(400), (600, 300)))
     overlay = png_of(post_file(client, film, "?heatmap=overlay").get_json()["heatmap"])
     bare = png_of(post_file(client, film, "?heatmap=map").get_json()["heatmap"])
-    assert overlay.ndim == 3
-    assert bare.ndim == 2
+    assert overlay.shape == bare.shape
     assert overlay.shape[1] / overlay.shape[0] == pytest.approx(2, rel=0.02)
-    assert overlay.shape[:2] == bare.shape
     assert post_file(client, film, "?heatmap=none").get_json()["heatmap"] is None
+
+
+def test_each_class_has_its_own_map_and_infection_is_the_default(
+    client: FlaskClient, app: Flask, jpeg: bytes
+) -> None:
+    bundle = app.extensions["registry"].predictor.bundles[CHILDREN]
+    maps = bundle.predict(to_model_input(decode(jpeg), bundle.spec)[np.newaxis]).activation_maps
+
+    def map_of(query: str) -> np.ndarray:
+        reading = post_file(client, jpeg, f"?model={CHILDREN}&heatmap=map{query}").get_json()
+        return png_of(reading["heatmap"])
+
+    for index, finding in enumerate(bundle.classes):
+        expected = map_png(class_activation(maps[0], index), 400, 400)
+        expected = cv2.imdecode(np.frombuffer(expected, np.uint8), cv2.IMREAD_UNCHANGED)
+        np.testing.assert_array_equal(map_of(f"&heatmap_class={finding.id}"), expected)
+    default = map_of("")
+    np.testing.assert_array_equal(default, map_of("&heatmap_class=infection"))
+    assert not np.array_equal(default, map_of("&heatmap_class=normal"))
+
+
+def test_a_map_that_is_asked_for_is_drawn_whatever_the_decision(
+    client: FlaskClient, app: Flask, jpeg: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    predictor = app.extensions["registry"].predictor
+    bundle = predictor.bundles[CHILDREN]
+    for thresholds, decision in (
+        (Thresholds(0.98, 0.99), "normal"),
+        (Thresholds(0.01, 0.99), "uncertain"),
+        (Thresholds(0.01, 0.02), "infected"),
+    ):
+        changed = replace(bundle, thresholds=thresholds)
+        monkeypatch.setitem(predictor.bundles, CHILDREN, changed)
+        asked = post_file(client, jpeg, f"?model={CHILDREN}&heatmap=overlay").get_json()
+        assert asked["decision"] == decision
+        assert asked["heatmap"].startswith("data:image/png;base64,")
+        shown = predictor.read(jpeg, CHILDREN, "overlay", map_if_normal=False)
+        assert (shown.heatmap is None) == (decision == "normal")
 
 
 def test_the_default_bundle_reads_when_nothing_else_chooses(

@@ -11,6 +11,7 @@ import pytest
 from cxr.bundle import list_bundles, load_bundle
 from cxr.errors import BundleError
 from cxr.preprocess import PreprocessSpec
+from tests.conftest import write_tiny_bundle
 
 
 @pytest.fixture
@@ -91,6 +92,14 @@ def _overwrite(name: str, content: bytes):
     return lambda path: (path / name).write_bytes(content)
 
 
+def _thresholds(**changes: object):
+    def damage(path: Path) -> None:
+        kept = json.loads((path / "bundle.json").read_text())["thresholds"]
+        _edit(path, thresholds={**kept, **changes})
+
+    return damage
+
+
 def _swap_model(path: Path) -> None:
     """Another model under the right hash: only the probes can tell."""
     import hashlib
@@ -104,6 +113,7 @@ def _swap_model(path: Path) -> None:
     model.save(path / "model.keras")
     digest = hashlib.sha256((path / "model.keras").read_bytes()).hexdigest()
     _edit(path, sha256=digest)
+    _thresholds(model_sha256=digest)(path)
 
 
 @pytest.mark.parametrize(
@@ -118,7 +128,13 @@ def _swap_model(path: Path) -> None:
         (_overwrite("probes/probes.npz", b"PK\x03\x04 torn"), "probes.npz"),
         (lambda path: _edit(path, format="xray-bundle/99"), "bundle.json"),
         (lambda path: _edit(path, classes=[]), "model.keras"),
-        (lambda path: _edit(path, thresholds={"rule_out": 0.9, "rule_in": 0.1}), "bundle.json"),
+        (_thresholds(rule_out=0.9, rule_in=0.1), "bundle.json"),
+        (_thresholds(rule_out="low"), "bundle.json"),
+        (_thresholds(model_sha256="0" * 64), "thresholds were chosen for other weights"),
+        (_thresholds(model_sha256=None), "thresholds were chosen for other weights"),
+        (lambda path: _edit(path, thresholds={"rule_out": 0.3, "rule_in": 0.7}), "model_sha256"),
+        (_overwrite("audit.json", b'{"model": {"sha256": "0"}}'), "audit of other weights"),
+        (_overwrite("audit.json", b"{"), "audit.json"),
         (lambda path: _edit(path, input={"size": 64}), "bundle.json"),
         (lambda path: _edit(path, input=PreprocessSpec(size=32).to_json()), "model.keras"),
         (lambda path: _edit(path, calibration={"temperature": 3, "bias": [2, 0, 0]}), "probes"),
@@ -137,5 +153,26 @@ def test_a_damaged_archive_under_its_own_hash_is_refused(copy):
     torn = (copy / "model.keras").read_bytes()[:3000]
     (copy / "model.keras").write_bytes(torn)
     _edit(copy, sha256=hashlib.sha256(torn).hexdigest())
+    _thresholds(model_sha256=hashlib.sha256(torn).hexdigest())(copy)
     with pytest.raises(BundleError, match=r"model\.keras"):
         load_bundle(copy)
+
+
+def test_thresholds_of_another_bundle_are_refused_though_both_are_whole(copy, tmp_path):
+    """The mistake that happens: a colleague's better thresholds pasted beside these weights."""
+    _swap_model(copy)
+    foreign = json.loads((copy / "bundle.json").read_text())["thresholds"]
+    mine = tmp_path / "mine"
+    write_tiny_bundle(mine)
+    assert foreign["model_sha256"] != load_bundle(mine).sha256
+    _edit(mine, thresholds=foreign)
+    with pytest.raises(BundleError, match="other weights"):
+        load_bundle(mine)
+
+
+def test_the_audit_of_these_weights_is_part_of_the_bundle(copy):
+    assert load_bundle(copy).audit is None
+    digest = json.loads((copy / "bundle.json").read_text())["sha256"]
+    audit = {"model": {"sha256": digest}, "robustness": {}}
+    (copy / "audit.json").write_text(json.dumps(audit))
+    assert load_bundle(copy).audit == audit

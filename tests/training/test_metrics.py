@@ -6,7 +6,9 @@ from sklearn import metrics as reference
 
 from cxr.calibrate import Calibration, Thresholds
 from training.calibration import choose_thresholds, fit_calibration
-from training.metrics import Answers, calibration_error, measure
+from training.metrics import Answers, Ranking, measure
+from training.reliability import calibration_error
+from training.selective import Selective
 
 INFECTED = np.array([False, True, True])
 
@@ -37,6 +39,89 @@ def test_figures_agree_with_scikit_learn():
         "class_accuracy": (answers.probabilities.argmax(axis=1) == answers.labels).mean(),
     }
     assert {name: figures[name]["value"] for name in expected} == pytest.approx(expected)
+
+
+def test_areas_and_kinds_agree_with_scikit_learn_under_any_weights():
+    answers = _answers()
+    random = np.random.default_rng(3)
+    weights = random.integers(0, 4, 400).astype(float)
+    score = np.round(answers.infection, 1)  # many equal scores
+    area = Ranking(answers.infected, score).area(weights)
+    expected = reference.roc_auc_score(answers.infected, score, sample_weight=weights)
+    assert area == pytest.approx(expected)
+    sick = answers.infected
+    figures = measure(answers, Thresholds(0.3, 0.7))["figures"]
+    kinds = answers.probabilities[sick][:, 1:]
+    first = answers.labels[sick] == 1
+    assert figures["kind_accuracy"]["value"] == pytest.approx(
+        ((kinds[:, 0] >= kinds[:, 1]) == first).mean()
+    )
+    assert figures["kind_auc"]["value"] == pytest.approx(
+        reference.roc_auc_score(first, kinds[:, 0] / kinds.sum(axis=1))
+    )
+
+
+def test_operating_points_keep_their_sides():
+    answers = _answers()
+    figures = measure(answers, Thresholds(0.2, 0.8))["figures"]
+    sick = answers.infected
+    assert figures["sensitivity_rule_out"]["value"] == (answers.infection[sick] >= 0.2).mean()
+    assert figures["specificity_rule_in"]["value"] == (answers.infection[~sick] < 0.8).mean()
+
+
+def test_the_risk_coverage_curve_of_a_known_order():
+    # Surest first: right, right, wrong, right. Risks 0, 0, 1/3, 1/4.
+    probability = np.array([0.99, 0.02, 0.9, 0.3])
+    truth = np.array([True, False, False, False])
+    selective = Selective(probability, truth)
+    ones = np.ones(4)
+    assert selective.area(ones) == pytest.approx((0 + 0 + 1 / 3 + 1 / 4) / 4)
+    np.testing.assert_allclose(selective.accuracies((0.5, 0.75, 1.0), ones), (1, 2 / 3, 3 / 4))
+    # A film that weighs nothing is not there.
+    assert selective.area(np.array([1, 1, 0, 1.0])) == 0
+
+
+def test_knowing_what_it_does_not_know_lowers_the_area():
+    answers = _answers(2000)
+    known = measure(answers, Thresholds(0.3, 0.7), resamples=20)
+    curve = [point["value"] for point in known["risk_coverage"]]
+    assert curve[0] > curve[-1] == pytest.approx(known["figures"]["accuracy"]["value"])
+    wrong = (answers.infection >= 0.5) != answers.infected
+    # Random sureness on the same calls: the area becomes the error rate.
+    random = np.random.default_rng(0).uniform(0.5, 1, 2000)
+    called = np.where(answers.infection >= 0.5, random, 1 - random)
+    blind = Selective(called, answers.infected).area(np.ones(2000))
+    assert blind == pytest.approx(wrong.mean(), abs=0.03)
+    assert known["figures"]["risk_coverage_area"]["value"] < blind / 2
+
+
+def test_the_interval_of_the_calibration_error_holds_its_value():
+    """Plain percentiles do not: noise only adds to it, so every resample lies above."""
+    random = np.random.default_rng(1)
+    infection = np.clip(random.beta(0.3, 0.3, 500), 1e-6, 1 - 1e-6)
+    truth = random.random(500) < infection
+    answers = Answers(
+        np.stack([1 - infection, infection], axis=1),
+        truth.astype(np.int64),
+        infection,
+        truth,
+        np.arange(500).astype(str),
+    )
+    figure = measure(answers, Thresholds(0.3, 0.7), resamples=300)["figures"]["calibration_error"]
+    assert 0 <= figure["low"] < figure["value"] < figure["high"] < 0.1
+
+
+def test_the_reliability_diagram_counts_every_film_and_explains_the_error():
+    answers = _answers()
+    rows = measure(answers, Thresholds(0.3, 0.7), resamples=2)["reliability"]
+    assert sum(row["films"] for row in rows) == 400
+    for row in rows:
+        assert row["from"] <= row["probability"] <= row["to"]
+        assert row["low"] <= row["infected"] <= row["high"]
+    error = sum(row["films"] * abs(row["probability"] - row["infected"]) for row in rows) / 400
+    assert error == pytest.approx(
+        calibration_error(answers.infection, answers.infected, np.ones(400))
+    )
 
 
 def test_interval_surrounds_the_value_and_widens_when_patients_repeat():

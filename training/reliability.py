@@ -1,0 +1,70 @@
+"""Is a film that is given 80 % infected in eight of ten cases?"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import binomtest
+
+#: Bins of equal width on the probability of infection.
+BINS = 10
+
+
+def calibration_error(
+    probability: NDArray[Any], truth: NDArray[np.bool_], weights: NDArray[Any], bins: int = BINS
+) -> float:
+    """Expected calibration error (Guo 2017, arXiv 1706.04599, eq. 3), of one event.
+
+    Probabilities of infection fall into ``bins`` bins of equal width, each closed below and
+    open above (the last closed on both sides). A bin's error is the distance between its
+    mean probability and its share of infected films; bins weigh by their films. Guo bins
+    the confidence of the most probable class; here the event is infection, which decides.
+
+    Args:
+        probability: shape (n,), range [0, 1].
+        truth: shape (n,).
+        weights: shape (n,); one each for a plain figure.
+    """
+    which = _bins(probability, bins)
+    mass = np.bincount(which, weights, bins)
+    believed = np.bincount(which, weights * probability, bins)
+    happened = np.bincount(which, weights * truth, bins)
+    return float(np.abs(believed - happened).sum() / mass.sum())
+
+
+def reliability_diagram(
+    probability: NDArray[Any], truth: NDArray[np.bool_], bins: int = BINS
+) -> list[dict[str, Any]]:
+    """The bins that hold films, from low to high.
+
+    Returns:
+        For each: its bounds ``from`` and ``to``, ``films``, their mean ``probability``, the
+        share that is ``infected``, and the 95 % interval ``low`` to ``high`` of that share
+        (Wilson 1927, by film).
+    """
+    which = _bins(probability, bins)
+    rows = []
+    for number in range(bins):
+        inside = which == number
+        films, infected = int(inside.sum()), int(truth[inside].sum())
+        if not films:
+            continue
+        interval = binomtest(infected, films).proportion_ci(method="wilson")
+        rows.append(
+            {
+                "from": number / bins,
+                "to": (number + 1) / bins,
+                "films": films,
+                "probability": float(probability[inside].mean()),
+                "infected": infected / films,
+                "low": float(interval.low),
+                "high": float(interval.high),
+            }
+        )
+    return rows
+
+
+def _bins(probability: NDArray[Any], bins: int) -> NDArray[np.int64]:
+    return np.minimum((np.asarray(probability) * bins).astype(np.int64), bins - 1)
