@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -29,8 +30,20 @@ keepalive = 5
 # A worker that beats on a disk under load looks dead; shared memory never blocks.
 worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None
 
-# There is no setting for the banner; it need not say which server this is.
-gunicorn.http.wsgi.SERVER = "xray"
+# A proxy's headers are the application's business (XRAY_PROXY_HOPS); here nobody is believed.
+secure_scheme_headers: dict[str, str] = {}
+forwarder_headers = ""
+
+
+_default_headers = gunicorn.http.wsgi.Response.default_headers
+
+
+def _headers_without_banner(response: Any) -> list[str]:
+    return [line for line in _default_headers(response) if not line.startswith("Server:")]
+
+
+# An answer need not say which server gave it, and there is no setting for that.
+gunicorn.http.wsgi.Response.default_headers = _headers_without_banner
 
 # The application writes its own line per request, without query, address or file name.
 accesslog = None
@@ -41,9 +54,40 @@ control_socket_disable = True
 # TensorFlow greets with a page of build advice.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
+# One for all workers of this start: a session that one of them opened holds with the others.
+os.environ["XRAY_SECRET_KEY"] = os.environ.get("XRAY_SECRET_KEY") or secrets.token_hex(32)
+
 if workers > 1:
     # Before any worker imports prometheus_client, which reads it then.
     os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", tempfile.mkdtemp(prefix="xray-metrics-"))
+
+
+def on_starting(server: Any) -> None:
+    """Stop with a sentence, before anything is loaded, where the settings cannot be used."""
+    from app.access.exposure import check_settings
+    from app.settings import Settings, SettingsError
+
+    try:
+        check_settings(Settings.from_environment())
+    except SettingsError as error:
+        raise SystemExit(str(error)) from None
+
+
+def when_ready(server: Any) -> None:
+    """Stop where others can reach what nobody has decided to open.
+
+    Here and not earlier, because only the sockets themselves know: ``--bind`` and systemd
+    overrule what stands above. No worker has been started yet.
+    """
+    from app.access.exposure import check_addresses
+    from app.settings import Settings, SettingsError
+
+    names = [listener.getsockname() for listener in server.LISTENERS]
+    hosts = [name[0] if isinstance(name, tuple) else str(name) for name in names]
+    try:
+        check_addresses(Settings.from_environment(), hosts)
+    except SettingsError as error:
+        raise SystemExit(str(error)) from None
 
 
 def child_exit(server: Any, worker: Any) -> None:

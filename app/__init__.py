@@ -27,7 +27,8 @@ def create_app(settings: Settings | None = None, *, load: Loader | None = None) 
     Raises:
         SettingsError: an environment variable holds a value that cannot be used.
     """
-    from app import api, errors, health, http, logs, metrics, security, web
+    from app import access, api, errors, health, http, logs, metrics, security, web
+    from app.access.commands import is_running as is_command
     from app.registry import Registry
     from cxr.radiograph import Limits
 
@@ -46,10 +47,12 @@ def create_app(settings: Settings | None = None, *, load: Loader | None = None) 
     metrics.init_app(app)
     security.init_app(app)
     errors.init_app(app)
+    access.init_app(app, settings)
     http.init_app(app, settings.max_upload_bytes)
     app.register_blueprint(health.blueprint)
     app.register_blueprint(api.blueprint)
     app.register_blueprint(web.blueprint)
 
-    registry.start()
+    if not is_command():
+        registry.start()
     return app

@@ -14,7 +14,7 @@ from http import HTTPStatus
 from typing import Any
 
 from flask import Flask, Response, current_app, g, jsonify, render_template, request
-from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+from werkzeug.exceptions import HTTPException, RequestEntityTooLarge, SecurityError
 
 from cxr.errors import CxrError, RadiographError
 
@@ -49,6 +49,12 @@ class UnknownModelError(RequestError):
     code = "unknown_model"
 
 
+class UnauthorizedError(RequestError):
+    """Nobody may ask without a key, and the request carries none that is known."""
+
+    code = "unauthorized"
+
+
 class NotReadyError(RequestError):
     """The bundles are still loading, or none could be loaded."""
 
@@ -71,6 +77,9 @@ PROBLEMS: dict[str, Problem] = {
     ),
     "invalid_parameter": Problem(
         400, "The request cannot be understood", "Correct the request and send it again."
+    ),
+    "unauthorized": Problem(
+        401, "An API key is needed", "Sign in, or ask the administrator for a key."
     ),
     "not_found": Problem(404, "There is nothing here", "Check the address, or start again."),
     "unknown_model": Problem(404, "No such model", "Choose one of the models that are listed."),
@@ -116,6 +125,7 @@ PROBLEMS: dict[str, Problem] = {
 
 RETRY_AFTER_SECONDS = 2
 _CODE_BY_STATUS = {
+    401: "unauthorized",
     404: "not_found",
     405: "method_not_allowed",
     413: "too_large",
@@ -135,8 +145,12 @@ def wants_page() -> bool:
     return best == "text/html" and accepted["text/html"] > accepted["application/json"]
 
 
-def _only_people_come_here() -> bool:
-    return request.endpoint is not None and request.endpoint.startswith("web.")
+def shows_page() -> bool:
+    """Whether the answer is a page: a person asks, or nobody else comes to this address."""
+    if isinstance(request.routing_exception, SecurityError):
+        return False  # under a host that is not served, no address of a stylesheet is known
+    endpoint = request.endpoint or ""
+    return endpoint.startswith(("web.", "access.")) or wants_page()
 
 
 def problem_response(
@@ -154,7 +168,7 @@ def problem_response(
     """
     problem = PROBLEMS[code]
     g.code = code
-    if _only_people_come_here() or wants_page():
+    if shows_page():
         response = current_app.make_response(
             render_template("error.html", problem=problem, code=code, detail=detail, advice=advice)
         )
@@ -192,6 +206,8 @@ def _http_error(error: HTTPException) -> Any:
         limit = current_app.extensions["settings"].max_upload_bytes
         detail = f"The request is larger than this service accepts ({limit / 2**20:.0f} MiB)."
         return problem_response("too_large", detail)
+    if isinstance(error, SecurityError):
+        return problem_response("invalid_parameter", "This service does not answer for that host.")
     if status >= 500 and status != 503:
         return _unexpected(error)
     code = _CODE_BY_STATUS.get(status, "invalid_parameter")

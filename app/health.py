@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, Response, current_app, jsonify
+from flask import Blueprint, Response, abort, current_app, jsonify
 
 from app.metrics import Metrics
 from app.registry import Registry
@@ -34,5 +34,7 @@ def readyz() -> Response:
 @blueprint.get("/metrics")
 def metrics() -> Response:
     """Prometheus metrics of all workers."""
+    if current_app.extensions["settings"].metrics == "off":
+        abort(404)
     counters: Metrics = current_app.extensions["metrics"]
     return counters.exposition()

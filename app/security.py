@@ -27,9 +27,15 @@ HEADERS = {
 }
 
 
+# Two years. Of this name alone: what else runs under the domain is not ours to decide.
+STRICT_TRANSPORT_SECURITY = "max-age=63072000"
+
+
 def _add_headers(response: Response) -> Response:
     for name, value in HEADERS.items():
         response.headers[name] = value
+    if request.is_secure:
+        response.headers["Strict-Transport-Security"] = STRICT_TRANSPORT_SECURITY
     if request.endpoint != "static":
         # A reading belongs to one person: no cache, shared or private, may keep it.
         response.headers["Cache-Control"] = "no-store"

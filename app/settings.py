@@ -14,6 +14,7 @@ from typing import Any
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 
+METRICS_ACCESS = ("key", "open", "off")
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
 
@@ -35,11 +36,40 @@ def _log_level(text: str) -> str:
     return level
 
 
+def _not_negative(text: str) -> int:
+    number = int(text)
+    if number < 0:
+        raise ValueError("must be 0 or more")
+    return number
+
+
+def _switch(text: str) -> bool:
+    if text not in ("0", "1"):
+        raise ValueError("must be 0 or 1")
+    return text == "1"
+
+
+def _metrics_access(text: str) -> str:
+    if text not in METRICS_ACCESS:
+        raise ValueError(f"must be one of {', '.join(METRICS_ACCESS)}")
+    return text
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
 def _setting(
-    variable: str, default: Any, description: str, read: Callable[[str], Any] = str
+    variable: str,
+    default: Any,
+    description: str,
+    read: Callable[[str], Any] = str,
+    *,
+    secret: bool = False,
 ) -> Any:
     return field(
         default=default,
+        repr=not secret,
         metadata={"variable": variable, "description": description, "read": read},
     )
 
@@ -77,6 +107,47 @@ class Settings:
         "INFO",
         "`DEBUG`, `INFO`, `WARNING` or `ERROR`. One JSON line is written per request at `INFO`.",
         _log_level,
+    )
+    api_keys_file: Path | None = _setting(
+        "XRAY_API_KEYS_FILE",
+        None,
+        "File of API keys (`flask api-key create NAME` makes it). Where it is set, every request "
+        "needs one of its keys, and the page a sign-in.",
+        Path,
+    )
+    allow_anonymous: bool = _setting(
+        "XRAY_ALLOW_ANONYMOUS",
+        False,
+        "`1` serves everybody who can reach the address. Without it and without keys the service "
+        "starts on the loopback only.",
+        _switch,
+    )
+    secret_key: str = _setting(
+        "XRAY_SECRET_KEY",
+        "",
+        "Signs the session cookie of the page. Unset, each start makes its own and signs people "
+        "out; several replicas need the same one.",
+        secret=True,
+    )
+    metrics: str = _setting(
+        "XRAY_METRICS",
+        "key",
+        "Who may read `/metrics`: `key` (as every other route), `open` (everybody) or `off`.",
+        _metrics_access,
+    )
+    trusted_hosts: tuple[str, ...] = _setting(
+        "XRAY_TRUSTED_HOSTS",
+        (),
+        "Host names that requests may be addressed to, separated by commas; `.example.org` means "
+        "all below it, and those of the loopback are always served. Unset, any name is.",
+        _names,
+    )
+    proxy_hops: int = _setting(
+        "XRAY_PROXY_HOPS",
+        0,
+        "How many reverse proxies in front may tell the client's address, scheme and host "
+        "(`X-Forwarded-For`, `-Proto`, `-Host`). `0` believes nobody.",
+        _not_negative,
     )
 
     @classmethod

@@ -55,8 +55,14 @@ def wait_for(address: str, expected: int, process: subprocess.Popen[bytes]) -> N
 
 
 @contextmanager
-def running_server(models: Path, log: Path, **environment: str) -> Iterator[Server]:
-    """Start gunicorn on a free port of the loopback, wait until it is ready, stop it at the end."""
+def running_server(
+    models: Path, log: Path, *, ready: str = "/readyz", **environment: str
+) -> Iterator[Server]:
+    """Start gunicorn on a free port of the loopback, wait until it is ready, stop it at the end.
+
+    ``ready="/healthz"`` is for tests that need no reading: an empty folder of models starts
+    without TensorFlow.
+    """
     port = free_port()
     with log.open("wb") as sink:
         process = subprocess.Popen(
@@ -74,7 +80,7 @@ def running_server(models: Path, log: Path, **environment: str) -> Iterator[Serv
         )
     server = Server(f"http://127.0.0.1:{port}", port, process, log)
     try:
-        wait_for(f"{server.address}/readyz", 200, process)
+        wait_for(f"{server.address}{ready}", 200, process)
         yield server
     finally:
         process.terminate()

@@ -10,6 +10,8 @@ from flask.testing import FlaskClient
 
 from app import create_app
 from app.settings import Settings
+from cxr.bundle import Bundle
+from cxr.errors import BundleError
 from tests.conftest import write_tiny_bundle
 from tests.phantoms import chest_phantom, encode_jpeg
 
@@ -26,6 +28,11 @@ def models_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     write_tiny_bundle(folder / ADULTS, population={"label": "Adults", "min_age_years": 18})
     return folder
+
+
+def no_bundle(path: Path) -> Bundle:
+    """A loader for applications whose models do not matter to the test."""
+    raise BundleError(f"{path.name} is not needed here.")
 
 
 @pytest.fixture(scope="session")

@@ -38,6 +38,7 @@ def png_header(width: int, height: int) -> bytes:
 def test_the_table_is_the_contracts() -> None:
     expected = {
         400: {"missing_file", "empty_file", "invalid_parameter"},
+        401: {"unauthorized"},
         404: {"not_found", "unknown_model"},
         405: {"method_not_allowed"},
         413: {"too_large", "too_many_pixels"},

@@ -26,9 +26,28 @@ def test_every_variable_is_read() -> None:
             "XRAY_MAX_UPLOAD_BYTES": "1000",
             "XRAY_MAX_PIXELS": "2000",
             "XRAY_LOG_LEVEL": "warning",
+            "XRAY_API_KEYS_FILE": "/etc/xray/keys",
+            "XRAY_ALLOW_ANONYMOUS": "1",
+            "XRAY_SECRET_KEY": "secret",
+            "XRAY_METRICS": "open",
+            "XRAY_TRUSTED_HOSTS": "a.example, .b.example",
+            "XRAY_PROXY_HOPS": "2",
         }
     )
-    assert got == Settings(Path("/srv/models"), "mine", 1000, 2000, "WARNING")
+    assert got == Settings(
+        models=Path("/srv/models"),
+        default_model="mine",
+        max_upload_bytes=1000,
+        max_pixels=2000,
+        log_level="WARNING",
+        api_keys_file=Path("/etc/xray/keys"),
+        allow_anonymous=True,
+        secret_key="secret",
+        metrics="open",
+        trusted_hosts=("a.example", ".b.example"),
+        proxy_hops=2,
+    )
+    assert "secret_key" not in repr(got)
 
 
 @pytest.mark.parametrize(
@@ -38,6 +57,9 @@ def test_every_variable_is_read() -> None:
         ("XRAY_MAX_UPLOAD_BYTES", "0"),
         ("XRAY_MAX_PIXELS", "-1"),
         ("XRAY_LOG_LEVEL", "LOUD"),
+        ("XRAY_ALLOW_ANONYMOUS", "yes"),
+        ("XRAY_METRICS", "closed"),
+        ("XRAY_PROXY_HOPS", "-1"),
     ],
 )
 def test_a_value_that_cannot_be_used_names_its_variable(variable: str, value: str) -> None:

@@ -1,0 +1,81 @@
+"""Who can reach the service, and whether anybody decided so.
+
+On the loopback it is open, because only this machine can ask. On any other address it does
+not start until there are API keys, or somebody has said that it shall be open to all.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable
+
+from app.access.keys import KeyFile, KeyFileError
+from app.settings import Settings, SettingsError
+
+_WHAT_TO_DO = (
+    "Either make keys (XRAY_API_KEYS_FILE=/some/folder/api-keys flask api-key create NAME) and "
+    "start with the same XRAY_API_KEYS_FILE, or say with XRAY_ALLOW_ANONYMOUS=1 that everybody "
+    "who can reach the address may read radiographs."
+)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address can be reached from this machine only. Names other than localhost
+    and UNIX sockets (which serve a proxy) are not taken for one."""
+    if host == "localhost":
+        return True
+    try:
+        address = ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        return False
+    mapped = getattr(address, "ipv4_mapped", None)
+    return (mapped or address).is_loopback
+
+
+def check_settings(settings: Settings) -> None:
+    """What can be said before any address is known.
+
+    Raises:
+        SettingsError: the settings contradict each other, or there is no usable key.
+    """
+    if settings.api_keys_file is None:
+        if settings.proxy_hops and not settings.allow_anonymous:
+            raise SettingsError(
+                "XRAY_PROXY_HOPS says that a proxy brings requests from elsewhere, but no API "
+                f"keys are configured. {_WHAT_TO_DO}"
+            )
+        return
+    if settings.allow_anonymous:
+        raise SettingsError(
+            "XRAY_API_KEYS_FILE asks for keys and XRAY_ALLOW_ANONYMOUS=1 for none: unset one."
+        )
+    try:
+        keys = KeyFile(settings.api_keys_file).read()
+    except KeyFileError as error:
+        raise SettingsError(
+            f"{error} 'flask api-key create NAME' with the same XRAY_API_KEYS_FILE makes it."
+        ) from error
+    if not keys:
+        raise SettingsError(
+            f"The key file {settings.api_keys_file} holds no key, so nobody could come in: "
+            "'flask api-key create NAME' makes one."
+        )
+
+
+def check_addresses(settings: Settings, hosts: Iterable[str]) -> None:
+    """What can be said once the server listens.
+
+    Args:
+        hosts: the addresses it listens on: IP addresses, or the path of a UNIX socket.
+
+    Raises:
+        SettingsError: one of them is not the loopback, and nobody has decided who may come in.
+    """
+    if settings.api_keys_file is not None or settings.allow_anonymous:
+        return
+    exposed = [host for host in hosts if not is_loopback(host)]
+    if exposed:
+        raise SettingsError(
+            f"Refusing to serve on {', '.join(exposed)}: other machines can reach it, and no API "
+            f"keys are configured. {_WHAT_TO_DO}"
+        )

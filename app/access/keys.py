@@ -1,0 +1,179 @@
+"""API keys in a file: a name and a hash a line, read again whenever the file changes.
+
+A key is 256 random bits, so a plain SHA-256 is enough: there is nothing to guess, and a slow
+hash would only slow every request down. The file holds no key, and whoever reads it cannot
+make one from it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import hmac
+import logging
+import os
+import re
+import secrets
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+log = logging.getLogger("app.keys")
+
+#: Recognisable, so that scanners for leaked secrets can find a key in a repository.
+PREFIX = "xray_"
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_LINE = re.compile(r"(?P<name>\S+) sha256:(?P<digest>[0-9a-f]{64}) (?P<created>\d{4}-\d\d-\d\d)")
+_HEADER = "# API keys of the X-Ray Result Interpreter: name, hash, day of creation.\n"
+
+
+class KeyFileError(ValueError):
+    """The key file cannot be read, or cannot be changed as asked; the message says why."""
+
+
+@dataclass(frozen=True)
+class ApiKey:
+    """One key, without the key itself.
+
+    Attributes:
+        name: whom it was given to.
+        digest: SHA-256 of the key, 64 hexadecimal digits.
+        created: ``YYYY-MM-DD``, UTC.
+    """
+
+    name: str
+    digest: str
+    created: str
+
+
+def digest_of(key: str) -> str:
+    """SHA-256 of a key, as the file holds it."""
+    return hashlib.sha256(key.encode()).hexdigest()
+
+
+class KeyFile:
+    """The keys of one file. Thread-safe; several processes may read and change the file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._seen: tuple[tuple[int, ...] | None, dict[str, ApiKey]] = (None, {})
+
+    def read(self) -> dict[str, ApiKey]:
+        """Name → key, as the file says now.
+
+        Raises:
+            KeyFileError: the file is missing, unreadable, or has a line that is no key.
+        """
+        try:
+            text = self.path.read_text("utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise KeyFileError(f"The key file {self.path} cannot be read: {error}.") from error
+        keys = {}
+        for number, line in enumerate(text.splitlines(), 1):
+            if not line.strip() or line.startswith("#"):
+                continue
+            match = _LINE.fullmatch(line.strip())
+            if match is None:
+                raise KeyFileError(
+                    f"The key file {self.path} has no valid key on line {number}. Expected is "
+                    "'NAME sha256:HASH YYYY-MM-DD', as 'flask api-key create' writes it."
+                )
+            key = ApiKey(**match.groupdict())
+            keys[key.name] = key
+        return keys
+
+    def current(self) -> dict[str, ApiKey]:
+        """The same, but from memory while the file is unchanged, and never an error.
+
+        A file that is gone or damaged lets nobody in: that is the safe way to be wrong.
+        """
+        try:
+            status = self.path.stat()
+            signature = (status.st_mtime_ns, status.st_size, status.st_ino)
+        except OSError:
+            signature = (0, 0, 0)
+        seen, keys = self._seen
+        if signature == seen:
+            return keys
+        try:
+            keys = self.read()
+            log.info("API keys read", extra={"fields": {"keys": len(keys)}})
+        except KeyFileError as error:
+            keys = {}
+            log.error("API keys refused", extra={"fields": {"reason": str(error)}})
+        self._seen = (signature, keys)
+        return keys
+
+    def identify(self, presented: str) -> ApiKey | None:
+        """The key that was presented, or None. Takes as long for a wrong key as for a right one."""
+        digest = digest_of(presented)
+        found = None
+        for key in self.current().values():
+            if hmac.compare_digest(key.digest, digest):
+                found = key
+        return found
+
+    def create(self, name: str) -> str:
+        """Add a key and return it: the only time that it can be seen.
+
+        Raises:
+            KeyFileError: the name is taken or has other characters than it may.
+        """
+        if not _NAME.fullmatch(name):
+            raise KeyFileError(
+                "A name has up to 64 letters, digits, '.', '_' and '-', and begins with a letter "
+                "or digit."
+            )
+        with self._locked():
+            keys = self.read() if self.path.exists() else {}
+            if name in keys:
+                raise KeyFileError(f"There is a key named {name} already: revoke it first.")
+            secret = PREFIX + secrets.token_urlsafe(32)
+            today = datetime.now(UTC).date().isoformat()
+            self._write({**keys, name: ApiKey(name, digest_of(secret), today)})
+        return secret
+
+    def revoke(self, name: str) -> None:
+        """Remove a key; servers that run refuse it from their next request on.
+
+        Raises:
+            KeyFileError: there is no key of that name.
+        """
+        with self._locked():
+            keys = self.read()
+            if keys.pop(name, None) is None:
+                raise KeyFileError(f"There is no key named {name}.")
+            self._write(keys)
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        # The folder and not the file: the file is replaced under the lock.
+        try:
+            folder = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        except OSError as error:
+            raise KeyFileError(f"The folder {self.path.parent} cannot be used: {error}.") from error
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(folder)
+
+    def _write(self, keys: dict[str, ApiKey]) -> None:
+        """Replace the file in one step; a new one can be read by its owner alone."""
+        lines = [f"{key.name} sha256:{key.digest} {key.created}\n" for key in keys.values()]
+        try:
+            before = self.path.stat() if self.path.exists() else None
+            handle, partial = tempfile.mkstemp(dir=self.path.parent, prefix=".api-keys-")
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                file.write(_HEADER + "".join(lines))
+                if before:  # the server may run as another user than whoever revokes
+                    with suppress(PermissionError):
+                        os.fchown(file.fileno(), before.st_uid, before.st_gid)
+                    os.fchmod(file.fileno(), before.st_mode & 0o640)
+            os.replace(partial, self.path)
+        except OSError as error:
+            raise KeyFileError(f"The key file {self.path} cannot be written: {error}.") from error
