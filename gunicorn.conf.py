@@ -7,11 +7,18 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
 import gunicorn.http.wsgi
+
+# gunicorn adds this folder to the path only after it has read this file.
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from app.logs import SERVER_LOGGING  # noqa: E402  # needs the path above
 
 bind = f"{os.environ.get('HOST') or '127.0.0.1'}:{os.environ.get('PORT') or '8000'}"
 
@@ -51,15 +58,20 @@ errorlog = "-"
 loglevel = "warning"
 control_socket_disable = True
 
+# Its own lines, such as a worker that timed out, are JSON like the application's.
+logconfig_dict = SERVER_LOGGING
+
 # TensorFlow greets with a page of build advice.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 # One for all workers of this start: a session that one of them opened holds with the others.
 os.environ["XRAY_SECRET_KEY"] = os.environ.get("XRAY_SECRET_KEY") or secrets.token_hex(32)
 
-if workers > 1:
+_metrics_folder: str | None = None
+if workers > 1 and not os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
     # Before any worker imports prometheus_client, which reads it then.
-    os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", tempfile.mkdtemp(prefix="xray-metrics-"))
+    _metrics_folder = tempfile.mkdtemp(prefix="xray-metrics-")
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = _metrics_folder
 
 
 def on_starting(server: Any) -> None:
@@ -96,3 +108,9 @@ def child_exit(server: Any, worker: Any) -> None:
         from prometheus_client import multiprocess
 
         multiprocess.mark_process_dead(worker.pid)
+
+
+def on_exit(server: Any) -> None:
+    """Leave no numbers behind that the next start would add to its own."""
+    if _metrics_folder:
+        shutil.rmtree(_metrics_folder, ignore_errors=True)

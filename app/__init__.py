@@ -44,7 +44,7 @@ def create_app(settings: Settings | None = None, *, load: Loader | None = None) 
     # Flask runs after_request functions last to first: logs is registered first so that it
     # sees the answer as it leaves.
     logs.init_app(app, settings.log_level)
-    metrics.init_app(app)
+    counters = metrics.init_app(app)
     security.init_app(app)
     errors.init_app(app)
     access.init_app(app, settings)
@@ -54,5 +54,5 @@ def create_app(settings: Settings | None = None, *, load: Loader | None = None) 
     app.register_blueprint(web.blueprint)
 
     if not is_command():
-        registry.start()
+        registry.start(tell=counters.describe_bundles)
     return app

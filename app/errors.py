@@ -7,18 +7,18 @@ page with the same facts.
 
 from __future__ import annotations
 
-import logging
-import traceback
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
+import structlog
 from flask import Flask, Response, current_app, g, jsonify, render_template, request
+from structlog.stdlib import BoundLogger
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge, SecurityError
 
 from cxr.errors import CxrError, RadiographError
 
-log = logging.getLogger("app.errors")
+log: BoundLogger = structlog.get_logger("app.errors")
 
 
 class RequestError(CxrError):
@@ -221,15 +221,8 @@ def _http_error(error: HTTPException) -> Any:
 
 
 def _unexpected(error: Exception) -> Response:
-    # Types and places only: a library's message may quote the file, and so the patient.
-    frames = [
-        f"{frame.filename}:{frame.lineno} {frame.name}"
-        for frame in traceback.extract_tb(error.__traceback__)
-    ]
-    log.error(
-        "unexpected error",
-        extra={"fields": {"error": type(error).__name__, "frames": frames[-8:]}},
-    )
+    # Of an exception the log keeps types and places only (app/logs.py).
+    log.error("unexpected error", exc_info=error)
     return problem_response(
         "internal_error", "The service failed to answer this request. It has been logged."
     )

@@ -1,77 +1,160 @@
 """Prometheus metrics, right across workers.
 
 With several workers gunicorn.conf.py sets ``PROMETHEUS_MULTIPROC_DIR``: every worker then
-writes its numbers into files there and whichever worker is scraped adds them up.
+writes its numbers into files there and whichever worker is scraped adds them up. Labels come
+from fixed lists only: no address, name or id can become one.
 """
 
 from __future__ import annotations
 
 import os
 import time
+from pathlib import Path
 
-from flask import Flask, Response, g, request
+from flask import Flask, Response, g
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
     CollectorRegistry,
     Counter,
+    Gauge,
     Histogram,
     generate_latest,
 )
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from app.logs import route_rule
+from app.logs import method_name, note_reading, route_rule
 from app.predictor import Reading
+from app.registry import Registry
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
-# Methods a client invents must not each become a time series.
-_METHODS = {"GET", "HEAD", "POST", "OPTIONS", "PUT", "PATCH", "DELETE"}
+_TWENTIETHS = tuple(round(step / 20, 2) for step in range(1, 21))
+_RESIDENT = Path("/proc/self/statm")
+_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
 class Metrics:
     """The counters of one application; a registry of its own, so tests do not share."""
 
     def __init__(self) -> None:
-        self._registry = CollectorRegistry()
+        self._registry = registry = CollectorRegistry()
         self._requests = Counter(
             "xray_requests",
             "Answers by route, method, status and problem code (empty when none).",
             ("route", "method", "status", "code"),
-            registry=self._registry,
+            registry=registry,
         )
         self._request_seconds = Histogram(
             "xray_request_seconds",
             "Time from the request's headers to its answer, by route.",
             ("route",),
             buckets=_SECONDS,
-            registry=self._registry,
+            registry=registry,
+        )
+        self._in_progress = Gauge(
+            "xray_requests_in_progress",
+            "Requests that a thread is answering, waiting for the network included.",
+            multiprocess_mode="livesum",
+            registry=registry,
         )
         self._readings = Counter(
             "xray_readings",
             "Readings by model and decision.",
             ("model", "decision"),
-            registry=self._registry,
+            registry=registry,
+        )
+        self._refusals = Counter(
+            "xray_refusals",
+            "Requests and radiographs that were refused, by problem code.",
+            ("code",),
+            registry=registry,
         )
         self._stage_seconds = Histogram(
             "xray_reading_stage_seconds",
             "Time of a reading by stage.",
             ("stage",),
             buckets=_SECONDS,
-            registry=self._registry,
+            registry=registry,
+        )
+        self._probability = Histogram(
+            "xray_infection_probability",
+            "Calibrated probability of infection by model: its distribution drifts with the films.",
+            ("model",),
+            buckets=_TWENTIETHS,
+            registry=registry,
+        )
+        self._model_info = Gauge(
+            "xray_model_info",
+            "1 for each loaded bundle.",
+            ("model", "version", "sha256"),
+            multiprocess_mode="livemax",
+            registry=registry,
+        )
+        self._workers_ready = Gauge(
+            "xray_workers_ready",
+            "Workers that have loaded and probed at least one bundle.",
+            multiprocess_mode="livesum",
+            registry=registry,
+        )
+        self._bundles_refused = Gauge(
+            "xray_bundles_refused",
+            "Bundles that could not be loaded or failed their probes.",
+            multiprocess_mode="livemax",
+            registry=registry,
+        )
+        self._resident_bytes = Gauge(
+            "xray_resident_bytes",
+            "Resident memory of all workers at their latest answers.",
+            multiprocess_mode="livesum",
+            registry=registry,
         )
 
     def count_reading(self, reading: Reading) -> None:
-        """Count one reading and the time of its stages."""
-        self._readings.labels(reading.bundle.name, reading.decision).inc()
+        """Count one reading and the time of its stages, and note it for the log line."""
+        model = reading.bundle.name
+        self._readings.labels(model, reading.decision).inc()
+        self._probability.labels(model).observe(reading.infection_probability)
         for stage, milliseconds in reading.timing_ms.items():
             self._stage_seconds.labels(stage).observe(milliseconds / 1000)
+        note_reading(reading)
+
+    def count_refusal(self, code: str) -> None:
+        """Count one refusal, whichever way the radiograph came."""
+        self._refusals.labels(code).inc()
+
+    def describe_bundles(self, registry: Registry) -> None:
+        """Say which bundles this worker has; called when loading has ended."""
+        self._bundles_refused.set(len(registry.failures))
+        bundles = registry.bundles
+        self._workers_ready.set(1 if bundles else 0)
+        for bundle in bundles:
+            self._model_info.labels(bundle.name, bundle.version, bundle.sha256).set(1)
+
+    def begin_request(self) -> None:
+        """A ``before_request`` function."""
+        self._in_progress.inc()
+        g.in_progress = True
+
+    def end_request(self, _: BaseException | None) -> None:
+        """A ``teardown_request`` function; Flask calls it however the request ended."""
+        if g.pop("in_progress", False):
+            self._in_progress.dec()
 
     def count_request(self, response: Response) -> Response:
         """Count one answer; an ``after_request`` function."""
         route = route_rule()
-        method = request.method if request.method in _METHODS else "other"
-        self._requests.labels(route, method, str(response.status_code), g.code or "").inc()
+        self._requests.labels(route, method_name(), str(response.status_code), g.code or "").inc()
         self._request_seconds.labels(route).observe(time.perf_counter() - g.started)
+        if g.code and g.code != "internal_error":
+            self.count_refusal(g.code)
+        self._measure_memory()
         return response
+
+    def _measure_memory(self) -> None:
+        try:
+            pages = int(_RESIDENT.read_text().split()[1])
+        except OSError:  # no Linux
+            return
+        self._resident_bytes.set(pages * _PAGE_BYTES)
 
     def exposition(self) -> Response:
         """All numbers in Prometheus's text format, of all workers."""
@@ -85,6 +168,8 @@ class Metrics:
 def init_app(app: Flask) -> Metrics:
     """Count every answer of ``app``."""
     metrics = Metrics()
+    app.before_request(metrics.begin_request)
     app.after_request(metrics.count_request)
+    app.teardown_request(metrics.end_request)
     app.extensions["metrics"] = metrics
     return metrics

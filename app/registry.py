@@ -6,12 +6,14 @@ must not take the others down.
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import structlog
+from structlog.stdlib import BoundLogger
 
 from app.errors import NotReadyError
 from app.predictor import Predictor
@@ -21,7 +23,7 @@ from cxr.radiograph import Limits
 if TYPE_CHECKING:
     from cxr.bundle import Bundle
 
-log = logging.getLogger("app.registry")
+log: BoundLogger = structlog.get_logger("app.registry")
 
 Loader = Callable[[Path], "Bundle"]
 
@@ -65,9 +67,11 @@ class Registry:
         self.failures: dict[str, str] = {}
         self.seconds: float | None = None
 
-    def start(self) -> None:
-        """Begin to load, in a thread of its own."""
-        threading.Thread(target=self._load_all, name="load-bundles", daemon=True).start()
+    def start(self, tell: Callable[[Registry], None] = lambda _: None) -> None:
+        """Begin to load, in a thread of its own, and ``tell`` when that has ended."""
+        threading.Thread(
+            target=self._load_all, args=(tell,), name="load-bundles", daemon=True
+        ).start()
 
     def wait(self, timeout: float) -> bool:
         """Wait until loading has ended, well or badly; False when it has not in time."""
@@ -91,7 +95,12 @@ class Registry:
         reasons = " ".join(f"{name}: {reason}" for name, reason in self.failures.items())
         raise NotReadyError(f"No model could be loaded. {reasons}")
 
-    def _load_all(self) -> None:
+    @property
+    def bundles(self) -> tuple[Bundle, ...]:
+        """The bundles that were loaded; none while loading lasts."""
+        return tuple(self._predictor.bundles.values()) if self._predictor else ()
+
+    def _load_all(self, tell: Callable[[Registry], None]) -> None:
         began = time.perf_counter()
         bundles: dict[str, Bundle] = {}
         try:
@@ -112,12 +121,10 @@ class Registry:
         self.seconds = time.perf_counter() - began
         if bundles:
             self._predictor = Predictor(bundles, self._limits, default_model=self._default_model)
+        tell(self)
         self._finished.set()
-        log.info(
-            "bundles loaded",
-            extra={"fields": {"models": sorted(bundles), "seconds": round(self.seconds, 2)}},
-        )
+        log.info("bundles loaded", models=sorted(bundles), seconds=round(self.seconds, 2))
 
     def _refuse(self, name: str, reason: str) -> None:
         self.failures[name] = reason
-        log.error("bundle refused", extra={"fields": {"bundle": name, "reason": reason}})
+        log.error("bundle refused", bundle=name, reason=reason)

@@ -46,6 +46,12 @@ def status(address: str) -> int | None:
         return None
 
 
+def fetch(address: str) -> str:
+    """The text that a GET is answered with."""
+    with urllib.request.urlopen(address, timeout=30) as response:
+        return str(response.read().decode())
+
+
 def wait_for(address: str, expected: int, process: subprocess.Popen[bytes]) -> None:
     end = time.monotonic() + READY_SECONDS
     while status(address) != expected:

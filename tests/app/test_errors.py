@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import struct
 import threading
 import zlib
@@ -191,7 +190,3 @@ def test_while_loading_everything_that_needs_a_bundle_says_so(tmp_path: Path, jp
         assert 'http-equiv="refresh"' in page.get_data(as_text=True)
     finally:
         release.set()
-
-
-def test_logging_of_the_application_stays_its_own() -> None:
-    assert logging.getLogger("app").propagate is False

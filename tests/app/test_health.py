@@ -69,27 +69,3 @@ def test_no_bundle_at_all_is_not_ready_and_says_why(tmp_path: Path) -> None:
 def test_an_empty_folder_is_not_ready(tmp_path: Path) -> None:
     body = assert_problem(loaded(Settings(models=tmp_path)).get("/readyz"), "not_ready")
     assert "holds no bundle" in body["detail"]
-
-
-def test_metrics_count_requests_and_readings(client: FlaskClient, jpeg: bytes) -> None:
-    def value(line: str) -> float:
-        text = client.get("/metrics").get_data(as_text=True)
-        found = [row for row in text.splitlines() if row.startswith(line)]
-        return float(found[0].split()[-1]) if found else 0.0
-
-    good = 'xray_requests_total{code="",method="POST",route="/predict",status="200"}'
-    bad = (
-        'xray_requests_total{code="unsupported_format",method="POST",route="/predict",status="415"}'
-    )
-    before = value(good), value(bad), value('xray_reading_stage_seconds_count{stage="model"}')
-    reading = client.post("/predict", data=jpeg, content_type="image/jpeg").get_json()
-    client.post("/predict", data=b"no", content_type="image/jpeg")
-    after = value(good), value(bad), value('xray_reading_stage_seconds_count{stage="model"}')
-    assert [b - a for a, b in zip(before, after, strict=True)] == [1, 1, 1]
-    line = f'xray_readings_total{{decision="{reading["decision"]}",model="{CHILDREN}"}}'
-    assert value(line) >= 1
-
-
-def test_addresses_that_do_not_exist_share_one_time_series(client: FlaskClient) -> None:
-    client.get("/no-such-place-4711")
-    assert "4711" not in client.get("/metrics").get_data(as_text=True)

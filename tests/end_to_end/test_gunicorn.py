@@ -7,6 +7,7 @@ import json
 import signal
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,18 +18,27 @@ import pytest
 from app.errors import PROBLEMS
 from app.sample import sample_path
 from tests.app.multipart import multipart
+from tests.app.test_privacy import SECRETS, full_dicom
 from tests.bad_inputs import BAD_INPUTS
 from tests.phantoms import chest_phantom, encode_dicom, encode_jpeg
 from tests.real_data import data_path
-from tests.server import Server, running_server
+from tests.server import READY_SECONDS, Server, fetch, running_server
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def server(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the server would leave files, if it left any."""
+    return tmp_path_factory.mktemp("written")
+
+
+@pytest.fixture(scope="module")
+def server(
+    tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory, written: Path
+) -> Iterator[Server]:
     log = tmp_path_factory.mktemp("log") / "gunicorn.log"
-    with running_server(tiny_bundle.parent, log) as running:
+    with running_server(tiny_bundle.parent, log, TMPDIR=str(written), HOME=str(written)) as running:
         yield running
 
 
@@ -133,12 +143,22 @@ def test_threads_do_not_mix_readings_up(server: Server) -> None:
     assert len({json.dumps(one["probabilities"]) for one in alone}) == 4
 
 
-def test_nothing_but_the_bundle_is_kept_and_the_log_names_no_file(server: Server) -> None:
-    form = multipart(encode_jpeg(chest_phantom(900)), "Doe_Jane_1970.jpg")
-    post(server, form["data"], form["content_type"], "/predict?patient=Doe")
-    log = server.log.read_text()
-    assert '"route": "/predict"' in log
-    assert "Doe" not in log
+def test_nothing_of_a_patient_reaches_the_log_or_the_disk(server: Server, written: Path) -> None:
+    film, long = full_dicom(), full_dicom(ImageComments="Zebediah " * 300)
+    before, files = server.log.stat().st_size, set(written.rglob("*"))
+    for data in (film, long, film[:-5000]):
+        form = multipart(data, "Zebediah.dcm")
+        for path in ("/predict?patient=Zebediah", "/"):
+            post(server, form["data"], form["content_type"], path)
+    with socket.create_connection(("127.0.0.1", server.port), timeout=60) as client:
+        client.sendall(b"POST /Zebediah HTTP/1.1\r\nZebediah\r\n\r\n")  # no header
+        assert client.recv(20).startswith(b"HTTP/1.1 400")
+    text = server.log.read_text()
+    log = [json.loads(line) for line in text[before:].splitlines() if line.startswith("{")]
+    assert [line["status"] for line in log if "route" in line] == [200, 200, 200, 200, 422, 422]
+    assert any(line.get("logger") == "gunicorn.error" for line in log)
+    assert [secret for secret in SECRETS if secret in text] == []
+    assert set(written.rglob("*")) == files  # what libraries cache when they are imported
 
 
 def test_sigterm_lets_the_request_under_way_finish(tiny_bundle: Path, tmp_path: Path) -> None:
@@ -162,16 +182,21 @@ def test_sigterm_lets_the_request_under_way_finish(tiny_bundle: Path, tmp_path: 
 
 
 def test_metrics_add_up_over_workers(tiny_bundle: Path, tmp_path: Path) -> None:
-    with running_server(tiny_bundle.parent, tmp_path / "log", WEB_CONCURRENCY="2") as running:
+    written = tmp_path / "written"
+    written.mkdir()
+    with running_server(
+        tiny_bundle.parent, tmp_path / "log", WEB_CONCURRENCY="2", TMPDIR=str(written)
+    ) as running:
         film = encode_jpeg(chest_phantom(300))
         answered = sum(post(running, film, "image/jpeg")[0] == 200 for _ in range(8))
-        connection = http.client.HTTPConnection("127.0.0.1", running.port, timeout=60)
-        connection.request("GET", "/metrics")
-        text = connection.getresponse().read().decode()
-        connection.close()
+        end = time.monotonic() + READY_SECONDS
+        while "xray_workers_ready 2.0" not in (text := fetch(f"{running.address}/metrics")):
+            assert time.monotonic() < end, "the second worker did not become ready"
+            time.sleep(0.2)
     (line,) = [
         row
         for row in text.splitlines()
         if row.startswith("xray_requests_total{") and '"/predict"' in row and '"200"' in row
     ]
     assert float(line.split()[-1]) == answered
+    assert list(written.iterdir()) == []  # the numbers go with the server
