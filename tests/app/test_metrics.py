@@ -77,9 +77,11 @@ def test_a_request_is_in_progress_until_it_ends(client: FlaskClient) -> None:
 
 
 def test_addresses_and_methods_that_do_not_exist_share_one_time_series(client: FlaskClient) -> None:
-    client.get("/no-such-place-4711")
-    client.open("/predict", method="BREW4711")
-    assert "4711" not in client.get("/metrics").get_data(as_text=True)
+    client.get("/no-such-place")
+    client.open("/predict", method="BREW")
+    text = client.get("/metrics").get_data(as_text=True)
+    assert "no-such-place" not in text
+    assert "BREW" not in text
 
 
 def test_promtool_finds_nothing_to_complain_about(client: FlaskClient, jpeg: bytes) -> None:
