@@ -26,6 +26,9 @@ class Augmentation:
         shift: of the side.
         shear: tangent of the angle.
         gamma: of the exponent's natural logarithm.
+        tone: standard deviation of the logarithm of a tone curve's slope in each of six equal
+            steps of grey: what one detector's curve does to the lungs, and not to the bones,
+            no gamma imitates (cf. Zhou 2021, Models Genesis, arXiv 2004.07882).
         contrast: relative change around the mean.
         brightness: of the full scale.
         blur: chance that an image is smoothed (a softer detector, a recompressed file).
@@ -41,6 +44,7 @@ class Augmentation:
     shift: float = 0.08
     shear: float = 0.08
     gamma: float = 0.7
+    tone: float = 0.0
     contrast: float = 0.3
     brightness: float = 0.1
     blur: float = 0.3
@@ -131,6 +135,22 @@ class RandomIntensity(_RandomLayer):
         return ops.clip(images, 0.0, 1.0)
 
 
+class RandomTone(_RandomLayer):
+    """A rising, piecewise linear curve from 0 to 1 in place of the film's own tone curve."""
+
+    steps = 6
+
+    def change(self, images: Any) -> Any:
+        shape = (ops.shape(images)[0], self.steps)
+        slopes = ops.exp(keras.random.normal(shape, stddev=self.settings.tone, seed=self.generator))
+        heights = slopes / ops.sum(slopes, axis=1, keepdims=True)
+        curved = ops.zeros_like(images)
+        for step in range(self.steps):
+            height = ops.reshape(heights[:, step], (-1, 1, 1, 1))
+            curved = curved + height * ops.clip(images * self.steps - step, 0.0, 1.0)
+        return curved
+
+
 class RandomErase(_RandomLayer):
     """Blank a rectangle (Zhong 2020, arXiv 1708.04896), so that no one spot decides."""
 
@@ -154,6 +174,8 @@ def augmenter(settings: Augmentation, seed: int) -> keras.Sequential:
     chain: list[_RandomLayer] = [RandomAffine(settings, seed)]
     if settings.blur:
         chain.append(RandomBlur(settings, seed + 1))
+    if settings.tone:
+        chain.append(RandomTone(settings, seed + 4))
     chain.append(RandomIntensity(settings, seed + 2))
     if settings.erase:
         chain.append(RandomErase(settings, seed + 3))

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from tests.phantoms import chest_phantom
-from training.augment import Augmentation, RandomAffine, augmenter, mixup
+from training.augment import Augmentation, RandomAffine, RandomTone, augmenter, mixup
 
 NOTHING = Augmentation(
-    flip=False, rotation=0, zoom=0, shift=0, shear=0, gamma=0, contrast=0, brightness=0,
+    flip=False, rotation=0, zoom=0, shift=0, shear=0, gamma=0, tone=0, contrast=0, brightness=0,
     blur=0, noise=0, erase=0, mixup=0,
 )  # fmt: skip
 
@@ -73,3 +73,12 @@ def test_mixup_blends_images_and_targets_alike():
     blended, mixed = mixup(images, targets, 0.4, np.random.default_rng(0))
     np.testing.assert_allclose(mixed.sum(axis=1), 1, atol=1e-6)
     np.testing.assert_allclose(blended[:, 0, 0, 0], mixed @ np.arange(4), atol=1e-5)
+
+
+def test_tone_curves_differ_per_image_and_keep_the_order_of_greys():
+    ramp = np.tile(np.linspace(0, 1, 64, dtype=np.float32)[None, :, None, None], (6, 1, 4, 1))
+    layer = RandomTone(dataclasses.replace(NOTHING, tone=0.5), 3)
+    curves = np.asarray(layer(ramp, training=True))[:, :, 0, 0]
+    assert (np.diff(curves, axis=1) > 0).all()
+    np.testing.assert_allclose(curves[:, [0, -1]], [[0, 1]] * 6, atol=1e-6)
+    assert np.abs(curves[0] - curves[1]).max() > 0.02
