@@ -96,6 +96,8 @@ COMPILE := uv pip compile --quiet --universal --generate-hashes --python-version
 requirements:
 	@command -v uv >/dev/null || { echo "uv is needed to compile: pip install uv" >&2; exit 1; }
 	$(COMPILE) requirements.in --output-file requirements.txt
+	$(COMPILE) requirements-lean.in --excludes requirements-lean-excludes.in \
+		--output-file requirements-lean.txt
 	$(COMPILE) requirements-training.in --output-file requirements-training.txt
 	$(COMPILE) requirements-dev.in --output-file requirements-dev.txt
 

@@ -18,7 +18,7 @@ def create_app(settings: Settings | None = None, *, load: Loader | None = None) 
 
     Args:
         settings: taken from the environment when None.
-        load: reads a bundle folder; for tests, ``cxr.bundle.load_bundle`` when None.
+        load: reads a bundle folder; for tests; with the engine of the settings when None.
 
     Returns:
         an app whose ``/healthz`` answers at once and whose ``/readyz`` answers 200 when the
@@ -29,7 +29,7 @@ def create_app(settings: Settings | None = None, *, load: Loader | None = None) 
     """
     from app import access, api, errors, health, http, logs, metrics, security, web
     from app.access.commands import is_running as is_command
-    from app.registry import Registry
+    from app.registry import Registry, loader
     from cxr.radiograph import Limits
 
     settings = settings or Settings.from_environment()
@@ -38,7 +38,9 @@ def create_app(settings: Settings | None = None, *, load: Loader | None = None) 
     app.extensions["settings"] = settings
 
     limits = Limits(max_bytes=settings.max_upload_bytes, max_pixels=settings.max_pixels)
-    registry = Registry(Path(settings.models), settings.default_model, limits, load)
+    registry = Registry(
+        Path(settings.models), settings.default_model, limits, load or loader(settings.engine)
+    )
     app.extensions["registry"] = registry
 
     # Flask runs after_request functions last to first: logs is registered first so that it

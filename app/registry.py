@@ -22,17 +22,23 @@ from cxr.radiograph import Limits
 
 if TYPE_CHECKING:
     from cxr.bundle import Bundle
+    from cxr.engines import EngineName
 
 log: BoundLogger = structlog.get_logger("app.registry")
 
 Loader = Callable[[Path], "Bundle"]
 
 
-def _load_bundle(path: Path) -> Bundle:
-    # Imported here and not above: it brings TensorFlow, which takes seconds.
-    from cxr.bundle import load_bundle
+def loader(engine: EngineName) -> Loader:
+    """A function that loads a bundle's folder for ``engine``."""
 
-    return load_bundle(path)
+    def load(path: Path) -> Bundle:
+        # Imported here and not above: ``/healthz`` need not wait for it.
+        from cxr.bundle import load_bundle
+
+        return load_bundle(path, engine)
+
+    return load
 
 
 def _bundle_folders(models: Path) -> list[Path]:
@@ -55,13 +61,11 @@ class Registry:
         seconds: how long loading took, or None while it lasts.
     """
 
-    def __init__(
-        self, models: Path, default_model: str, limits: Limits, load: Loader | None = None
-    ) -> None:
+    def __init__(self, models: Path, default_model: str, limits: Limits, load: Loader) -> None:
         self._models = models
         self._default_model = default_model
         self._limits = limits
-        self._load = load or _load_bundle
+        self._load = load
         self._predictor: Predictor | None = None
         self._finished = threading.Event()
         self.failures: dict[str, str] = {}

@@ -2,23 +2,22 @@
 
 ``models/<name>/`` holds ``model.keras`` (weights and graph), ``bundle.json`` (what they
 mean), ``CARD.md`` (for people), ``probes/probes.npz`` (inputs with the probabilities that
-the exporting machine got for them, replayed at every load), and once it was audited
-``audit.json`` with the ``figures/`` that the card shows.
+the exporting machine got for them, replayed at every load), ``model.onnx`` (the same
+network for the lean engine, see ``cxr/engines.py``), and once it was audited ``audit.json``
+with the ``figures/`` that the card shows.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import keras
 import numpy as np
 from numpy.typing import NDArray
 
@@ -30,12 +29,24 @@ from cxr.bundle_fields import (
     thresholds_of,
 )
 from cxr.calibrate import Calibration, Thresholds
+from cxr.engines import (
+    FEATURES_LAYER,
+    LEAN_FILE,
+    LOGITS_LAYER,
+    MODEL_FILE,
+    EngineName,
+    Network,
+    file_sha256,
+    open_network,
+)
 from cxr.errors import BundleError
 from cxr.findings import FindingClass
 from cxr.preprocess import PreprocessSpec
 
+if TYPE_CHECKING:
+    import keras
+
 FORMAT = "xray-bundle/1"
-MODEL_FILE = "model.keras"
 DOCUMENT_FILE = "bundle.json"
 CARD_FILE = "CARD.md"
 PROBES_FILE = "probes/probes.npz"
@@ -44,13 +55,6 @@ FIGURES_FOLDER = "figures"
 
 #: Largest difference of a probability between two machines that is put down to rounding.
 PROBE_TOLERANCE = 1e-3
-
-#: Layers by which every exported graph lets a class activation map be read (Zhou 2016,
-#: arXiv 1512.04150): feature map → global average → dense.
-FEATURES_LAYER = "features"
-LOGITS_LAYER = "logits"
-
-Forward = Callable[[NDArray[np.float32]], tuple[NDArray[np.float32], NDArray[np.float32]]]
 
 
 @dataclass(frozen=True)
@@ -72,7 +76,8 @@ class Bundle:
     """A loaded, verified and compiled bundle. ``predict`` may be called from any thread.
 
     Attributes:
-        sha256: of ``model.keras``.
+        sha256: of ``model.keras``, whichever engine executes: it names the weights.
+        engine: what executes the network.
         population: whom the model may read (see ``training/recipe.py``).
         metrics: measured figures with their intervals, by split.
         document: the whole of ``bundle.json``.
@@ -94,7 +99,8 @@ class Bundle:
     metrics: Mapping[str, Any]
     document: Mapping[str, Any]
     card: str
-    forward: Forward
+    engine: EngineName
+    network: Network
     map_offset: tuple[float, float] = (0.0, 0.0)
     audit: Mapping[str, Any] | None = None
 
@@ -112,7 +118,7 @@ class Bundle:
         if images.ndim != 4 or images.shape[1:] != expected:
             raise ValueError(f"images must have shape (n, {expected}), not {images.shape}")
         # The graph is compiled for one image: that is what a service gets.
-        answers = [self.forward(images[i : i + 1]) for i in range(len(images))]
+        answers = [self.network(images[i : i + 1]) for i in range(len(images))]
         probabilities = np.concatenate([probabilities for probabilities, _ in answers])
         maps = np.concatenate([maps for _, maps in answers])
         return Prediction(self.calibration.apply(probabilities), maps)
@@ -167,7 +173,7 @@ def save_bundle(
     shutil.rmtree(partial, ignore_errors=True)
     (partial / PROBES_FILE).parent.mkdir(parents=True)
     model.save(partial / MODEL_FILE)
-    digest = _sha256(partial / MODEL_FILE)
+    digest = file_sha256(partial / MODEL_FILE)
     whole = {"format": FORMAT, "name": path.name, "sha256": digest, **document}
     whole["thresholds"] = {**document["thresholds"], "model_sha256": digest}
     (partial / DOCUMENT_FILE).write_text(json.dumps(whole, indent=2) + "\n")
@@ -187,97 +193,57 @@ def list_bundles(models: Path) -> tuple[Path, ...]:
     return tuple(sorted(found.parent for found in models.glob(f"*/{DOCUMENT_FILE}")))
 
 
-def load_bundle(path: Path) -> Bundle:
+def load_bundle(path: Path, engine: EngineName = "keras") -> Bundle:
     """Load, verify, compile, warm and probe a bundle.
 
     Raises:
-        BundleError: a file is missing or damaged, the hash of ``model.keras`` is not the
-            one in ``bundle.json``, the thresholds or the audit belong to other weights, or
-            the probes do not come out as they did at export.
+        BundleError: a file is missing or damaged, the hash of the network's file is not the
+            one in ``bundle.json``, the engine is not installed, the thresholds or the audit
+            belong to other weights, or the probes do not come out as they did at export.
     """
-    document_path, model_path = path / DOCUMENT_FILE, path / MODEL_FILE
+    document_path = path / DOCUMENT_FILE
     document = read_json(document_path)
     if document.get("format") != FORMAT:
         raise BundleError(f"{document_path} is not a bundle of format '{FORMAT}'.")
-    try:
-        digest = _sha256(model_path)
-    except OSError as error:
-        raise BundleError(f"{model_path} cannot be read: {error}") from error
-    if digest != document.get("sha256"):
-        raise BundleError(
-            f"{model_path} is not the file that {document_path.name} describes: its sha256 is "
-            f"{digest[:12]}…, expected {str(document.get('sha256'))[:12]}…. Copy the whole "
-            "bundle again."
-        )
+    network = open_network(path, document, engine)
     card_path = path / CARD_FILE
     try:
-        spec = PreprocessSpec.from_json(document["input"])
-        classes = tuple(FindingClass(**fields) for fields in document["classes"])
         bundle = Bundle(
             path=path,
             name=document["name"],
             title=document["title"],
             version=document["version"],
-            sha256=digest,
-            spec=spec,
-            classes=classes,
+            sha256=document["sha256"],
+            spec=PreprocessSpec.from_json(document["input"]),
+            classes=tuple(FindingClass(**fields) for fields in document["classes"]),
             calibration=calibration_of(document["calibration"]),
-            thresholds=thresholds_of(document["thresholds"], digest, document_path),
+            thresholds=thresholds_of(document["thresholds"], document["sha256"], document_path),
             population=document["population"],
             metrics=document["metrics"],
             document=document,
             card=card_path.read_text() if card_path.exists() else "",
-            forward=_compile(model_path, spec.size, len(classes)),
+            engine=engine,
+            network=network,
             map_offset=map_offset_of(document),
-            audit=audit_of(path / AUDIT_FILE, digest),
+            audit=audit_of(path / AUDIT_FILE, document["sha256"]),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise BundleError(f"{document_path} lacks a field or holds a wrong one: {error}") from error
+    size, classes = bundle.spec.size, len(bundle.classes)
+    if network.input_shape != (size, size, 1) or network.classes != classes:
+        file = MODEL_FILE if engine == "keras" else LEAN_FILE
+        raise BundleError(
+            f"{path / file} maps {network.input_shape} to {network.classes} classes; "
+            f"{DOCUMENT_FILE} speaks of {size} pixels and {classes} classes."
+        )
+    if not network.maps:
+        raise BundleError(
+            f"{path}: the network has no layers '{FEATURES_LAYER}' and '{LOGITS_LAYER}', so it "
+            "cannot say where it looked."
+        )
     bundle.replay_probes()
     return bundle
 
 
-def _compile(model_path: Path, size: int, classes: int) -> Forward:
-    try:
-        model = keras.saving.load_model(model_path, compile=False, safe_mode=True)
-        features = model.get_layer(FEATURES_LAYER).output
-        kernel = model.get_layer(LOGITS_LAYER).kernel
-        both = keras.Model(model.input, [model.output, features])
-    except Exception as error:  # whatever a damaged archive provokes in Keras or h5py
-        raise BundleError(f"{model_path} cannot be loaded: {error}") from error
-    if model.input_shape[1:] != (size, size, 1) or model.output_shape[-1] != classes:
-        raise BundleError(
-            f"{model_path} maps {model.input_shape} to {model.output_shape}; bundle.json speaks "
-            f"of {size} pixels and {classes} classes."
-        )
-
-    def run(image: Any) -> tuple[Any, Any]:
-        probabilities, found = both(image, training=False)
-        return probabilities, keras.ops.matmul(found, kernel)
-
-    if keras.backend.backend() == "tensorflow":
-        import tensorflow
-
-        # One signature, compiled once: model.predict costs 20 times as much per call.
-        run = tensorflow.function(
-            run,
-            input_signature=[tensorflow.TensorSpec((1, size, size, 1), tensorflow.float32)],
-            jit_compile=True,
-            autograph=False,
-        )
-
-    def forward(image: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        probabilities, maps = run(image)
-        to_numpy = keras.ops.convert_to_numpy
-        return np.asarray(to_numpy(probabilities)), np.asarray(to_numpy(maps))
-
-    return forward
-
-
 def calibration_to_json(calibration: Calibration) -> dict[str, Any]:
     return {"method": "temperature and bias", **asdict(calibration)}
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

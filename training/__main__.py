@@ -59,6 +59,23 @@ def parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--json", action="store_true", help="print JSON")
     evaluate.add_argument("--predictions", type=Path, metavar="CSV", help="one line a film")
     _cache_argument(evaluate)
+
+    export = commands.add_parser(
+        "export-lean",
+        help="write model.onnx beside a bundle's model.keras, for XRAY_ENGINE=lean",
+        description="Export, write the hash into the bundle's document, and see that both "
+        "engines answer the probes alike. fit does it by itself; again gives the same answers.",
+    )
+    export.add_argument("bundles", type=Path, nargs="+", metavar="models/NAME")
+
+    compare = commands.add_parser(
+        "compare-engines",
+        help="prove on real films that both engines answer alike",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    compare.add_argument("bundle", type=Path, metavar="models/NAME")
+    compare.add_argument("--data", type=Path, required=True, metavar="PATH", help=DATA_HELP)
+    compare.add_argument("--films", type=int, default=500, help="evenly spread over the data")
     return whole
 
 
@@ -92,6 +109,15 @@ def main(arguments: list[str] | None = None) -> int:
                     epochs=given.epochs,
                 )
             )
+        elif given.command == "export-lean":
+            from training.lean import export_lean
+
+            for folder in given.bundles:
+                print(f"{folder}: exported. {export_lean(folder)}.", flush=True)
+        elif given.command == "compare-engines":
+            from training.lean import compare_engines
+
+            print(f"{given.bundle}: {compare_engines(given.bundle, given.data, given.films)}.")
         else:
             from training.evaluate import EvaluateOptions, evaluate
 
