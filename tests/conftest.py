@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -55,3 +56,14 @@ def write_tiny_bundle(path: Path, *, population: dict | None = None) -> Path:
 def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Path of a bundle that loads; its parent is a models folder. Do not change it."""
     return write_tiny_bundle(tmp_path_factory.mktemp("models") / "pediatric-pneumonia")
+
+
+@pytest.fixture(scope="session")
+def lean_bundle(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same with a file for the lean engine; its parent is a models folder. Do not change it."""
+    from training.lean import export_lean
+
+    folder = tmp_path_factory.mktemp("lean-models") / tiny_bundle.name
+    shutil.copytree(tiny_bundle, folder)
+    export_lean(folder)
+    return folder

@@ -17,12 +17,14 @@ PLACEHOLDER = re.compile(r"\b(?:TODO|FIXME|XXX|TBD)\b|FIGURE\?")
 LINK = re.compile(r"\]\((?!https?:|mailto:|#)([^)#\s]+)(?:#[^)]*)?\)")
 # Requirement sets, each building on the one before.
 REQUIREMENTS = ("requirements", "requirements-training", "requirements-dev")
+# Beside them: serving without TensorFlow.
+LEAN = "requirements-lean"
 
 
-def direct_dependencies() -> set[str]:
-    """Return the normalised names in every ``.in`` file."""
+def direct_dependencies(*stems: str) -> set[str]:
+    """Return the normalised names in these ``.in`` files, or in all."""
     names = set()
-    for stem in REQUIREMENTS:
+    for stem in stems or (*REQUIREMENTS, LEAN):
         for line in (ROOT / f"{stem}.in").read_text("utf-8").splitlines():
             if match := re.match(r"[a-z][a-z0-9._-]*", line):
                 names.add(match[0])
@@ -63,7 +65,7 @@ def test_every_direct_dependency_is_justified(name: str) -> None:
     )
 
 
-@pytest.mark.parametrize("stem", REQUIREMENTS)
+@pytest.mark.parametrize("stem", [*REQUIREMENTS, LEAN])
 def test_requirements_name_no_index_and_no_path(stem: str) -> None:
     lines = (ROOT / f"{stem}.txt").read_text("utf-8").splitlines()
     settings = [line for line in lines if re.match(r"\s*(-i|-f|--(?!hash=)|file:|https?:|/)", line)]
@@ -84,6 +86,18 @@ def test_every_direct_dependency_is_pinned() -> None:
 def test_serving_installs_no_training_package() -> None:
     serving = pins("requirements").keys()
     assert not serving & {"imagehash", "matplotlib", "pandas", "scikit-learn", "tensorboard"}
+
+
+def test_lean_serving_installs_the_same_without_tensorflow() -> None:
+    serving, lean = pins("requirements"), pins(LEAN)
+    assert not lean.keys() & {"keras", "tensorflow", "tensorflow-cpu", "h5py"}
+    web = {name: serving[name] for name in direct_dependencies("requirements") & lean.keys()}
+    assert web.keys() == direct_dependencies("requirements") - {
+        "keras",
+        "tensorflow",
+        "tensorflow-cpu",
+    }
+    assert web.items() <= lean.items()
 
 
 def test_changelog_knows_the_version() -> None:

@@ -82,6 +82,7 @@ def test_fit_exports_a_bundle_that_evaluate_confirms(data, tmp_path, capsys):
         "viral_pneumonia",
     ]
     assert document["metrics"]["test"]["films"] == 15
+    assert load_bundle(out, "lean").replay_probes() < 1e-4
     assert "Research use only" in (out / "CARD.md").read_text()
     (run,) = (tmp_path / "runs").glob("*/run.json")
     assert json.loads(run.read_text())["finished"]
