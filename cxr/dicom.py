@@ -3,38 +3,31 @@
 Tolerant when reading (PS3.10 files without preamble, missing optional elements, odd
 lengths), strict about what is meant: an image whose grey scale or modality says that it is
 no projection radiograph is refused with the reason. Only the elements listed in
-``_ELEMENTS`` are ever parsed, so no name, id or date can reach a result, a log or an error.
+``cxr/dicom_file.py`` are ever parsed, so no name, id or date can reach a result, a log or an error.
 """
 
 from __future__ import annotations
 
-import io
 import logging
 import re
 import warnings
-import zlib
 from typing import Any
 
-from pydicom import config, dcmread
+from pydicom import config
 from pydicom.dataset import Dataset
-from pydicom.filereader import read_dataset
 from pydicom.uid import (
-    DeflatedExplicitVRLittleEndian,
-    ExplicitVRBigEndian,
-    ExplicitVRLittleEndian,
-    ImplicitVRLittleEndian,
     MediaStorageDirectoryStorage,
 )
 
+from cxr.dicom_file import DAMAGED, parse
 from cxr.dicom_pixels import display_values, stored_values
 from cxr.errors import (
     CxrError,
-    TooLargeError,
     UnreadableImageError,
     UnsuitableImageError,
     UnsupportedFormatError,
 )
-from cxr.radiograph import DicomFields, Limits, Radiograph
+from cxr.radiograph import DicomFields, Limits, Radiograph, room_for
 
 # pydicom quotes the values it dislikes. Values of a patient's file must not reach a log, and
 # most files of the world have some that pydicom dislikes.
@@ -75,42 +68,6 @@ _REFUSED_MODALITIES = {
     "RTSTRUCT": "a radiotherapy structure set",
 }
 
-_ELEMENTS = [
-    "SOPClassUID",
-    "Modality",
-    "BodyPartExamined",
-    "ViewPosition",
-    "PatientAge",
-    "SamplesPerPixel",
-    "PhotometricInterpretation",
-    "PlanarConfiguration",
-    "NumberOfFrames",
-    "Rows",
-    "Columns",
-    "BitsAllocated",
-    "BitsStored",
-    "HighBit",
-    "PixelRepresentation",
-    "PixelPaddingValue",
-    "PixelPaddingRangeLimit",
-    "ModalityLUTSequence",
-    "RescaleSlope",
-    "RescaleIntercept",
-    "VOILUTSequence",
-    "WindowCenter",
-    "WindowWidth",
-    "VOILUTFunction",
-    "PixelData",
-]
-
-# How far a deflated data set may unfold, in multiples of the byte limit. Radiographs
-# deflate to a half or a third; a bomb unfolds a thousand times.
-_DEFLATE_RATIO = 4
-
-#: (7FE0,0010) with the two representations that compressed pixels may have (PS3.5 §A.4).
-_PIXEL_DATA_STARTS = (b"\xe0\x7f\x10\x00OB", b"\xe0\x7f\x10\x00OW")
-
-_DAMAGED = "The DICOM file is damaged or cut short. Export or transfer it again."
 _AGE = re.compile(r"\s*(\d{1,4})\s*([DWMY]?)\s*")
 _YEARS_PER_UNIT = {"D": 1 / 365.25, "W": 7 / 365.25, "M": 1 / 12, "Y": 1.0, "": 1.0}
 _CODE_STRING = re.compile(r"[A-Z0-9_ ]{1,16}")
@@ -136,12 +93,13 @@ def read_dicom(data: bytes, limits: Limits) -> Radiograph:
             includes DICOM objects without pixels.
     """
     try:
-        dataset = _parse(data, limits)
+        dataset = parse(data, limits)
         _refuse_unsuitable(dataset)
         rows, columns = _required(dataset, "Rows"), _required(dataset, "Columns")
         limits.check_size(columns, rows)
         fields = _fields(dataset)
-        pixels = display_values(stored_values(dataset), dataset)
+        with room_for(columns, rows):
+            pixels = display_values(stored_values(dataset), dataset)
     except CxrError:
         raise
     except NotImplementedError:
@@ -151,49 +109,8 @@ def read_dicom(data: bytes, limits: Limits) -> Radiograph:
         ) from None
     except Exception:  # pydicom and the codecs raise nearly every type on foreign bytes
         # "from None": the cause may quote values of the file.
-        raise UnreadableImageError(_DAMAGED) from None
+        raise UnreadableImageError(DAMAGED) from None
     return Radiograph(pixels, "DICOM", columns, rows, fields)
-
-
-def _parse(data: bytes, limits: Limits) -> Dataset:
-    has_preamble = data[128:132] == b"DICM"
-    if has_preamble:
-        _bound_deflated(data, limits)
-    dataset = dcmread(io.BytesIO(data), force=not has_preamble, specific_tags=list(_ELEMENTS))
-    if not has_preamble and "Rows" not in dataset and "SOPClassUID" not in dataset:
-        raise UnsupportedFormatError(
-            "The content is of no image format that is read here. Export the radiograph as "
-            "PNG, JPEG, TIFF or DICOM and send that."
-        )
-    if "PixelData" not in dataset and any(start in data for start in _PIXEL_DATA_STARTS):
-        # pydicom drops compressed pixels that are cut off, with a warning only.
-        raise UnreadableImageError(_DAMAGED)
-    if not dataset.file_meta.get("TransferSyntaxUID"):
-        # Without file meta information the data set itself shows how it is encoded.
-        implicit, little = dataset.original_encoding
-        explicit = ExplicitVRLittleEndian if little else ExplicitVRBigEndian
-        dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if implicit else explicit
-    return dataset
-
-
-def _bound_deflated(data: bytes, limits: Limits) -> None:
-    """Refuse a deflated data set (PS3.5 §A.5) that unfolds too far, before pydicom unfolds it."""
-    stream = io.BytesIO(data)
-    stream.seek(132)
-    meta = read_dataset(stream, False, True, stop_when=lambda tag, vr, length: tag.group != 2)
-    if meta.get("TransferSyntaxUID") != DeflatedExplicitVRLittleEndian:
-        return
-    most = _DEFLATE_RATIO * limits.max_bytes
-    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
-    unfolded, rest = 0, stream.read()
-    while rest and not inflater.eof:
-        unfolded += len(inflater.decompress(rest, 1 << 20))
-        rest = inflater.unconsumed_tail
-        if unfolded > most:
-            raise TooLargeError(
-                f"The deflated DICOM file unfolds to more than {most / 1e6:.0f} MB. Export it "
-                "uncompressed or at a lower resolution."
-            )
 
 
 def _refuse_unsuitable(dataset: Dataset) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Literal
 
@@ -46,6 +49,19 @@ class Limits:
                 f"The image has {width} × {height} pixels; a radiograph needs at least "
                 f"{self.min_side} on each side. Send the original instead of a thumbnail."
             )
+
+
+# Decoders keep up to twenty bytes a pixel at a time. Eight threads that each decode an image of
+# a hundred megapixels would need more memory than a server has; the largest wait for each other.
+_LARGE_PIXELS = 25_000_000
+_large = threading.Lock()
+
+
+@contextmanager
+def room_for(width: int, height: int) -> Iterator[None]:
+    """Wait until no other very large image is being decoded, where this one is very large."""
+    with _large if width * height > _LARGE_PIXELS else nullcontext():
+        yield
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,7 @@ would read as dense tissue and shift the grey levels.
 from __future__ import annotations
 
 import io
-import struct
 import warnings
-import zlib
 from typing import Any
 
 import cv2
@@ -29,7 +27,8 @@ from cxr.errors import (
     UnsuitableImageError,
     UnsupportedFormatError,
 )
-from cxr.radiograph import ImageFormat, Limits, Pixels, Radiograph
+from cxr.radiograph import ImageFormat, Limits, Pixels, Radiograph, room_for
+from cxr.structure import check_scans, check_structure
 
 # Pillow warns between its own limit and twice that, and raises above. The limits here are
 # compared with the header in every case, so the warning would only be noise in a log.
@@ -41,6 +40,7 @@ _REDUCTIONS = (
     (2, cv2.IMREAD_REDUCED_GRAYSCALE_2),
     (1, cv2.IMREAD_GRAYSCALE),
 )
+_BAND_ROWS = 256
 _DAMAGED = "The {} file is damaged or cut short. Export or transfer it again."
 
 
@@ -58,6 +58,7 @@ def read_raster(
     Raises:
         TooManyPixelsError, UnreadableImageError, UnsuitableImageError: as ``decode``.
     """
+    check_structure(data, kind)
     try:
         with Image.open(io.BytesIO(data), formats=[kind]) as image:
             # TIFF: Pillow announces the turned size and turns the pixels itself.
@@ -67,12 +68,13 @@ def read_raster(
                 width, height = height, width
             limits.check_size(width, height)
             _refuse_several_frames(image, kind)
-            if kind == "PNG":
-                _check_png_chunks(data)
-            if kind == "JPEG" and image.mode in ("L", "RGB") and _ends_properly(data):
-                pixels = _decode_jpeg(data, image.size, reduce_to)
-            else:
-                pixels = _to_grey(image)
+            if kind == "JPEG":
+                check_scans(data, width * height)
+            with room_for(width, height):
+                if kind == "JPEG" and image.mode in ("L", "RGB") and _ends_properly(data):
+                    pixels = _decode_jpeg(data, image.size, reduce_to)
+                else:
+                    pixels = _to_grey(image)
     except CxrError:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
@@ -105,39 +107,12 @@ def _upright(pixels: Pixels, orientation: int) -> Pixels:
 
 
 def _refuse_several_frames(image: Image.Image, kind: ImageFormat) -> None:
-    if kind in ("PNG", "WEBP"):
-        several = getattr(image, "is_animated", False)
-    elif kind == "TIFF":
-        try:
-            image.seek(1)
-        except EOFError:
-            several = False
-        else:
-            several = True
-        image.seek(0)
-    else:
-        several = False
-    if several:
+    # Of a TIFF the directory has said it (cxr/structure.py); the others have one.
+    if kind in ("PNG", "WEBP") and getattr(image, "is_animated", False):
         raise UnsuitableImageError(
-            f"The {kind} file holds several pages or frames, and it cannot be told which is "
+            f"The {kind} file holds several frames, and it cannot be told which is "
             "meant. Export the one radiograph as a file of its own."
         )
-
-
-def _check_png_chunks(data: bytes) -> None:
-    """Verify the checksum of every chunk up to IEND (PNG 3rd edition §5.3).
-
-    Pillow does not look at those of the pixel chunks and would show damage as noise.
-    """
-    position = 8
-    while True:
-        length, name = struct.unpack_from(">I4s", data, position)
-        end = position + 8 + length
-        if struct.unpack_from(">I", data, end)[0] != zlib.crc32(data[position + 4 : end]):
-            raise UnreadableImageError(_DAMAGED.format("PNG"))
-        if name == b"IEND":
-            return
-        position = end + 4
 
 
 def _ends_properly(data: bytes) -> bool:
@@ -182,7 +157,7 @@ def _to_grey(image: Image.Image) -> Pixels:
     if image.mode == "CMYK":
         return _cmyk(image)
     if "transparency" in image.info or image.mode in ("LA", "La", "PA", "RGBA", "RGBa"):
-        return _on_black(image.convert("RGBA"))
+        return _on_black(image)
     if image.mode in ("L", "1", "RGB"):
         return _array(image.convert("L"))
     if image.mode in ("P", "YCbCr", "LAB", "RGBX", "HSV"):
@@ -218,6 +193,13 @@ def _cmyk(image: Image.Image) -> NDArray[np.uint8]:
 
 
 def _on_black(image: Image.Image) -> NDArray[np.uint8]:
-    grey = np.asarray(image.convert("RGB").convert("L"), np.uint16)
-    alpha = np.asarray(image.getchannel("A"), np.uint16)
-    return ((grey * alpha + 127) // 255).astype(np.uint8)
+    """Compose on black, in bands: whole copies in five forms would fill the memory."""
+    width, height = image.size
+    composed = np.empty((height, width), np.uint8)
+    for top in range(0, height, _BAND_ROWS):
+        bottom = min(top + _BAND_ROWS, height)
+        band = image.crop((0, top, width, bottom)).convert("RGBA")
+        grey = np.asarray(band.convert("RGB").convert("L"), np.uint16)
+        alpha = np.asarray(band.getchannel("A"), np.uint16)
+        composed[top:bottom] = (grey * alpha + 127) // 255
+    return composed

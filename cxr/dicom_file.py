@@ -1,0 +1,176 @@
+"""bytes → the elements of a DICOM file that are read here, within bounds on the work.
+
+pydicom walks through whatever a file says it holds, so the bounds are kept around it: on the
+reading steps, on what a deflated file unfolds to, and on the length of every value.
+"""
+
+from __future__ import annotations
+
+import io
+import zlib
+from typing import Any
+
+from pydicom import dcmread
+from pydicom.dataelem import RawDataElement
+from pydicom.dataset import Dataset
+from pydicom.filereader import read_dataset
+from pydicom.tag import Tag
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+)
+
+from cxr.errors import (
+    TooLargeError,
+    UnreadableImageError,
+    UnsuitableImageError,
+    UnsupportedFormatError,
+)
+from cxr.radiograph import Limits
+
+_ELEMENTS = [
+    "SOPClassUID",
+    "Modality",
+    "BodyPartExamined",
+    "ViewPosition",
+    "PatientAge",
+    "SamplesPerPixel",
+    "PhotometricInterpretation",
+    "PlanarConfiguration",
+    "NumberOfFrames",
+    "Rows",
+    "Columns",
+    "BitsAllocated",
+    "BitsStored",
+    "HighBit",
+    "PixelRepresentation",
+    "PixelPaddingValue",
+    "PixelPaddingRangeLimit",
+    "ModalityLUTSequence",
+    "RescaleSlope",
+    "RescaleIntercept",
+    "VOILUTSequence",
+    "WindowCenter",
+    "WindowWidth",
+    "VOILUTFunction",
+    "PixelData",
+]
+
+# Reading steps of pydicom: two or three for each element, wherever it is nested. Radiographs
+# have some hundreds of elements; a file of 32 MB has room for four million empty ones.
+_MAX_READS = 50_000
+# Length of one element beside the pixels. The longest that is read here is a look-up table of
+# 64 k entries; a sequence may hold several views of it.
+_MAX_ELEMENT_BYTES = 512 * 1024
+_MAX_TEXT_BYTES = 4 * 1024
+_MAX_FRAGMENTS = 10_000
+_UNDEFINED_LENGTH = 0xFFFFFFFF
+_ITEM = b"\xfe\xff\x00\xe0"
+
+# How far a deflated data set may unfold, in multiples of the byte limit. Radiographs
+# deflate to a half or a third; a bomb unfolds a thousand times.
+_DEFLATE_RATIO = 4
+
+#: (7FE0,0010) with the two representations that compressed pixels may have (PS3.5 §A.4).
+_PIXEL_DATA_STARTS = (b"\xe0\x7f\x10\x00OB", b"\xe0\x7f\x10\x00OW")
+
+# The two transfer syntaxes, padded to one length as UIDs are (PS3.5 §9.1).
+_PLAIN_SYNTAX = (
+    str(DeflatedExplicitVRLittleEndian).encode(),
+    str(ExplicitVRLittleEndian).encode().ljust(len(DeflatedExplicitVRLittleEndian), b"\0"),
+)
+_PIXEL_DATA = Tag("PixelData")
+_SEQUENCES = (Tag("ModalityLUTSequence"), Tag("VOILUTSequence"))
+
+DAMAGED = "The DICOM file is damaged or cut short. Export or transfer it again."
+
+
+class _CountedReader(io.BytesIO):
+    """Bytes that can be asked for so often and no more."""
+
+    reads = 0
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        self.reads += 1
+        if self.reads > _MAX_READS:
+            raise UnsuitableImageError(
+                "The DICOM file has more elements than any radiograph. Export the image again."
+            )
+        return super().read(size)
+
+
+def parse(data: bytes, limits: Limits) -> Dataset:
+    """The elements of ``_ELEMENTS`` that the file has, with its file meta information.
+
+    Args:
+        limits: ``max_bytes`` bounds what a deflated file unfolds to.
+
+    Raises:
+        TooLargeError, UnsupportedFormatError, UnreadableImageError, UnsuitableImageError: as
+            ``read_dicom``.
+        Exception: whatever pydicom raises on damaged bytes.
+    """
+    has_preamble = data[128:132] == b"DICM"
+    if has_preamble:
+        data = _unfolded(data, limits)
+    dataset = dcmread(_CountedReader(data), force=not has_preamble, specific_tags=list(_ELEMENTS))
+    _refuse_long_elements(dataset)
+    if not has_preamble and "Rows" not in dataset and "SOPClassUID" not in dataset:
+        raise UnsupportedFormatError(
+            "The content is of no image format that is read here. Export the radiograph as "
+            "PNG, JPEG, TIFF or DICOM and send that."
+        )
+    if "PixelData" not in dataset and any(start in data for start in _PIXEL_DATA_STARTS):
+        # pydicom drops compressed pixels that are cut off, with a warning only.
+        raise UnreadableImageError(DAMAGED)
+    if not dataset.file_meta.get("TransferSyntaxUID"):
+        # Without file meta information the data set itself shows how it is encoded.
+        implicit, little = dataset.original_encoding
+        explicit = ExplicitVRLittleEndian if little else ExplicitVRBigEndian
+        dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if implicit else explicit
+    return dataset
+
+
+def _unfolded(data: bytes, limits: Limits) -> bytes:
+    """A deflated file (PS3.5 §A.5) as explicit VR little endian, any other as it is.
+
+    Unfolded here and not by pydicom, which knows no bound and cannot be counted.
+    """
+    stream = _CountedReader(data)
+    stream.seek(132)
+    meta = read_dataset(stream, False, True, stop_when=lambda tag, vr, length: tag.group != 2)
+    if meta.get("TransferSyntaxUID") != DeflatedExplicitVRLittleEndian:
+        return data
+    head, rest = data[: stream.tell()], data[stream.tell() :]
+    most = _DEFLATE_RATIO * limits.max_bytes
+    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+    pieces, length = [head.replace(*_PLAIN_SYNTAX, 1)], 0
+    while rest and not inflater.eof:
+        piece = inflater.decompress(rest, 1 << 20)
+        rest = inflater.unconsumed_tail
+        pieces.append(piece)
+        length += len(piece)
+        if length > most:
+            raise TooLargeError(
+                f"The deflated DICOM file unfolds to more than {most / 1e6:.0f} MB. Export it "
+                "uncompressed or at a lower resolution."
+            )
+    if not inflater.eof:
+        raise UnreadableImageError(DAMAGED)
+    return b"".join(pieces)
+
+
+def _refuse_long_elements(dataset: Dataset) -> None:
+    """Refuse values that would take long to convert, before anybody asks for them."""
+    for tag in dataset.keys():  # noqa: SIM118  # a Dataset iterates over converted elements
+        element: Any = dataset.get_item(tag)
+        if not isinstance(element, RawDataElement) or element.value is None:
+            continue
+        if tag != _PIXEL_DATA:
+            most = _MAX_ELEMENT_BYTES if tag in _SEQUENCES else _MAX_TEXT_BYTES
+            if len(element.value) > most:
+                raise UnreadableImageError(DAMAGED)
+        elif element.length == _UNDEFINED_LENGTH and element.value.count(_ITEM) > _MAX_FRAGMENTS:
+            raise UnreadableImageError(DAMAGED)
