@@ -27,7 +27,7 @@ def create_app(settings: Settings | None = None, *, load: Loader | None = None) 
     Raises:
         SettingsError: an environment variable holds a value that cannot be used.
     """
-    from app import access, api, errors, health, http, logs, metrics, security, web
+    from app import access, api, errors, health, http, logs, metrics, pacs, security, web
     from app.access.commands import is_running as is_command
     from app.registry import Registry, loader
     from cxr.radiograph import Limits
@@ -54,6 +54,7 @@ def create_app(settings: Settings | None = None, *, load: Loader | None = None) 
     app.register_blueprint(health.blueprint)
     app.register_blueprint(api.blueprint)
     app.register_blueprint(web.blueprint)
+    pacs.init_app(app)
 
     if not is_command():
         registry.start(tell=counters.describe_bundles)

@@ -36,6 +36,21 @@ HEATMAPS = ("none", "overlay", "map")
 INFECTION = "infection"
 
 
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """What was read and what spoke for infection, for whoever draws it in a way of its own.
+
+    Attributes:
+        film: the radiograph as decoded.
+        activation: float32, shape (h, w), range [0, 1]; see ``infection_activation``.
+        offset: where the map really lies; see ``cxr.explain.upsample``.
+    """
+
+    film: Radiograph
+    activation: NDArray[np.float32]
+    offset: tuple[float, float]
+
+
 @dataclass(frozen=True)
 class Reading:
     """What the model says about one radiograph, with all that is needed to judge it.
@@ -43,6 +58,7 @@ class Reading:
     Attributes:
         probabilities: label → calibrated probability, in the bundle's order.
         film, heatmap: PNG bytes, or None where they were not asked for.
+        evidence: None where it was not asked for.
         timing_ms: ``decode``, ``model`` and ``total``, in milliseconds.
     """
 
@@ -59,6 +75,7 @@ class Reading:
     timing_ms: Mapping[str, float]
     heatmap: bytes | None = field(default=None, repr=False)
     film: bytes | None = field(default=None, repr=False)
+    evidence: Evidence | None = field(default=None, repr=False)
 
     def to_json(self) -> dict[str, Any]:
         """The contract's JSON reading."""
@@ -132,6 +149,7 @@ class Predictor:
         heatmap_class: str = INFECTION,
         map_if_normal: bool = True,
         with_film: bool = False,
+        with_evidence: bool = False,
     ) -> Reading:
         """Read one radiograph.
 
@@ -144,6 +162,7 @@ class Predictor:
             heatmap_class: ``infection``, or the id of one of the bundle's classes.
             map_if_normal: draw the map also where the decision is ``normal``.
             with_film: also return the film itself as a picture for people.
+            with_evidence: also return the decoded film and what spoke for infection.
 
         Raises:
             RadiographError: the bytes cannot be read as a chest radiograph.
@@ -189,6 +208,7 @@ class Predictor:
             image_sha256=hashlib.sha256(data).hexdigest(),
             heatmap=picture,
             film=film_png(shown) if with_film else None,
+            evidence=Evidence(radiograph, activation, bundle.map_offset) if with_evidence else None,
             timing_ms={
                 "decode": (decoded - began) * 1000,
                 "model": (modelled - decoded) * 1000,

@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from cxr.engines import ENGINES, EngineName
 
@@ -74,17 +74,54 @@ def _setting(
     description: str,
     read: Callable[[str], Any] = str,
     *,
+    shown: str | None = None,
     secret: bool = False,
 ) -> Any:
+    """One field.
+
+    Args:
+        shown: the default as docs/configuration.md writes it, where that is not ``str``.
+        secret: the value may hold a password and is never quoted.
+    """
     return field(
         default=default,
         repr=not secret,
-        metadata={"variable": variable, "description": description, "read": read},
+        metadata={
+            "variable": variable,
+            "description": description,
+            "read": read,
+            "shown": str(default) if shown is None else shown,
+            "secret": secret,
+        },
     )
 
 
+class EnvironmentSettings:
+    """A frozen dataclass of ``_setting`` fields that is read from the environment."""
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Self:
+        """Read every setting; an unset or empty variable leaves the default.
+
+        Raises:
+            SettingsError: a variable's value cannot be used.
+        """
+        chosen: dict[str, Any] = {}
+        for setting in fields(cls):  # type: ignore[arg-type]  # its subclasses are dataclasses
+            variable = setting.metadata["variable"]
+            text = environment.get(variable, "").strip()
+            if not text:
+                continue
+            try:
+                chosen[setting.name] = setting.metadata["read"](text)
+            except ValueError as error:
+                quoted = "" if setting.metadata["secret"] else f"={text!r}"
+                raise SettingsError(f"{variable}{quoted} cannot be used: {error}.") from error
+        return cls(**chosen)
+
+
 @dataclass(frozen=True)
-class Settings:
+class Settings(EnvironmentSettings):
     """What an administrator may choose; every field has a variable and a default."""
 
     models: Path = _setting(
@@ -165,22 +202,3 @@ class Settings:
         "(`X-Forwarded-For`, `-Proto`, `-Host`). `0` believes nobody.",
         _not_negative,
     )
-
-    @classmethod
-    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Settings:
-        """Read every setting; an unset or empty variable leaves the default.
-
-        Raises:
-            SettingsError: a variable's value cannot be used.
-        """
-        chosen: dict[str, Any] = {}
-        for setting in fields(cls):
-            variable = setting.metadata["variable"]
-            text = environment.get(variable, "").strip()
-            if not text:
-                continue
-            try:
-                chosen[setting.name] = setting.metadata["read"](text)
-            except ValueError as error:
-                raise SettingsError(f"{variable}={text!r} cannot be used: {error}.") from error
-        return cls(**chosen)

@@ -136,6 +136,15 @@ def overlay_png(
     offset: tuple[float, float] = (0.0, 0.0),
 ) -> bytes:
     """The film with the map laid over it, RGB PNG, longest side at most 1024 pixels."""
+    return _png(overlay(radiograph, activation, offset))
+
+
+def overlay(
+    radiograph: Radiograph,
+    activation: NDArray[np.float32],
+    offset: tuple[float, float] = (0.0, 0.0),
+) -> NDArray[np.uint8]:
+    """The same as pixels: shape (rows, columns, 3), in OpenCV's order BGR."""
     pixels = radiograph.pixels
     width, height = _shown_size(pixels.shape[1], pixels.shape[0])
     film = np.asarray(cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA))
@@ -146,7 +155,7 @@ def overlay_png(
     # Opacity climbs with the evidence: where there is none the film stays untouched.
     opacity = (OVERLAY_OPACITY * np.clip(heat * 1.5, 0.0, 1.0))[..., np.newaxis]
     grey = cv2.cvtColor(film, cv2.COLOR_GRAY2BGR)
-    return _png((grey * (1 - opacity) + colours * opacity).round().astype(np.uint8))
+    return np.asarray((grey * (1 - opacity) + colours * opacity).round().astype(np.uint8))
 
 
 def _shown_size(width: int, height: int) -> tuple[int, int]:

@@ -1,0 +1,136 @@
+"""One retrying queue for each destination: one that is down blocks nobody else."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from pathlib import Path
+
+from app.pacs.destinations import RefusedError, Sender, UnreachableError
+from app.pacs.metrics import NodeMetrics
+from app.pacs.queue import Delivery, Queue
+from app.pacs.spool import Spool
+
+log = logging.getLogger("app.pacs.delivery")
+
+_BATCH = 16
+_IDLE_SECONDS = 1.0
+_MAX_WAIT_SECONDS = 3600.0
+#: A destination that cannot be reached is tried again at least this often: nothing is wrong
+#: with the letters, so they neither count attempts nor become dead.
+_MAX_UNREACHABLE_SECONDS = 60.0
+
+
+def backoff(first_seconds: float, attempts: int, most: float = _MAX_WAIT_SECONDS) -> float:
+    """Seconds to wait after so many failed attempts: doubling, bounded."""
+    return min(first_seconds * 2.0 ** min(attempts - 1, 30), most)
+
+
+class Courier:
+    """Delivers to one destination until it is stopped; the body of a thread.
+
+    Args:
+        retain: keep films and results after the last delivery; housekeeping removes them.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        sender: Sender,
+        queue: Queue,
+        spool: Spool,
+        metrics: NodeMetrics,
+        *,
+        retry_seconds: float,
+        max_attempts: int,
+        retain: bool,
+    ) -> None:
+        self._name = name
+        self._sender = sender
+        self._queue = queue
+        self._spool = spool
+        self._metrics = metrics
+        self._retry_seconds = retry_seconds
+        self._max_attempts = max_attempts
+        self._retain = retain
+        self._unreachable = 0
+        self.wake = threading.Event()
+
+    def run(self, stop: threading.Event) -> None:
+        """Deliver what is due, again and again."""
+        while not stop.is_set():
+            try:
+                wait = self.deliver_due(stop)
+            except Exception as error:  # the disk or the database, for a while
+                log.error("queue failed", extra={"fields": {"error": type(error).__name__}})
+                wait = _IDLE_SECONDS
+            if wait:
+                self._sender.close()
+                self._pause(stop, wait)
+        self._sender.close()
+        self._queue.close()
+
+    def _pause(self, stop: threading.Event, seconds: float) -> None:
+        if self._unreachable:
+            stop.wait(seconds)
+        else:
+            self.wake.wait(seconds)
+            self.wake.clear()
+
+    def deliver_due(self, stop: threading.Event) -> float:
+        """Deliver a batch; seconds to wait before the next one."""
+        due = self._queue.due_deliveries(self._name, _BATCH)
+        for delivery in due:
+            if stop.is_set():
+                return 0.0
+            try:
+                self._sender.send(self._paths(delivery))
+            except UnreachableError as error:
+                self._note(str(error))
+                self._unreachable += 1
+                return backoff(self._retry_seconds, self._unreachable, _MAX_UNREACHABLE_SECONDS)
+            except RefusedError as error:
+                self._unreachable = 0
+                self._refused(delivery, str(error))
+                continue
+            self._unreachable = 0
+            self._note(None)
+            self._metrics.deliveries.labels(self._name, "delivered").inc()
+            last = self._queue.delivered(delivery)
+            if last and not self._retain:
+                self._spool.discard(delivery.key)
+        return 0.0 if len(due) == _BATCH else _IDLE_SECONDS
+
+    def _paths(self, delivery: Delivery) -> list[Path]:
+        paths = self._spool.results(delivery.key)
+        if not paths:
+            raise RefusedError("the results are no longer in the spool")
+        return paths
+
+    def _refused(self, delivery: Delivery, reason: str) -> None:
+        attempts = delivery.attempts + 1
+        dead = attempts >= self._max_attempts
+        wait = None if dead else backoff(self._retry_seconds, attempts)
+        self._queue.not_delivered(delivery, reason, wait)
+        self._metrics.deliveries.labels(self._name, "dead" if dead else "retried").inc()
+        log.warning(
+            "not delivered",
+            extra={
+                "fields": {
+                    "film": delivery.work,
+                    "destination": self._name,
+                    "attempts": attempts,
+                    "reason": reason,
+                    "dead": dead,
+                }
+            },
+        )
+
+    def _note(self, reason: str | None) -> None:
+        if reason is not None:
+            self._metrics.deliveries.labels(self._name, "unreachable").inc()
+            log.warning(
+                "destination unreachable",
+                extra={"fields": {"destination": self._name, "reason": reason}},
+            )
+        self._queue.note_health(self._name, reason)

@@ -1,0 +1,190 @@
+"""Sending results: C-STORE to a DICOM node, STOW-RS to a DICOMweb server."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import requests
+from dicomweb_client import DICOMwebClient
+from pydicom import dcmread
+from pydicom.uid import (
+    ComprehensiveSRStorage,
+    ExplicitVRLittleEndian,
+    GrayscaleSoftcopyPresentationStateStorage,
+    ImplicitVRLittleEndian,
+    SecondaryCaptureImageStorage,
+)
+from pynetdicom import AE
+from pynetdicom.association import Association
+from requests.adapters import HTTPAdapter
+
+from app.pacs.peers import Peer
+from app.pacs.scp import client_tls
+from app.pacs.settings import PacsSettings
+from app.pacs.statuses import describe, is_stored
+
+# All of them quote what they send or are answered, which names patients.
+for _logger in ("pynetdicom", "highdicom", "dicomweb_client", "urllib3"):
+    logging.getLogger(_logger).setLevel(logging.CRITICAL + 1)
+
+RESULT_CLASSES = (
+    ComprehensiveSRStorage,
+    SecondaryCaptureImageStorage,
+    GrayscaleSoftcopyPresentationStateStorage,
+)
+
+
+class UnreachableError(Exception):
+    """The destination cannot be spoken to at all; the text says why, without identity."""
+
+
+class RefusedError(Exception):
+    """The destination did not take an object; the text says why, without identity."""
+
+
+class Sender(Protocol):
+    """One way to a destination. Used by one thread."""
+
+    def send(self, paths: Sequence[Path]) -> None:
+        """Send the results of one film; they are stored there when this returns.
+
+        Raises:
+            UnreachableError, RefusedError: they are not, or not all.
+        """
+
+    def close(self) -> None:
+        """End what is open; ``send`` opens it again."""
+
+
+class StoreSender:
+    """C-STORE over one association, which is kept while there is more to send."""
+
+    def __init__(self, peer: Peer, settings: PacsSettings) -> None:
+        self._peer = peer
+        self._settings = settings
+        self._association: Association | None = None
+
+    def send(self, paths: Sequence[Path]) -> None:
+        association = self._association
+        if association is None or not association.is_established:
+            association = self._association = associate(
+                self._peer, self._settings, RESULT_CLASSES
+            )
+        for path in paths:
+            dataset = dcmread(path)
+            try:
+                answer = association.send_c_store(dataset)
+            except ValueError:
+                raise RefusedError(f"{path.stem}: this kind of object is not accepted") from None
+            except Exception as error:
+                self.close()
+                raise RefusedError(f"{path.stem}: {type(error).__name__}") from None
+            if "Status" not in answer:
+                self.close()
+                raise RefusedError(f"{path.stem}: no answer")
+            if not is_stored(answer.Status):
+                raise RefusedError(f"{path.stem}: {describe(answer.Status)}")
+
+    def close(self) -> None:
+        association, self._association = self._association, None
+        if association is not None and association.is_established:
+            association.release()
+
+
+def associate(peer: Peer, settings: PacsSettings, classes: Sequence[str]) -> Association:
+    """Open an association.
+
+    Raises:
+        UnreachableError: nobody answers, or we are rejected.
+    """
+    entity = AE(settings.title)
+    entity.acse_timeout = settings.acse_timeout
+    entity.dimse_timeout = settings.dimse_timeout
+    entity.network_timeout = settings.network_timeout
+    entity.connection_timeout = settings.acse_timeout
+    entity.maximum_pdu_size = settings.max_pdu
+    for sop_class in classes:
+        entity.add_requested_context(sop_class, [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
+    try:
+        tls = (client_tls(settings), peer.host) if peer.tls else None
+    except OSError as error:
+        raise UnreachableError(f"our TLS files cannot be used ({type(error).__name__})") from None
+    association = entity.associate(
+        peer.host,
+        peer.port,
+        ae_title=peer.ae_title,
+        max_pdu=settings.max_pdu,
+        tls_args=tls,
+    )
+    if not association.is_established:
+        if association.is_rejected:
+            raise UnreachableError("it rejects the association")
+        raise UnreachableError("it does not answer")
+    return association
+
+
+class _WithTimeout(HTTPAdapter):
+    """A server that never answers must not hold its queue for ever."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__()
+        self._seconds = seconds
+
+    def send(self, *arguments: Any, **options: Any) -> requests.Response:
+        options["timeout"] = options.get("timeout") or self._seconds
+        return super().send(*arguments, **options)
+
+
+def web_client(peer: Peer, settings: PacsSettings) -> DICOMwebClient:
+    """A client of a DICOMweb server that neither waits for ever nor tries again by itself."""
+    session = requests.Session()
+    session.trust_env = False
+    if peer.username:
+        session.auth = (peer.username, peer.password)
+    if settings.tls_authorities is not None:
+        session.verify = str(settings.tls_authorities)
+    if settings.tls_certificate is not None and settings.tls_key is not None:
+        session.cert = (str(settings.tls_certificate), str(settings.tls_key))
+    for scheme in ("http://", "https://"):
+        session.mount(scheme, _WithTimeout(settings.dimse_timeout))
+    client = DICOMwebClient(url=peer.url, session=session)
+    client.set_http_retry_params(retry=False)
+    return client
+
+
+class StowSender:
+    """STOW-RS: the results of one film in one request (PS3.18 §10.5)."""
+
+    def __init__(self, peer: Peer, settings: PacsSettings) -> None:
+        self._client = web_client(peer, settings)
+
+    def send(self, paths: Sequence[Path]) -> None:
+        try:
+            answer = self._client.store_instances([dcmread(path) for path in paths])
+        except requests.HTTPError as error:
+            status = error.response.status_code if error.response is not None else 0
+            if status in (401, 403, 429) or status >= 500:
+                raise UnreachableError(f"it answers with status {status}") from None
+            raise RefusedError(f"it answers with status {status}") from None
+        except requests.RequestException as error:
+            raise UnreachableError(f"it does not answer ({type(error).__name__})") from None
+        failed = answer.get("FailedSOPSequence") or ()
+        stored = {item.ReferencedSOPInstanceUID for item in answer.get("ReferencedSOPSequence", ())}
+        if failed:
+            reason = int(failed[0].get("FailureReason") or 0)
+            raise RefusedError(f"{len(failed)} of {len(paths)} objects: {describe(reason)}")
+        if len(stored) != len(paths):
+            raise RefusedError(f"it says it stored {len(stored)} of {len(paths)} objects")
+
+    def close(self) -> None:
+        """Nothing stays open that would matter."""
+
+
+def sender(peer: Peer, settings: PacsSettings) -> Sender:
+    """The way to a destination."""
+    if peer.kind == "dicom":
+        return StoreSender(peer, settings)
+    return StowSender(peer, settings)

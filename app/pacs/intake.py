@@ -1,0 +1,122 @@
+"""A film comes in: routed, on the disk and in the queue, and only then acknowledged."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from app.pacs.queue import Queue
+from app.pacs.routing import MalformedObjectError, Router, read_header
+from app.pacs.settings import PacsSettings
+from app.pacs.spool import Spool
+from app.population import is_for_children
+
+
+class Taken(StrEnum):
+    """What became of a film that was offered."""
+
+    QUEUED = "queued"
+    DUPLICATE = "duplicate"
+    DROPPED = "dropped"
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """The answer to a film: what became of it, and why where it was dropped."""
+
+    taken: Taken
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class ModelShelf:
+    """What the bundles on disk say of themselves, read without loading a network.
+
+    Attributes:
+        child, adult: names of the bundles for children and adults, "" where there is none.
+        fingerprint: changes when any bundle's weights change.
+    """
+
+    child: str
+    adult: str
+    fingerprint: str
+
+
+def look_at_models(models: Path) -> ModelShelf:
+    """Read the ``bundle.json`` of every bundle; a damaged one is left to the registry."""
+    child = adult = ""
+    hashes = []
+    for path in sorted(models.glob("*/bundle.json")):
+        try:
+            document = json.loads(path.read_text())
+            name, population = str(document["name"]), dict(document["population"])
+            hashes.append(str(document["sha256"]))
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+        if is_for_children(population):
+            child = child or name
+        else:
+            adult = adult or name
+    return ModelShelf(child, adult, hashlib.sha256("\n".join(hashes).encode()).hexdigest())
+
+
+class Intake:
+    """Takes films, from an association or from a pull."""
+
+    def __init__(
+        self,
+        spool: Spool,
+        queue: Queue,
+        settings: PacsSettings,
+        shelf: ModelShelf,
+        arrived: threading.Event | None = None,
+    ) -> None:
+        self._spool = spool
+        self._queue = queue
+        self._settings = settings
+        self._router = Router(settings, shelf.child, shelf.adult)
+        self._fingerprint = shelf.fingerprint
+        self._arrived = arrived
+
+    def take(self, parts: Sequence[bytes], *, expected_instance: str | None = None) -> Receipt:
+        """Take one PS3.10 file. When this returns, the film survives a crash.
+
+        Args:
+            parts: the file's bytes, in pieces that follow each other.
+            expected_instance: the SOP Instance UID that the sender announced.
+
+        Raises:
+            MalformedObjectError: no DICOM object, or not the one announced.
+            SpoolFullError: there is no room for it.
+        """
+        data = parts[0] if len(parts) == 1 else b"".join(parts)
+        header = read_header(data)
+        if expected_instance is not None and header.sop_instance != expected_instance:
+            raise MalformedObjectError
+        route = self._router.route(header)
+        if route.dropped:
+            self._queue.count_dropped(route.dropped)
+            return Receipt(Taken.DROPPED, route.dropped)
+        # With other weights the same film is another piece of work.
+        key = hashlib.sha256(f"{header.sop_instance}\n{self._fingerprint}".encode()).hexdigest()
+        if self._queue.knows(key):
+            return self._duplicate()
+        staged = self._spool.stage([data])
+        try:
+            new = self._queue.admit(key, route.bundle, lambda: self._spool.accept(staged, key))
+        finally:
+            self._spool.discard_staged(staged)
+        if not new:
+            return self._duplicate()
+        if self._arrived is not None:
+            self._arrived.set()
+        return Receipt(Taken.QUEUED)
+
+    def _duplicate(self) -> Receipt:
+        self._queue.count_dropped("duplicate")
+        return Receipt(Taken.DUPLICATE)

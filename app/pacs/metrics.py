@@ -1,0 +1,125 @@
+"""The node's numbers for Prometheus: nothing in them is about a patient."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+
+from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+
+from app.pacs.queue import Queue
+from app.pacs.spool import Spool
+
+_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+
+
+class NodeMetrics:
+    """Counters of one node process, and gauges that are read from its queue when asked."""
+
+    def __init__(self, queue: Queue, spool: Spool) -> None:
+        self.registry = CollectorRegistry()
+        self.associations = Counter(
+            "xray_pacs_associations",
+            "Associations by result: accepted, unknown_caller, unknown_address, too_many.",
+            ("result",),
+            registry=self.registry,
+        )
+        self.stores = Counter(
+            "xray_pacs_stores",
+            "C-STORE requests by the status that they were answered with.",
+            ("status",),
+            registry=self.registry,
+        )
+        self.store_seconds = Histogram(
+            "xray_pacs_store_seconds",
+            "Time from a complete C-STORE request to its answer.",
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+        self.films = Counter(
+            "xray_pacs_films",
+            "Films by what became of them: queued, duplicate, or dropped with the reason.",
+            ("taken", "reason"),
+            registry=self.registry,
+        )
+        self.readings = Counter(
+            "xray_pacs_readings",
+            "Films read, by model and decision; refused ones by their code.",
+            ("model", "decision", "code"),
+            registry=self.registry,
+        )
+        self.reading_seconds = Histogram(
+            "xray_pacs_reading_seconds",
+            "Time from taking a film off the queue to its results on disk.",
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+        self.turnaround_seconds = Histogram(
+            "xray_pacs_turnaround_seconds",
+            "Time from receiving a film to its results on disk.",
+            buckets=(0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0, 7200.0),
+            registry=self.registry,
+        )
+        self.deliveries = Counter(
+            "xray_pacs_deliveries",
+            "Attempts of a delivery by destination and outcome: delivered, retried, dead.",
+            ("destination", "outcome"),
+            registry=self.registry,
+        )
+        self.registry.register(_QueueCollector(queue, spool))
+
+
+class _QueueCollector(Collector):
+    """What the queue and the disk hold at the moment of asking."""
+
+    def __init__(self, queue: Queue, spool: Spool) -> None:
+        self._queue = queue
+        self._spool = spool
+
+    def collect(self) -> Iterable[Metric]:
+        db = self._queue.reading()
+        films = GaugeMetricFamily("xray_pacs_queue", "Films by state.", labels=("state",))
+        counts = dict.fromkeys(("queued", "delivering", "failed"), 0)
+        counts.update(
+            db.execute("SELECT state, COUNT(*) FROM work WHERE state != 'done' GROUP BY state")
+        )
+        for state, number in counts.items():
+            films.add_metric((state,), number)
+        yield films
+
+        oldest = db.execute("SELECT MIN(received) FROM work WHERE state = 'queued'").fetchone()[0]
+        yield GaugeMetricFamily(
+            "xray_pacs_oldest_unread_seconds",
+            "How long the oldest unread film has waited.",
+            value=max(time.time() - oldest, 0.0) if oldest else 0.0,
+        )
+
+        letters = GaugeMetricFamily(
+            "xray_pacs_undelivered",
+            "Results that have not arrived, by destination and state: waiting, dead.",
+            labels=("destination", "state"),
+        )
+        for destination, state, number in db.execute(
+            "SELECT destination, state, COUNT(*) FROM delivery WHERE state != 'delivered' "
+            "GROUP BY destination, state"
+        ):
+            letters.add_metric((destination, state), number)
+        yield letters
+
+        health = GaugeMetricFamily(
+            "xray_pacs_destination_up",
+            "Whether a destination could be reached when it was last tried.",
+            labels=("destination",),
+        )
+        for destination, reason in db.execute("SELECT destination, reason FROM health"):
+            health.add_metric((destination,), float(reason is None))
+        yield health
+
+        yield GaugeMetricFamily(
+            "xray_pacs_spool_free_bytes",
+            "Room on the spool's disk.",
+            value=self._spool.free_bytes(),
+        )

@@ -1,0 +1,179 @@
+"""The node's process: provider, workers, couriers and housekeeping around one queue."""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import signal
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from prometheus_client import start_http_server
+
+from app.pacs.delivery import Courier
+from app.pacs.destinations import sender
+from app.pacs.intake import Intake, look_at_models
+from app.pacs.metrics import NodeMetrics
+from app.pacs.queue import Queue
+from app.pacs.scp import StorageProvider
+from app.pacs.settings import PacsSettings
+from app.pacs.spool import Spool
+from app.pacs.worker import Worker
+from app.predictor import Predictor
+from app.settings import SettingsError
+
+log = logging.getLogger("app.pacs.node")
+
+_HOUSEKEEPING_SECONDS = 30.0
+_STOP_SECONDS = 30.0
+NO_LONGER_CONFIGURED = "this destination is configured no longer"
+
+
+def open_queue(spool: Path) -> Queue:
+    """The queue of a spool, whose folder exists."""
+    return Queue(spool / "queue.sqlite")
+
+
+@dataclass
+class Node:
+    """A running node; ``start`` and ``stop`` it.
+
+    Args:
+        models: folder of the bundles, for the routing.
+        predictor: gives the predictor, or raises ``NotReadyError`` while there is none.
+
+    Raises:
+        SettingsError: a setting is missing, or another node uses the spool.
+    """
+
+    settings: PacsSettings
+    models: Path
+    predictor: Callable[[], Predictor]
+    _stop: threading.Event = field(default_factory=threading.Event)
+    _threads: list[threading.Thread] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        settings = self.settings
+        root = settings.check_node()
+        os.umask(0o077)
+        self.spool = Spool(root, settings.min_free_bytes, in_node=True)
+        self._lock = _lock(root / "node.lock")
+        self.queue = open_queue(root)
+        self.metrics = NodeMetrics(self.queue, self.spool)
+        self._arrived = threading.Event()
+        self.intake = Intake(
+            self.spool, self.queue, settings, look_at_models(self.models), self._arrived
+        )
+        self.provider = StorageProvider(settings, self.intake, self.metrics)
+        self._couriers = [
+            Courier(
+                peer.name,
+                sender(peer, settings),
+                self.queue,
+                self.spool,
+                self.metrics,
+                retry_seconds=settings.retry_seconds,
+                max_attempts=settings.max_attempts,
+                retain=settings.retention_seconds > 0,
+            )
+            for peer in settings.destinations
+        ]
+        self._worker = Worker(
+            self.queue,
+            self.spool,
+            self.metrics,
+            self.predictor,
+            destinations=[peer.name for peer in settings.destinations],
+            kinds=settings.results,
+            arrived=self._arrived,
+            finished=self._wake_couriers,
+        )
+        self._exposition: Any = None
+
+    def _wake_couriers(self) -> None:
+        for courier in self._couriers:
+            courier.wake.set()
+
+    def start(self) -> None:
+        """Clear what a crash left, then listen, read and deliver, each in its threads.
+
+        Raises:
+            OSError: an address cannot be listened on, or a TLS file cannot be read.
+        """
+        names = [peer.name for peer in self.settings.destinations]
+        self.queue.bury_unknown(names, NO_LONGER_CONFIGURED)
+        self.spool.clear_unfinished()
+        self._tidy()
+        if self.settings.metrics_port:
+            self._exposition, _ = start_http_server(
+                self.settings.metrics_port,
+                addr=self.settings.metrics_host,
+                registry=self.metrics.registry,
+            )
+        self.provider.start()
+        for number in range(self.settings.readers):
+            self._run(self._worker.run, f"reader-{number}")
+        for courier, name in zip(self._couriers, names, strict=True):
+            self._run(courier.run, f"courier-{name}")
+        self._run(self._keep_house, "housekeeping")
+        log.info("node listens", extra={"fields": {"port": self.provider.port}})
+
+    def _run(self, body: Callable[[threading.Event], None], name: str) -> None:
+        thread = threading.Thread(target=body, args=(self._stop,), name=name, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def stop(self) -> None:
+        """Accept nothing more, finish what is in hand, and return."""
+        self.provider.stop()
+        self._stop.set()
+        self._arrived.set()
+        self._wake_couriers()
+        for thread in self._threads:
+            thread.join(_STOP_SECONDS)
+        if self._exposition is not None:
+            self._exposition.shutdown()
+            self._exposition.server_close()
+        self.queue.close()
+        os.close(self._lock)
+
+    def _keep_house(self, stop: threading.Event) -> None:
+        while not stop.wait(_HOUSEKEEPING_SECONDS):
+            try:
+                self._tidy()
+            except Exception as error:  # the disk or the database, for a while
+                log.error("tidying failed", extra={"fields": {"error": type(error).__name__}})
+        self.queue.close()
+
+    def _tidy(self) -> None:
+        """Remove what is delivered and old enough, and what no film of the queue names."""
+        self.queue.forget(self.settings.history_days)
+        with self.queue.writing():
+            for key in self.queue.disposable(self.settings.retention_seconds, self.spool.keys()):
+                self.spool.discard(key)
+
+
+def run(node: Node) -> None:
+    """Run until SIGTERM or SIGINT, then stop in order."""
+    ended = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: ended.set())
+    node.start()
+    ended.wait()
+    node.stop()
+    log.info("node stopped")
+
+
+def _lock(path: Path) -> int:
+    """Hold the spool for this process alone, until it ends in whatever way."""
+    descriptor = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        raise SettingsError("Another node uses the spool in XRAY_PACS_SPOOL.") from None
+    return descriptor

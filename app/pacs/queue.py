@@ -1,0 +1,366 @@
+"""The queue: what was received, what became of it, what is still to be delivered.
+
+SQLite in write-ahead mode, synchronous to the disk: a committed line survives a crash. It
+holds no identity: a film is known by the hash of its SOP Instance UID. The node, the
+commands and the page use it at the same time, each thread over a connection of its own.
+
+``queued`` → ``delivering`` (its results lie in the spool, a delivery waits for each
+destination) → ``done``; a film that cannot even be refused properly becomes ``failed``.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS work (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    key TEXT NOT NULL UNIQUE,
+    state TEXT NOT NULL CHECK (state IN ('queued', 'delivering', 'done', 'failed')),
+    bundle TEXT,
+    attempts INTEGER NOT NULL DEFAULT 0,
+    due REAL NOT NULL,
+    received REAL NOT NULL,
+    finished REAL,
+    urgent INTEGER NOT NULL DEFAULT 0,
+    decision TEXT,
+    probability REAL,
+    model TEXT,
+    code TEXT
+);
+CREATE INDEX IF NOT EXISTS work_by_state ON work (state, due);
+CREATE TABLE IF NOT EXISTS delivery (
+    work INTEGER NOT NULL REFERENCES work (id) ON DELETE CASCADE,
+    destination TEXT NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('waiting', 'delivered', 'dead')),
+    urgent INTEGER NOT NULL DEFAULT 0,
+    attempts INTEGER NOT NULL DEFAULT 0,
+    due REAL NOT NULL,
+    reason TEXT,
+    PRIMARY KEY (work, destination)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS delivery_by_state ON delivery (destination, state, due);
+CREATE TABLE IF NOT EXISTS dropped (
+    reason TEXT PRIMARY KEY,
+    films INTEGER NOT NULL,
+    last REAL NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS health (
+    destination TEXT PRIMARY KEY,
+    reason TEXT,
+    since REAL NOT NULL,
+    checked REAL NOT NULL
+) WITHOUT ROWID;
+"""
+
+
+@dataclass(frozen=True)
+class Work:
+    """One film to be read."""
+
+    id: int
+    key: str
+    bundle: str | None
+    attempts: int
+    received: float
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """The results of one film on their way to one destination."""
+
+    work: int
+    key: str
+    destination: str
+    attempts: int
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of reading a film.
+
+    Attributes:
+        decision: of the reading; None where the film was refused.
+        code: why it was refused (a stable problem code); None where it was read.
+    """
+
+    decision: str | None = None
+    probability: float | None = None
+    model: str | None = None
+    code: str | None = None
+
+    @property
+    def urgent(self) -> bool:
+        """Infection moves a film up. Nothing ever moves one down."""
+        return self.decision == "infected"
+
+
+class Queue:
+    """The queue in a file; created when it is missing."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._local = threading.local()
+        self._claimed: set[int] = set()
+        self._claiming = threading.Lock()
+        # SQLite gives its -wal and -shm files the rights of the database itself.
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+        self._connection().executescript(_SCHEMA)
+
+    def _connection(self) -> sqlite3.Connection:
+        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
+        if connection is None:
+            connection = sqlite3.connect(self._path, timeout=60, isolation_level=None)
+            connection.row_factory = sqlite3.Row
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")
+            connection.execute("PRAGMA foreign_keys = ON")
+            self._local.connection = connection
+        return connection
+
+    def close(self) -> None:
+        """Close this thread's connection."""
+        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
+        if connection is not None:
+            connection.close()
+            del self._local.connection
+
+    @contextmanager
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        """A transaction that no other process or thread writes beside."""
+        connection = self._connection()
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield connection
+        except BaseException:
+            connection.execute("ROLLBACK")
+            raise
+        connection.execute("COMMIT")
+
+    def reading(self) -> sqlite3.Connection:
+        """This thread's connection, for questions."""
+        return self._connection()
+
+    # Intake
+
+    def knows(self, key: str) -> bool:
+        """Whether the film has been admitted before."""
+        row = self._connection().execute("SELECT 1 FROM work WHERE key = ?", (key,)).fetchone()
+        return row is not None
+
+    def admit(self, key: str, bundle: str | None, accept: Callable[[], None]) -> bool:
+        """Queue a film once.
+
+        Args:
+            accept: gives the film its name in the spool; called only for a new film, before
+                the queue knows it, so that the queue never names a film that is not there.
+
+        Returns:
+            False where the film is known already.
+        """
+        now = time.time()
+        with self.writing() as db:
+            if self.knows(key):
+                return False
+            accept()
+            db.execute(
+                "INSERT INTO work (key, state, bundle, due, received) VALUES (?, 'queued', ?, ?, ?)",
+                (key, bundle, now, now),
+            )
+        return True
+
+    def count_dropped(self, reason: str) -> None:
+        """Count a film that is not for us."""
+        with self.writing() as db:
+            db.execute(
+                "INSERT INTO dropped VALUES (?, 1, ?) ON CONFLICT (reason) "
+                "DO UPDATE SET films = films + 1, last = excluded.last",
+                (reason, time.time()),
+            )
+
+    # Reading
+
+    def claim(self) -> Work | None:
+        """The oldest film that is due and that nobody in this process reads.
+
+        Its attempt is counted before it is read: a film that kills the process does not do
+        so for ever.
+        """
+        with self._claiming, self.writing() as db:
+            rows = db.execute(
+                "SELECT id, key, bundle, attempts, received FROM work "
+                "WHERE state = 'queued' AND due <= ? ORDER BY id LIMIT ?",
+                (time.time(), len(self._claimed) + 1),
+            )
+            for row in rows.fetchall():
+                if row["id"] not in self._claimed:
+                    db.execute("UPDATE work SET attempts = attempts + 1 WHERE id = ?", (row["id"],))
+                    self._claimed.add(row["id"])
+                    return Work(**{**dict(row), "attempts": row["attempts"] + 1})
+        return None
+
+    def release(self, work: Work) -> None:
+        """Nobody reads the film any more, whatever came of it."""
+        with self._claiming:
+            self._claimed.discard(work.id)
+
+    def finish(self, work: Work, outcome: Outcome, destinations: list[str]) -> None:
+        """The film is read and its results lie in the spool: queue them for each destination."""
+        now = time.time()
+        with self.writing() as db:
+            db.execute(
+                "UPDATE work SET state = 'delivering', decision = ?, probability = ?, model = ?, "
+                "code = ?, urgent = ?, finished = ? WHERE id = ?",
+                (
+                    outcome.decision,
+                    outcome.probability,
+                    outcome.model,
+                    outcome.code,
+                    outcome.urgent,
+                    now,
+                    work.id,
+                ),
+            )
+            db.executemany(
+                "INSERT OR IGNORE INTO delivery (work, destination, state, urgent, due) "
+                "VALUES (?, ?, 'waiting', ?, ?)",
+                [(work.id, name, outcome.urgent, now) for name in destinations],
+            )
+
+    def postpone(self, work: Work, seconds: float, code: str, *, count: bool = True) -> None:
+        """Read the film again later.
+
+        Args:
+            count: whether the attempt counts; it does not where the film is not at fault.
+        """
+        with self.writing() as db:
+            db.execute(
+                "UPDATE work SET due = ?, code = ?, attempts = attempts - ? WHERE id = ?",
+                (time.time() + seconds, code, 0 if count else 1, work.id),
+            )
+
+    def fail(self, work: Work, code: str) -> None:
+        """Put a film aside for which not even a refusal could be written."""
+        with self.writing() as db:
+            db.execute(
+                "UPDATE work SET state = 'failed', code = ?, finished = ? WHERE id = ?",
+                (code, time.time(), work.id),
+            )
+
+    # Delivery
+
+    def due_deliveries(self, destination: str, limit: int) -> list[Delivery]:
+        """What is due for a destination: infections first, then by arrival."""
+        rows = self._connection().execute(
+            "SELECT work, key, destination, delivery.attempts FROM delivery "
+            "JOIN work ON work.id = delivery.work WHERE destination = ? "
+            "AND delivery.state = 'waiting' AND delivery.due <= ? "
+            "ORDER BY delivery.urgent DESC, work LIMIT ?",
+            (destination, time.time(), limit),
+        )
+        return [Delivery(**row) for row in rows.fetchall()]
+
+    def delivered(self, delivery: Delivery) -> bool:
+        """Mark a delivery; True where it was the film's last one."""
+        with self.writing() as db:
+            db.execute(
+                "UPDATE delivery SET state = 'delivered', reason = NULL "
+                "WHERE work = ? AND destination = ?",
+                (delivery.work, delivery.destination),
+            )
+            changed = db.execute(
+                "UPDATE work SET state = 'done', finished = ? WHERE id = ? AND NOT EXISTS "
+                "(SELECT 1 FROM delivery WHERE work = ? AND state != 'delivered')",
+                (time.time(), delivery.work, delivery.work),
+            )
+            return changed.rowcount > 0
+
+    def not_delivered(self, delivery: Delivery, reason: str, wait: float | None) -> None:
+        """Try again after ``wait`` seconds; None: a dead letter."""
+        with self.writing() as db:
+            db.execute(
+                "UPDATE delivery SET state = ?, attempts = attempts + 1, reason = ?, due = ? "
+                "WHERE work = ? AND destination = ?",
+                (
+                    "dead" if wait is None else "waiting",
+                    reason,
+                    time.time() + (wait or 0.0),
+                    delivery.work,
+                    delivery.destination,
+                ),
+            )
+
+    def bury_unknown(self, destinations: list[str], reason: str) -> None:
+        """Put aside what waits for destinations that are configured no longer."""
+        marks = ", ".join("?" * len(destinations))
+        with self.writing() as db:
+            db.execute(
+                "UPDATE delivery SET state = 'dead', reason = ? "
+                f"WHERE state = 'waiting' AND destination NOT IN ({marks})",
+                (reason, *destinations),
+            )
+
+    def retry(self, destination: str | None = None, work: int | None = None) -> int:
+        """Queue dead letters and failed films again; how many there were.
+
+        Args:
+            destination: only its dead letters; failed films then stay.
+            work: only those of this number.
+        """
+        now = time.time()
+        with self.writing() as db:
+            deliveries = db.execute(
+                "UPDATE delivery SET state = 'waiting', attempts = 0, due = ? "
+                "WHERE state = 'dead' AND (? IS NULL OR destination = ?) AND (? IS NULL OR work = ?)",
+                (now, destination, destination, work, work),
+            ).rowcount
+            films = 0
+            if destination is None:
+                films = db.execute(
+                    "UPDATE work SET state = 'queued', attempts = 0, due = ? "
+                    "WHERE state = 'failed' AND (? IS NULL OR id = ?)",
+                    (now, work, work),
+                ).rowcount
+        return deliveries + films
+
+    def note_health(self, destination: str, reason: str | None) -> None:
+        """Remember whether a destination takes what it is sent; None: it does."""
+        now = time.time()
+        with self.writing() as db:
+            db.execute(
+                "INSERT INTO health VALUES (?, ?, ?, ?) ON CONFLICT (destination) DO UPDATE SET "
+                "since = CASE WHEN (reason IS NULL) = (excluded.reason IS NULL) THEN since "
+                "ELSE excluded.since END, reason = excluded.reason, checked = excluded.checked",
+                (destination, reason, now, now),
+            )
+
+    # Housekeeping
+
+    def disposable(self, retention_seconds: float, keys: set[str]) -> list[str]:
+        """Those of ``keys`` whose films are delivered and may go, or that no film knows.
+
+        Ask inside ``writing``: a film that is being admitted meanwhile would look unknown.
+        """
+        kept = {
+            row["key"]
+            for row in self._connection().execute(
+                "SELECT key FROM work WHERE state != 'done' OR finished > ?",
+                (time.time() - retention_seconds,),
+            )
+        }
+        return sorted(keys - kept)
+
+    def forget(self, days: float) -> None:
+        """Remove the lines of films that were done longer ago."""
+        with self.writing() as db:
+            db.execute(
+                "DELETE FROM work WHERE state = 'done' AND finished < ?",
+                (time.time() - 86_400 * days,),
+            )

@@ -1,0 +1,72 @@
+"""What the results say of one film: a reading, or why there is none."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from pydicom.dataset import Dataset
+
+from app.pacs.results.identity import derived_uid
+from app.predictor import Reading
+
+PRODUCT = "X-Ray Result Interpreter"
+#: Stands for the weights in the UIDs of a refusal that no bundle was chosen for.
+NO_WEIGHTS = "none"
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why a film was not read.
+
+    Attributes:
+        code: stable, as the HTTP interface has it, or one of the node's own.
+        detail: for people; names nothing of the file.
+    """
+
+    code: str
+    detail: str
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """All that the result objects are made of.
+
+    Attributes:
+        source: see ``identity.source_of``.
+        outcome: the reading, or why there is none.
+        when: the objects' own date and time: when the film was received, so that they come
+            out the same however often they are made.
+    """
+
+    source: Dataset
+    outcome: Reading | Refusal
+    when: datetime
+
+    @property
+    def weights(self) -> str:
+        """sha256 of the weights that read the film."""
+        return self.outcome.bundle.sha256 if isinstance(self.outcome, Reading) else NO_WEIGHTS
+
+    @property
+    def software(self) -> str:
+        """Name and version of the bundle, for Software Versions (LO, 64 characters)."""
+        if isinstance(self.outcome, Reading):
+            return f"{self.outcome.bundle.name} {self.outcome.bundle.version}"[:64]
+        return PRODUCT
+
+    def instance_uid(self, kind: str) -> str:
+        """SOP Instance UID of one result of this film by these weights."""
+        return derived_uid(str(self.source.SOPInstanceUID), self.weights, kind)
+
+    def series_uid(self, kind: str) -> str:
+        """Series Instance UID of all results of a kind by these weights in the study."""
+        return derived_uid(str(self.source.StudyInstanceUID), self.weights, kind, "series")
+
+    @property
+    def instance_number(self) -> int:
+        """Number of the result within its series: that of the film, where it has one."""
+        try:
+            return max(int(self.source.get("InstanceNumber") or 1), 1)
+        except (TypeError, ValueError):
+            return 1

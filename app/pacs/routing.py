@@ -1,0 +1,183 @@
+"""Which films are for us, and which bundle reads them: by the header alone."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from typing import Any
+
+from pydicom import dcmread
+from pydicom.dataset import Dataset
+from pydicom.uid import (
+    ComputedRadiographyImageStorage,
+    DigitalXRayImageStorageForPresentation,
+    DigitalXRayImageStorageForProcessing,
+)
+
+from app.pacs.settings import MISSING, PacsSettings
+from app.population import ADULT_AGE_YEARS
+from cxr.dicom import age_in_years
+
+#: What the node takes, by the SOP classes of PS3.4 §B.5.
+SOP_CLASSES = (
+    ComputedRadiographyImageStorage,
+    DigitalXRayImageStorageForPresentation,
+    DigitalXRayImageStorageForProcessing,
+)
+
+_TAGS = [
+    "SOPClassUID",
+    "SOPInstanceUID",
+    "StudyInstanceUID",
+    "Modality",
+    "BodyPartExamined",
+    "AnatomicRegionSequence",
+    "ViewPosition",
+    "ViewCodeSequence",
+    "PatientAge",
+    "PatientBirthDate",
+    "StudyDate",
+]
+
+# PS3.16 CID 4010 in SNOMED CT, and in SNOMED RT as older devices write it.
+_VIEW_CODES = {
+    "399348003": "AP",
+    "R-10206": "AP",
+    "272479007": "PA",
+    "R-40888": "PA",
+    "399067008": "LATERAL",
+    "R-102CD": "LATERAL",
+    "399173006": "LL",
+    "R-10236": "LL",
+    "399198007": "RL",
+    "R-10232": "RL",
+}
+# PS3.16 CID 4031: chest.
+_REGION_CODES = {"816094009": "CHEST", "51185008": "CHEST", "T-D3000": "CHEST"}
+
+
+class MalformedObjectError(Exception):
+    """The bytes are no DICOM object that could be queued."""
+
+
+@dataclass(frozen=True)
+class Header:
+    """What the routing looks at; the two UIDs never leave the process in the clear."""
+
+    sop_class: str
+    sop_instance: str
+    study: str
+    modality: str
+    body_part: str
+    view: str
+    age_years: float | None
+
+
+@dataclass(frozen=True)
+class Route:
+    """Where a film goes.
+
+    Attributes:
+        dropped: why it is not for us; None where it is.
+        bundle: who reads it; None lets no bundle read it, which a report then says.
+    """
+
+    dropped: str | None = None
+    bundle: str | None = None
+
+
+def read_header(data: bytes) -> Header:
+    """The header of a PS3.10 file.
+
+    Raises:
+        MalformedObjectError: it cannot be parsed, or does not say which object it is.
+    """
+    try:
+        dataset = dcmread(io.BytesIO(data), stop_before_pixels=True, specific_tags=list(_TAGS))
+        header = Header(
+            sop_class=str(dataset.get("SOPClassUID") or ""),
+            sop_instance=str(dataset.get("SOPInstanceUID") or ""),
+            study=str(dataset.get("StudyInstanceUID") or ""),
+            modality=_word(dataset, "Modality"),
+            body_part=_word(dataset, "BodyPartExamined")
+            or _coded(dataset, "AnatomicRegionSequence", _REGION_CODES),
+            view=_word(dataset, "ViewPosition")
+            or _coded(dataset, "ViewCodeSequence", _VIEW_CODES),
+            age_years=age_of(dataset),
+        )
+    except Exception:  # pydicom raises nearly every type on foreign bytes
+        # "from None": the cause may quote values of the file.
+        raise MalformedObjectError from None
+    if not (header.sop_class and header.sop_instance and header.study):
+        raise MalformedObjectError
+    return header
+
+
+def age_of(dataset: Dataset) -> float | None:
+    """The age in years: as stated, or from the dates of birth and study."""
+    stated = age_in_years(str(dataset.get("PatientAge") or ""))
+    if stated is not None:
+        return stated
+    born, studied = (_date(dataset.get(name)) for name in ("PatientBirthDate", "StudyDate"))
+    if born is None or studied is None or studied < born:
+        return None
+    years = studied[0] - born[0] - (studied[1:] < born[1:])
+    return float(years) if years <= 120 else None
+
+
+def _date(value: Any) -> tuple[int, int, int] | None:
+    text = str(value or "").strip()
+    if len(text) != 8 or not text.isdigit():
+        return None
+    year, month, day = int(text[:4]), int(text[4:6]), int(text[6:])
+    # A year alone is written as its first of January; year 1 and 1900 stand for "unknown".
+    return (year, month, day) if year > 1900 else None
+
+
+def _word(dataset: Dataset, keyword: str) -> str:
+    return str(dataset.get(keyword) or "").strip().upper()
+
+
+def _coded(dataset: Dataset, keyword: str, words: dict[str, str]) -> str:
+    for item in dataset.get(keyword) or ():
+        word = words.get(str(item.get("CodeValue") or "").strip())
+        if word:
+            return word
+    return ""
+
+
+class Router:
+    """The rules of the settings over the bundles that are there.
+
+    Args:
+        child, adult: names of the bundles made for children and adults; "" where there is none.
+    """
+
+    def __init__(self, settings: PacsSettings, child: str, adult: str) -> None:
+        self._settings = settings
+        self._child = settings.child_bundle or child
+        self._adult = settings.adult_bundle or adult
+
+    def route(self, header: Header) -> Route:
+        """Whether the film is for us, and who reads it."""
+        rules = self._settings
+        if header.sop_class not in SOP_CLASSES:
+            return Route(dropped="sop_class")
+        if header.modality not in rules.modalities:
+            return Route(dropped="modality")
+        if not _matches(header.body_part, rules.body_parts, whole=False):
+            return Route(dropped="body_part")
+        if not _matches(header.view, rules.views, whole=True):
+            return Route(dropped="view")
+        if header.age_years is None:
+            return Route(bundle=rules.ageless_bundle or None)
+        child = header.age_years < ADULT_AGE_YEARS
+        return Route(bundle=(self._child if child else self._adult) or None)
+
+
+def _matches(text: str, words: tuple[str, ...], *, whole: bool) -> bool:
+    if not text:
+        return MISSING in words
+    if whole:
+        return text in words
+    return any(word in text for word in words if word != MISSING)

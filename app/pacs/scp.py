@@ -1,0 +1,271 @@
+"""The storage service class provider: C-ECHO and C-STORE over associations (PS3.4 §B)."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import ssl
+import time
+from pathlib import Path
+from typing import Any
+
+from pydicom.uid import (
+    JPEG2000,
+    UID,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    JPEG2000Lossless,
+    JPEGBaseline8Bit,
+    JPEGExtended12Bit,
+    JPEGLossless,
+    JPEGLosslessSV1,
+    JPEGLSLossless,
+    JPEGLSNearLossless,
+    RLELossless,
+)
+from pynetdicom import AE, evt
+from pynetdicom.events import Event
+from pynetdicom.pdu import P_DATA_TF
+from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
+from pynetdicom.transport import ThreadedAssociationServer
+
+from app.pacs.intake import Intake
+from app.pacs.metrics import NodeMetrics
+from app.pacs.peers import Callers
+from app.pacs.routing import SOP_CLASSES, MalformedObjectError
+from app.pacs.settings import PacsSettings
+from app.pacs.spool import SpoolFullError
+from app.pacs.statuses import StoreStatus
+
+log = logging.getLogger("app.pacs.scp")
+
+#: What cxr.dicom reads, in the order of preference where a peer leaves the choice.
+TRANSFER_SYNTAXES: tuple[UID, ...] = (
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    JPEGLosslessSV1,
+    JPEGLossless,
+    JPEGLSLossless,
+    JPEG2000Lossless,
+    RLELossless,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    JPEGBaseline8Bit,
+    JPEGExtended12Bit,
+    JPEGLSNearLossless,
+    JPEG2000,
+)
+
+# PS3.8 §9.3.4: rejected permanently by the service user; calling AE title not recognized.
+_REJECTED_PERMANENT, _BY_USER, _CALLING_TITLE = 0x01, 0x01, 0x03
+#: Connections beyond the associations served are turned away politely up to this multiple,
+#: after that they are closed at once: each costs two threads.
+_CONNECTIONS_PER_ASSOCIATION = 4
+
+
+class _Server(ThreadedAssociationServer):
+    """Closes what comes from nowhere we know, and never waits for a client when accepting."""
+
+    callers: Callers
+    metrics: NodeMetrics
+    daemon_threads = True
+    request_queue_size = 128
+
+    def get_request(self) -> tuple[socket.socket, Any]:
+        # The library would shake hands here, where one silent client stops all others.
+        listening: Any = self.socket
+        connection, address = listening.accept()
+        connection.settimeout(self.ae.network_timeout)
+        if self.ssl_context is not None:
+            connection = self.ssl_context.wrap_socket(
+                connection, server_side=True, do_handshake_on_connect=False
+            )
+        return connection, address
+
+    def verify_request(self, request: Any, client_address: Any) -> bool:
+        if not self.callers.knows_address(client_address[0]):
+            self.metrics.associations.labels("unknown_address").inc()
+            log.warning("connection refused", extra={"fields": {"reason": "unknown address"}})
+            return False
+        most = _CONNECTIONS_PER_ASSOCIATION * self.ae.maximum_associations
+        if len(self.active_associations) >= most:
+            self.metrics.associations.labels("too_many").inc()
+            return False
+        return True
+
+    def finish_request(self, request: Any, client_address: Any) -> None:
+        if isinstance(request, ssl.SSLSocket):
+            request.settimeout(self.ae.acse_timeout)
+            request.do_handshake()
+            request.settimeout(self.ae.network_timeout)
+        super().finish_request(request, client_address)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        # The default prints a traceback; a failed handshake is the peer's affair.
+        self.metrics.associations.labels("no_handshake").inc()
+        log.warning("connection failed", extra={"fields": {"reason": "no handshake"}})
+
+
+class StorageProvider:
+    """Listens, and answers each C-STORE after the film is safe.
+
+    Args:
+        address: (host, port); port 0 takes a free one.
+    """
+
+    def __init__(self, settings: PacsSettings, intake: Intake, metrics: NodeMetrics) -> None:
+        self._settings = settings
+        self._intake = intake
+        self._metrics = metrics
+        self._server: _Server | None = None
+
+    @property
+    def port(self) -> int:
+        """The port that it listens on."""
+        assert self._server is not None, "not started"
+        return int(self._server.server_address[1])
+
+    def start(self) -> None:
+        """Listen, in a thread of its own.
+
+        Raises:
+            OSError: the address cannot be listened on, or a TLS file cannot be read.
+        """
+        import threading
+
+        settings = self._settings
+        entity = AE(settings.title)
+        entity.require_called_aet = True
+        entity.maximum_associations = settings.max_associations
+        entity.maximum_pdu_size = settings.max_pdu
+        entity.acse_timeout = settings.acse_timeout
+        entity.dimse_timeout = settings.dimse_timeout
+        entity.network_timeout = settings.network_timeout
+        entity.add_supported_context(Verification)
+        for sop_class in SOP_CLASSES:
+            entity.add_supported_context(sop_class, list(TRANSFER_SYNTAXES))
+        server = entity.make_server(
+            (settings.host, settings.port),
+            ssl_context=server_tls(settings),
+            evt_handlers=[
+                (evt.EVT_REQUESTED, self._check_caller),
+                (evt.EVT_ACCEPTED, self._count, ["accepted"]),
+                (evt.EVT_REJECTED, self._count, ["too_many"]),
+                (evt.EVT_C_ECHO, self._echo),
+                (evt.EVT_C_STORE, self._store),
+                (evt.EVT_PDU_RECV, self._bound),
+                (evt.EVT_DIMSE_RECV, self._forget_size),
+            ],
+            server_class=_Server,
+        )
+        server.callers = settings.callers
+        server.metrics = self._metrics
+        entity._servers.append(server)
+        self._server = server
+        threading.Thread(target=server.serve_forever, name="scp", daemon=True).start()
+
+    def stop(self) -> None:
+        """Accept nothing more and end the associations."""
+        if self._server is None:
+            return
+        server, self._server = self._server, None
+        associations = server.active_associations
+        server.shutdown()
+        for association in associations:
+            association.abort()
+
+    def _check_caller(self, event: Event) -> None:
+        """Reject whoever is unknown by title and address together."""
+        request = event.assoc.requestor
+        title = str(request.primitive.calling_ae_title).strip()
+        if self._settings.callers.knows(title, request.address_info.address):
+            return
+        self._metrics.associations.labels("unknown_caller").inc()
+        log.warning("association rejected", extra={"fields": {"reason": "unknown caller"}})
+        event.assoc.acse.send_reject(_REJECTED_PERMANENT, _BY_USER, _CALLING_TITLE)
+        event.assoc.kill()
+
+    def _count(self, event: Event, result: str) -> None:
+        self._metrics.associations.labels(result).inc()
+
+    def _bound(self, event: Event) -> None:
+        """End the connection of a peer that sends an object beyond the limit."""
+        pdu = event.pdu
+        if not isinstance(pdu, P_DATA_TF):
+            return
+        association: Any = event.assoc
+        size = getattr(association, "xray_bytes", 0) + pdu.pdu_length
+        association.xray_bytes = size
+        # Room for the command set and the headers of the fragments beside the object.
+        if size > self._settings.max_object_bytes + 2**20:
+            log.warning("association ended", extra={"fields": {"reason": "object too large"}})
+            self._metrics.stores.labels("TOO_LARGE").inc()
+            connection = association.dul.socket.socket
+            if connection is not None:
+                connection.shutdown(socket.SHUT_RDWR)
+
+    def _forget_size(self, event: Event) -> None:
+        association: Any = event.assoc
+        association.xray_bytes = 0
+
+    def _echo(self, event: Event) -> int:
+        return StoreStatus.SUCCESS
+
+    def _store(self, event: Event) -> int:
+        began = time.perf_counter()
+        status = self._answer(event)
+        self._metrics.stores.labels(status.name).inc()
+        self._metrics.store_seconds.observe(time.perf_counter() - began)
+        return int(status)
+
+    def _answer(self, event: Event) -> StoreStatus:
+        try:
+            receipt = self._intake.take(
+                [event.encoded_dataset()],
+                expected_instance=str(event.request.AffectedSOPInstanceUID),  # type: ignore[union-attr]
+            )
+        except MalformedObjectError:
+            log.warning("object refused", extra={"fields": {"reason": "malformed"}})
+            return StoreStatus.CANNOT_UNDERSTAND
+        except SpoolFullError:
+            log.error("object refused", extra={"fields": {"reason": "spool full"}})
+            return StoreStatus.OUT_OF_RESOURCES
+        except Exception as error:  # the disk or the database: the sender must try again
+            log.error("object refused", extra={"fields": {"reason": type(error).__name__}})
+            return StoreStatus.OUT_OF_RESOURCES
+        self._metrics.films.labels(receipt.taken, receipt.reason).inc()
+        return StoreStatus.SUCCESS
+
+
+def server_tls(settings: PacsSettings) -> ssl.SSLContext | None:
+    """TLS for callers (PS3.15 §B.12, BCP 195): None where no certificate is configured.
+
+    Raises:
+        OSError: a file cannot be read or is no certificate.
+    """
+    if settings.tls_certificate is None or settings.tls_key is None:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.load_cert_chain(settings.tls_certificate, settings.tls_key)
+    if settings.tls_authorities is not None:
+        context.load_verify_locations(_existing(settings.tls_authorities))
+        context.verify_mode = ssl.CERT_REQUIRED
+    return context
+
+
+def client_tls(settings: PacsSettings) -> ssl.SSLContext:
+    """TLS towards destinations: their certificate and name are checked, ours is shown."""
+    context = ssl.create_default_context(
+        cafile=str(settings.tls_authorities) if settings.tls_authorities else None
+    )
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if settings.tls_certificate is not None and settings.tls_key is not None:
+        context.load_cert_chain(settings.tls_certificate, settings.tls_key)
+    return context
+
+
+def _existing(path: Path) -> str:
+    return str(path)

@@ -1,0 +1,128 @@
+"""A node over fake models, in this process or in one of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.pacs.node import Node
+from app.pacs.peers import Callers, read_callers, read_peers
+from app.pacs.settings import PacsSettings
+from app.predictor import Predictor
+from cxr.radiograph import Limits
+from tests.pacs.fakes import fake_bundles, write_models
+from tests.pacs.orthanc import Orthanc, running_orthanc
+from tests.server import ROOT, free_port
+
+CALLERS: Callers = read_callers("CR1=127.0.0.1,ORTHANC=127.0.0.1")
+
+
+def wait_until(condition: Callable[[], Any], seconds: float = 60.0) -> None:
+    """Wait for something that happens in another thread or process."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not happen in time"
+        time.sleep(0.05)
+
+
+@pytest.fixture(scope="session")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_models(tmp_path_factory.mktemp("fake-models"))
+
+
+@pytest.fixture
+def pacs_settings(tmp_path: Path) -> PacsSettings:
+    """Settings of a node on a free port, whose one destination does not exist."""
+    return PacsSettings(
+        spool=tmp_path / "spool",
+        port=free_port(),
+        callers=CALLERS,
+        min_free_bytes=0,
+        metrics_port=0,
+        retry_seconds=0.2,
+        readers=1,
+        destinations=read_peers(f"archive=dicom://ORTHANC@127.0.0.1:{free_port()}"),
+    )
+
+
+@contextmanager
+def running_node(
+    settings: PacsSettings, models: Path, bundles: dict[str, Any] | None = None
+) -> Iterator[Node]:
+    """A node in this process."""
+    predictor = Predictor(bundles or fake_bundles(), Limits(max_bytes=2**28))  # type: ignore[arg-type]
+    node = Node(settings, models, lambda: predictor)
+    node.start()
+    try:
+        yield node
+    finally:
+        node.stop()
+
+
+@pytest.fixture(scope="session")
+def orthanc_node_port() -> int:
+    """The port at which the shared Orthanc knows the node."""
+    return free_port()
+
+
+@pytest.fixture(scope="session")
+def orthanc(
+    tmp_path_factory: pytest.TempPathFactory, orthanc_node_port: int
+) -> Iterator[Orthanc]:
+    """One Orthanc for all tests: each looks for its own studies."""
+    folder = tmp_path_factory.mktemp("orthanc")
+    with running_orthanc(folder, node_port=orthanc_node_port) as running:
+        yield running
+
+
+@pytest.fixture
+def to_orthanc(pacs_settings: PacsSettings, orthanc: Orthanc) -> PacsSettings:
+    """Settings of a node that delivers to the shared Orthanc both ways."""
+    return replace(
+        pacs_settings,
+        destinations=read_peers(
+            f"archive=dicom://ORTHANC@127.0.0.1:{orthanc.dicom},web={orthanc.web}"
+        ),
+    )
+
+
+@dataclass
+class NodeProcess:
+    """A node in a process of its own, which may be killed and started again."""
+
+    environment: dict[str, str]
+    log: Path
+    port: int
+    process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        with self.log.open("ab") as sink:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "tests.pacs.node_process"],
+                cwd=ROOT,
+                env={**os.environ, **self.environment},
+                stdout=sink,
+                stderr=subprocess.STDOUT,
+            )
+
+    def kill(self) -> None:
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self) -> None:
+        if self.process is not None and self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(timeout=40)
+            except subprocess.TimeoutExpired:
+                self.kill()
