@@ -70,9 +70,7 @@ class StoreSender:
     def send(self, paths: Sequence[Path]) -> None:
         association = self._association
         if association is None or not association.is_established:
-            association = self._association = associate(
-                self._peer, self._settings, RESULT_CLASSES
-            )
+            association = self._association = associate(self._peer, self._settings, RESULT_CLASSES)
         for path in paths:
             dataset = dcmread(path)
             try:

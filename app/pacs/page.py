@@ -7,9 +7,10 @@ import time
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from flask import Blueprint, Flask, abort, current_app, redirect, render_template, request, url_for
+from flask import Blueprint, Flask, current_app, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
+from app.errors import InvalidParameterError
 from app.pacs.node import open_queue
 from app.pacs.queue import Queue
 from app.pacs.settings import PacsSettings
@@ -177,7 +178,7 @@ def overview() -> str:
 def retry() -> Response:
     """Try failures again: one film's, or all."""
     if not _sent_from_here():
-        abort(403)
+        raise InvalidParameterError("The form was not sent from this page. Open it again.")
     queue = _queue()
     number = 0 if queue is None else queue.retry(work=request.form.get("film", type=int))
     return redirect(url_for("pacs.overview", retried=number), 303)

@@ -47,8 +47,7 @@ class Callers:
     def knows(self, title: str, address: str) -> bool:
         """Whether a caller of this title may come from this address."""
         return any(
-            caller.ae_title == title and _within(address, caller.network)
-            for caller in self.allowed
+            caller.ae_title == title and _within(address, caller.network) for caller in self.allowed
         )
 
 

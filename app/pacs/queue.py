@@ -171,7 +171,8 @@ class Queue:
                 return False
             accept()
             db.execute(
-                "INSERT INTO work (key, state, bundle, due, received) VALUES (?, 'queued', ?, ?, ?)",
+                "INSERT INTO work (key, state, bundle, due, received) "
+                "VALUES (?, 'queued', ?, ?, ?)",
                 (key, bundle, now, now),
             )
         return True
@@ -318,7 +319,8 @@ class Queue:
         with self.writing() as db:
             deliveries = db.execute(
                 "UPDATE delivery SET state = 'waiting', attempts = 0, due = ? "
-                "WHERE state = 'dead' AND (? IS NULL OR destination = ?) AND (? IS NULL OR work = ?)",
+                "WHERE state = 'dead' AND (? IS NULL OR destination = ?) "
+                "AND (? IS NULL OR work = ?)",
                 (now, destination, destination, work, work),
             ).rowcount
             films = 0

@@ -101,8 +101,7 @@ def read_header(data: bytes) -> Header:
             modality=_word(dataset, "Modality"),
             body_part=_word(dataset, "BodyPartExamined")
             or _coded(dataset, "AnatomicRegionSequence", _REGION_CODES),
-            view=_word(dataset, "ViewPosition")
-            or _coded(dataset, "ViewCodeSequence", _VIEW_CODES),
+            view=_word(dataset, "ViewPosition") or _coded(dataset, "ViewCodeSequence", _VIEW_CODES),
             age_years=age_of(dataset),
         )
     except Exception:  # pydicom raises nearly every type on foreign bytes

@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 import socket
 import ssl
+import threading
 import time
-from pathlib import Path
 from typing import Any
 
 from pydicom.uid import (
@@ -109,11 +109,7 @@ class _Server(ThreadedAssociationServer):
 
 
 class StorageProvider:
-    """Listens, and answers each C-STORE after the film is safe.
-
-    Args:
-        address: (host, port); port 0 takes a free one.
-    """
+    """Listens, and answers each C-STORE after the film is safe."""
 
     def __init__(self, settings: PacsSettings, intake: Intake, metrics: NodeMetrics) -> None:
         self._settings = settings
@@ -133,8 +129,6 @@ class StorageProvider:
         Raises:
             OSError: the address cannot be listened on, or a TLS file cannot be read.
         """
-        import threading
-
         settings = self._settings
         entity = AE(settings.title)
         entity.require_called_aet = True
@@ -146,7 +140,7 @@ class StorageProvider:
         entity.add_supported_context(Verification)
         for sop_class in SOP_CLASSES:
             entity.add_supported_context(sop_class, list(TRANSFER_SYNTAXES))
-        server = entity.make_server(
+        server: Any = entity.make_server(
             (settings.host, settings.port),
             ssl_context=server_tls(settings),
             evt_handlers=[
@@ -178,7 +172,7 @@ class StorageProvider:
 
     def _check_caller(self, event: Event) -> None:
         """Reject whoever is unknown by title and address together."""
-        request = event.assoc.requestor
+        request: Any = event.assoc.requestor
         title = str(request.primitive.calling_ae_title).strip()
         if self._settings.callers.knows(title, request.address_info.address):
             return
@@ -251,7 +245,7 @@ def server_tls(settings: PacsSettings) -> ssl.SSLContext | None:
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.load_cert_chain(settings.tls_certificate, settings.tls_key)
     if settings.tls_authorities is not None:
-        context.load_verify_locations(_existing(settings.tls_authorities))
+        context.load_verify_locations(settings.tls_authorities)
         context.verify_mode = ssl.CERT_REQUIRED
     return context
 
@@ -265,7 +259,3 @@ def client_tls(settings: PacsSettings) -> ssl.SSLContext:
     if settings.tls_certificate is not None and settings.tls_key is not None:
         context.load_cert_chain(settings.tls_certificate, settings.tls_key)
     return context
-
-
-def _existing(path: Path) -> str:
-    return str(path)

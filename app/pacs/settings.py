@@ -225,8 +225,7 @@ class PacsSettings(EnvironmentSettings):
     max_attempts: int = _setting(
         "XRAY_PACS_MAX_ATTEMPTS",
         20,
-        "Attempts of a delivery before it is put aside as a dead letter (20 take about ten "
-        "hours).",
+        "Attempts of a delivery before it is put aside as a dead letter (20 take about ten hours).",
         _count,
     )
     metrics_port: int = _setting(

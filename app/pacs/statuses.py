@@ -22,9 +22,7 @@ class RetrieveStatus(IntEnum):
     PENDING_WITHOUT_OPTIONAL_KEYS = 0xFF01
 
 
-PENDING_STATUSES = frozenset(
-    {RetrieveStatus.PENDING, RetrieveStatus.PENDING_WITHOUT_OPTIONAL_KEYS}
-)
+PENDING_STATUSES = frozenset({RetrieveStatus.PENDING, RetrieveStatus.PENDING_WITHOUT_OPTIONAL_KEYS})
 
 #: A peer stored the object and says so with a remark (PS3.4 Table B.2-1): coercion of
 #: elements, elements discarded, data set does not match the SOP class.

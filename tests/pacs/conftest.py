@@ -75,9 +75,7 @@ def orthanc_node_port() -> int:
 
 
 @pytest.fixture(scope="session")
-def orthanc(
-    tmp_path_factory: pytest.TempPathFactory, orthanc_node_port: int
-) -> Iterator[Orthanc]:
+def orthanc(tmp_path_factory: pytest.TempPathFactory, orthanc_node_port: int) -> Iterator[Orthanc]:
     """One Orthanc for all tests: each looks for its own studies."""
     folder = tmp_path_factory.mktemp("orthanc")
     with running_orthanc(folder, node_port=orthanc_node_port) as running:

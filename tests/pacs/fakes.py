@@ -41,6 +41,7 @@ class FakeBundle:
     classes: tuple[FindingClass, ...] = (NORMAL, BACTERIAL_PNEUMONIA, VIRAL_PNEUMONIA)
     thresholds: Thresholds = field(default_factory=lambda: Thresholds(0.2, 0.6))
     infection: float | None = None
+    map_offset: tuple[float, float] = (0.0, 0.0)
 
     @property
     def sha256(self) -> str:

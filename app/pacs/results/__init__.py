@@ -14,6 +14,7 @@ from app.predictor import Reading
 
 __all__ = ["Refusal", "Verdict", "objects_of"]
 
+
 def objects_of(
     data: bytes, outcome: Reading | Refusal, when: datetime, kinds: Sequence[str]
 ) -> dict[str, bytes]:
@@ -40,8 +41,9 @@ def objects_of(
 
 
 def _file(dataset: Dataset, verdict: Verdict, source: Source) -> bytes:
+    # New elements: highdicom shares those it copies with the source, which stays nameless.
     for keyword, name in source.names.items():
-        setattr(dataset, keyword, name)
+        dataset.add_new(keyword, "PN", name)
     # highdicom adds itself as equipment that contributed, now.
     for equipment in dataset.get("ContributingEquipmentSequence") or ():
         equipment.ContributionDateTime = verdict.when.strftime("%Y%m%d%H%M%S")

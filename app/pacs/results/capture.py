@@ -63,10 +63,10 @@ def capture(verdict: Verdict) -> SCImage:
     image.ConversionType = ConversionTypeValues.WSD.value
     image.DerivationDescription = "Film with activation map and reading burnt in"
     image.SourceImageSequence = [_reference(source)]
-    image.InstanceCreationDate = image.ContentDate
-    image.InstanceCreationTime = image.ContentTime
+    image.InstanceCreationDate = image.DateOfSecondaryCapture = image.ContentDate
+    image.InstanceCreationTime = image.TimeOfSecondaryCapture = image.ContentTime
     # How the film lies is not known for certain, and the band below is no anatomy.
-    image.PatientOrientation = None
+    image["PatientOrientation"].value = ""
     return image
 
 
@@ -86,7 +86,9 @@ def picture(reading: Reading) -> NDArray[np.uint8]:
     """RGB, 1024 pixels wide: the film with its map, below it a band with the words."""
     evidence = reading.evidence
     assert evidence is not None, "the reading was asked for its evidence"
-    film = cv2.cvtColor(overlay(evidence.film, evidence.activation, evidence.offset), cv2.COLOR_BGR2RGB)
+    film = cv2.cvtColor(
+        overlay(evidence.film, evidence.activation, evidence.offset), cv2.COLOR_BGR2RGB
+    )
     height, width = film.shape[:2]
     if width != _WIDTH:  # a band that is too narrow could not hold its words
         height = max(round(height * _WIDTH / width), 1)

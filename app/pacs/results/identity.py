@@ -56,6 +56,8 @@ _IMAGE = (
     "ImagerPixelSpacing",
     "PixelAspectRatio",
 )
+# One without the other means nothing, and highdicom refuses it.
+_PAIRS = (("WindowCenter", "WindowWidth"), ("RescaleSlope", "RescaleIntercept"))
 _SEXES = ("M", "F", "O")
 
 
@@ -95,9 +97,17 @@ def source_of(data: bytes) -> Source:
     for keyword in _IMAGE:
         if keyword in header and header[keyword].value not in (None, ""):
             source.add(header[keyword])
+    for first, second in _PAIRS:
+        if _length(source, first) != _length(source, second):
+            for keyword in {first, second} & set(source.dir()):
+                delattr(source, keyword)
     for keyword in _NAMES:
         setattr(source, keyword, "")
     return Source(source, {keyword: header.get(keyword) or "" for keyword in _NAMES})
+
+
+def _length(dataset: Dataset, keyword: str) -> int:
+    return dataset[keyword].VM if keyword in dataset else 0
 
 
 def _valid(header: Dataset, keyword: str) -> Any:

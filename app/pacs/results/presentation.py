@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+from highdicom import PresentationLUTShapeValues, PresentationLUTTransformation
 from highdicom.pr import (
     AnnotationUnitsValues,
     GraphicAnnotation,
@@ -13,8 +14,8 @@ from highdicom.pr import (
     GrayscaleSoftcopyPresentationState,
     TextObject,
 )
-from highdicom import PresentationLUTShapeValues, PresentationLUTTransformation
 from numpy.typing import NDArray
+from pydicom.valuerep import DA, TM
 
 from app.pacs.results.verdict import PRODUCT, Verdict
 from app.predictor import NOTICE, Reading
@@ -66,8 +67,9 @@ def presentation(verdict: Verdict) -> GrayscaleSoftcopyPresentationState:
         ),
         specific_character_set="ISO_IR 192",
     )
-    state.PresentationCreationDate = state.InstanceCreationDate = verdict.when.strftime("%Y%m%d")
-    state.PresentationCreationTime = state.InstanceCreationTime = verdict.when.strftime("%H%M%S")
+    day, time = DA(verdict.when.date()), TM(verdict.when.time())
+    state.PresentationCreationDate = state.InstanceCreationDate = day
+    state.PresentationCreationTime = state.InstanceCreationTime = time
     return state
 
 
@@ -95,13 +97,20 @@ def _outlines(reading: Reading) -> list[GraphicObject]:
             graphic_data=points,
             units=AnnotationUnitsValues.PIXEL,
         )
-        for points in outlines(evidence.activation, reading.image_width, reading.image_height)
+        for points in outlines(
+            evidence.activation, reading.image_width, reading.image_height, evidence.offset
+        )
     ]
 
 
-def outlines(activation: NDArray[np.float32], width: int, height: int) -> list[NDArray[np.float64]]:
+def outlines(
+    activation: NDArray[np.float32],
+    width: int,
+    height: int,
+    offset: tuple[float, float] = (0.0, 0.0),
+) -> list[NDArray[np.float64]]:
     """Closed polylines, shape (points, 2), (column, row) from 1 (PS3.3 §C.10.5.1.2)."""
-    inside = (upsample(activation, _GRID, _GRID) >= OUTLINE_LEVEL).astype(np.uint8)
+    inside = (upsample(activation, _GRID, _GRID, offset) >= OUTLINE_LEVEL).astype(np.uint8)
     found, _ = cv2.findContours(inside, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     largest = sorted(found, key=cv2.contourArea, reverse=True)[:_MOST_OUTLINES]
     scale = np.array([width, height]) / _GRID

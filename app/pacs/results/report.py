@@ -39,8 +39,10 @@ _ADVICE = {
 def report(verdict: Verdict) -> ComprehensiveSR:
     """The report of a reading, or of a refusal."""
     outcome, source = verdict.outcome, verdict.source
-    group = _of_reading(verdict, outcome) if isinstance(outcome, Reading) else _of_refusal(
-        verdict, outcome
+    group = (
+        _of_reading(verdict, outcome)
+        if isinstance(outcome, Reading)
+        else _of_refusal(verdict, outcome)
     )
     content = MeasurementReport(
         observation_context=ObservationContext(

@@ -1,0 +1,124 @@
+"""The page /pacs: what waits, what failed, in which order to look; and nobody's identity."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from flask.testing import FlaskClient
+
+from app import create_app
+from app.pacs.node import open_queue
+from app.pacs.page import ago
+from app.pacs.peers import read_peers
+from app.pacs.queue import Outcome, Queue
+from app.pacs.settings import PacsSettings
+from app.settings import Settings
+from tests.pacs.fakes import load_fake
+
+
+@pytest.fixture
+def client(
+    pacs_settings: PacsSettings, models: Path, monkeypatch: pytest.MonkeyPatch
+) -> FlaskClient:
+    assert pacs_settings.spool is not None
+    settings = replace(pacs_settings, destinations=read_peers("archive=dicom://A@h,web=http://w/x"))
+    monkeypatch.setattr(PacsSettings, "from_environment", classmethod(lambda _: settings))
+    return create_app(Settings(models=models), load=load_fake).test_client()
+
+
+@pytest.fixture
+def queue(pacs_settings: PacsSettings) -> Queue:
+    assert pacs_settings.spool is not None
+    pacs_settings.spool.mkdir()
+    return open_queue(pacs_settings.spool)
+
+
+def add(queue: Queue, key: str, outcome: Outcome) -> None:
+    queue.admit(key, "bundle", lambda: None)
+    work = queue.claim()
+    assert work is not None
+    queue.finish(work, outcome, ["archive", "web"])
+    queue.release(work)
+
+
+def page(client: FlaskClient) -> str:
+    answer = client.get("/pacs", headers={"Accept": "text/html"})
+    assert answer.status_code == 200
+    return " ".join(re.sub(r"<[^>]+>", " ", answer.get_data(as_text=True)).split())
+
+
+def test_without_a_spool_there_is_no_page(models: Path) -> None:
+    client = create_app(Settings(models=models), load=load_fake).test_client()
+    assert client.get("/pacs").status_code == 404
+    assert b'href="/pacs"' not in client.get("/").data
+
+
+def test_before_the_first_node_the_page_says_how_to_start_one(client: FlaskClient) -> None:
+    assert "flask --app app pacs-node" in page(client)
+    assert b'href="/pacs"' in client.get("/").data
+
+
+def test_triage_order_is_infection_first_and_the_rest_as_they_came(
+    client: FlaskClient, queue: Queue
+) -> None:
+    add(queue, "a", Outcome("normal", 0.05, "bundle"))
+    add(queue, "b", Outcome("infected", 0.91, "bundle"))
+    add(queue, "c", Outcome("uncertain", 0.4, "bundle"))
+    add(queue, "d", Outcome(code="unreadable_image"))
+    text = page(client)
+    order = [
+        text.index(words)
+        for words in (
+            "Signs of infection 91.0%",
+            "Not read: unreadable_image",
+            "Uncertain: needs a reader 40.0%",
+            "No sign of infection found 5.0%",
+        )
+    ]
+    assert order == sorted(order)
+    assert "healthy" not in text.lower()
+
+
+def test_destinations_and_failures_are_shown_and_can_be_retried(
+    client: FlaskClient, queue: Queue
+) -> None:
+    for key in "ab":
+        add(queue, key, Outcome("normal", 0.05, "bundle"))
+    for letter in queue.due_deliveries("web", 5):
+        queue.not_delivered(letter, "report: cannot understand (0xC000)", None)
+    queue.note_health("archive", "it does not answer")
+    text = page(client)
+    assert "archive Unreachable for under a minute: it does not answer 2 0" in text
+    assert "report: cannot understand (0xC000)" in text
+    answer = client.post("/pacs/retry", data={"film": "1"}, follow_redirects=True)
+    assert b"1 will be tried again" in answer.data
+    assert len(queue.due_deliveries("web", 5)) == 1
+    assert b"1 will be tried again" in client.post("/pacs/retry", follow_redirects=True).data
+    assert len(queue.due_deliveries("web", 5)) == 2
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Sec-Fetch-Site": "cross-site", "Origin": "https://elsewhere.example"}, 400),
+        ({"Sec-Fetch-Site": "same-site"}, 400),
+        ({"Origin": "https://elsewhere.example"}, 400),
+        ({"Origin": "http://localhost"}, 303),
+        ({"Sec-Fetch-Site": "same-origin", "Origin": "http://localhost"}, 303),
+    ],
+)
+def test_another_site_cannot_press_the_button(
+    client: FlaskClient, queue: Queue, headers: dict[str, str], status: int
+) -> None:
+    assert client.post("/pacs/retry", headers=headers).status_code == status
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(5, "under a minute"), (60, "1 minute"), (7300, "2 hours"), (200_000, "2 days")],
+)
+def test_spans_in_words(seconds: float, words: str) -> None:
+    assert ago(seconds) == words

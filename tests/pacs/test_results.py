@@ -1,0 +1,194 @@
+"""The objects that go back: valid, about the right study, the same every time, honest."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import highdicom as hd
+import numpy as np
+import pytest
+from pydicom import dcmread
+from pydicom.dataset import Dataset
+
+from app.pacs.results import Refusal, objects_of
+from app.pacs.results.capture import words
+from app.pacs.results.identity import derived_uid
+from app.pacs.results.presentation import outlines
+from app.pacs.settings import RESULTS
+from app.predictor import NOTICE, Predictor, Reading
+from cxr.radiograph import Limits
+from tests.pacs.fakes import ADULTS, FakeBundle
+from tests.pacs.films import encode, film
+from tests.pacs.orthanc import validation_errors
+
+WHEN = datetime(2026, 1, 2, 3, 4, 5)
+
+
+def read(data: bytes, infection: float = 0.83) -> Reading:
+    bundles: Any = {"for-adults": FakeBundle("for-adults", ADULTS, infection=infection)}
+    return Predictor(bundles, Limits()).read(data, "for-adults", with_evidence=True)
+
+
+def results(dataset: Dataset, infection: float = 0.83) -> dict[str, Dataset]:
+    data = encode(dataset)
+    objects = objects_of(data, read(data, infection), WHEN, RESULTS)
+    return {kind: dcmread(BytesIO(file)) for kind, file in objects.items()}
+
+
+def texts(report: Dataset) -> str:
+    """Every value in the report and all that is in it."""
+    return "\n".join(str(element.value) for element in report.iterall())
+
+
+@pytest.mark.parametrize("infection", [0.05, 0.4, 0.83])
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        {"inverted": True},
+        {"digital": True},
+        # What devices write in practice.
+        {"PatientSex": "female", "StudyDate": "2026-01-02", "PatientAge": "64"},
+        {"StudyTime": "99", "AccessionNumber": "A" * 40, "InstanceNumber": 0},
+        {"PatientName": "山田^太郎", "SpecificCharacterSet": "ISO_IR 192"},
+        {"StudyID": None, "ReferringPhysicianName": None, "WindowCenter": None},
+        {"WindowCenter": [2048, 1000], "WindowWidth": [4096, 500]},
+        {"RescaleSlope": 1, "RescaleIntercept": 0, "RescaleType": "US"},
+        {"ViewPosition": "LL"},
+    ],
+    ids=lambda fields: ",".join(fields) if isinstance(fields, dict) else str(fields),
+)
+def test_every_object_is_valid(fields: Any, infection: float, tmp_path: Path) -> None:
+    for kind, dataset in results(film(**fields), infection).items():
+        buffer = BytesIO()
+        dataset.save_as(buffer)
+        assert validation_errors(buffer.getvalue(), tmp_path) == [], kind
+
+
+def test_they_belong_to_the_films_study_and_patient() -> None:
+    source = film(PatientName="山田^太郎", SpecificCharacterSet="ISO_IR 192")
+    for dataset in results(source).values():
+        for keyword in ("PatientID", "PatientName", "PatientBirthDate", "StudyInstanceUID"):
+            assert dataset[keyword].value == source[keyword].value
+        assert dataset.AccessionNumber == source.AccessionNumber
+        assert str(source.SOPInstanceUID) in str(dataset)
+    series = {dataset.SeriesInstanceUID for dataset in results(source).values()}
+    assert len(series | {source.SeriesInstanceUID}) == 4
+
+
+def test_the_same_film_makes_the_same_objects_byte_for_byte() -> None:
+    data = encode(film())
+    first = objects_of(data, read(data), WHEN, RESULTS)
+    assert objects_of(data, read(data), WHEN, RESULTS) == first
+
+
+def test_other_weights_make_other_objects_of_the_same_film() -> None:
+    data = encode(film())
+    reading = read(data)
+    newer: Any = replace(reading.bundle, version="2.0.0")  # type: ignore[type-var]
+    for kind in RESULTS:
+        old = dcmread(BytesIO(objects_of(data, reading, WHEN, [kind])[kind]))
+        other = replace(reading, bundle=newer)
+        new = dcmread(BytesIO(objects_of(data, other, WHEN, [kind])[kind]))
+        assert old.SOPInstanceUID != new.SOPInstanceUID
+        assert old.SeriesInstanceUID != new.SeriesInstanceUID
+
+
+def test_uids_are_valid_and_depend_on_every_part() -> None:
+    uids = {derived_uid("1.2", "ab", kind) for kind in RESULTS} | {derived_uid("1.2a", "b")}
+    assert len(uids) == 4
+    for uid in uids:
+        assert hd.UID(uid).is_valid
+        assert len(uid) <= 64
+
+
+def test_the_report_says_what_was_read_by_what_and_how_sure() -> None:
+    reading = read(encode(film(ViewPosition="LL")))
+    data = encode(film(ViewPosition="LL"))
+    file = objects_of(data, reading, WHEN, ["report"])["report"]
+    report = hd.sr.srread(BytesIO(file))
+    assert (report.VerificationFlag, report.PreliminaryFlag) == ("UNVERIFIED", "PRELIMINARY")
+    assert report.ContentTemplateSequence[0].TemplateIdentifier == "1500"
+    (group,) = report.content.get_image_measurement_groups()
+    assert group.finding_type.value == "233604007"
+    assert group.tracking_identifier.startswith("Reading ")
+    values = {item.name.value: item.value for item in group.get_measurements()}
+    assert values == {
+        "122157": pytest.approx(0.83),
+        "rule-out": pytest.approx(0.2),
+        "rule-in": pytest.approx(0.6),
+    }
+    coded = [(item.name.value, item.value.value) for item in group.get_qualitative_evaluations()]
+    assert ("decision", "260373001") in coded
+    assert ("most-probable", "53084003") in coded
+    assert ("warning", "view_outside_population") in coded
+    text = texts(report)
+    assert reading.bundle.sha256 in text
+    assert reading.bundle.version in text
+    assert NOTICE in text
+
+
+@pytest.mark.parametrize(
+    ("infection", "decision"), [(0.05, "260415000"), (0.4, "82334004"), (0.83, "260373001")]
+)
+def test_decisions_are_coded_and_nothing_says_healthy(infection: float, decision: str) -> None:
+    data = encode(film())
+    reading = read(data, infection)
+    for dataset in results(film(), infection).values():
+        assert "healthy" not in str(dataset).lower()
+    file = objects_of(data, reading, WHEN, ["report"])["report"]
+    assert decision in texts(dcmread(BytesIO(file)))
+    assert NOTICE in " ".join(words(reading))
+
+
+def test_a_refusal_is_reported_and_has_no_picture(tmp_path: Path) -> None:
+    data = encode(film())
+    objects = objects_of(data, Refusal("not_a_chest_xray", "This is a hand."), WHEN, ["capture"])
+    assert list(objects) == ["report"]
+    assert validation_errors(objects["report"], tmp_path) == []
+    text = texts(dcmread(BytesIO(objects["report"])))
+    assert "not_a_chest_xray" in text
+    assert "This is a hand." in text
+    assert "Probability" not in text
+
+
+def test_the_capture_is_flagged_and_carries_its_words() -> None:
+    capture = results(film())["capture"]
+    assert list(capture.ImageType) == ["DERIVED", "SECONDARY"]
+    assert capture.BurnedInAnnotation == "YES"
+    pixels = capture.pixel_array
+    assert pixels.shape[1:] == (1024, 3)
+    band = pixels[1024:]
+    assert 0.01 < (band > 180).mean() < 0.3  # white words on black
+    film_part = pixels[:1024].astype(int)
+    coloured = np.abs(film_part[..., 0] - film_part[..., 2]).max(axis=(0, 1))
+    assert coloured > 60  # the activation map
+
+
+def test_the_presentation_state_shows_the_film_itself() -> None:
+    for inverted, shape in ((False, "IDENTITY"), (True, "INVERSE")):
+        source = film(inverted=inverted)
+        state = results(source)["presentation"]
+        assert state.PresentationLUTShape == shape
+        (annotation,) = state.GraphicAnnotationSequence
+        reference = annotation.ReferencedImageSequence[0]
+        assert reference.ReferencedSOPInstanceUID == source.SOPInstanceUID
+        for outline in annotation.GraphicObjectSequence:
+            points = np.array(outline.GraphicData).reshape(-1, 2)
+            assert points.min() >= 1
+            assert points.max() <= 256
+            assert points[0].tolist() == points[-1].tolist()
+        assert "Signs of infection" in annotation.TextObjectSequence[0].UnformattedTextValue
+
+
+def test_outlines_lie_where_the_evidence_is() -> None:
+    activation = np.zeros((5, 5), np.float32)
+    activation[1, 3] = 1.0
+    (points,) = outlines(activation, 1000, 500)
+    centre = points.mean(axis=0)
+    assert centre == pytest.approx([700, 150], abs=25)
+    assert outlines(np.zeros((5, 5), np.float32), 1000, 500) == []

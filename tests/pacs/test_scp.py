@@ -1,0 +1,307 @@
+"""The provider over real sockets: who may call, what is answered, what becomes of a film."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydicom.dataset import Dataset
+from pydicom.pixels.decoders.base import get_decoder
+from pydicom.uid import ComputedRadiographyImageStorage, CTImageStorage, ExplicitVRLittleEndian
+from pynetdicom import AE
+from pynetdicom.association import Association
+from pynetdicom.sop_class import Verification
+
+from app.pacs.node import Node
+from app.pacs.peers import read_callers
+from app.pacs.scp import TRANSFER_SYNTAXES
+from app.pacs.settings import PacsSettings
+from app.pacs.statuses import StoreStatus
+from tests.pacs.conftest import running_node, wait_until
+from tests.pacs.films import encode, film
+from tests.pacs.orthanc import storescu
+
+
+@contextmanager
+def association(
+    port: int,
+    *classes: str,
+    calling: str = "CR1",
+    called: str = "XRAY",
+    tls: tuple[ssl.SSLContext, str] | None = None,
+) -> Iterator[Association]:
+    entity = AE(calling)
+    entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = 20
+    for sop_class in classes or (Verification, ComputedRadiographyImageStorage):
+        entity.add_requested_context(sop_class, ExplicitVRLittleEndian)
+    opened = entity.associate("127.0.0.1", port, ae_title=called, tls_args=tls)
+    try:
+        yield opened
+    finally:
+        if opened.is_established:
+            opened.release()
+
+
+def store(port: int, dataset: Dataset) -> int:
+    with association(port) as opened:
+        assert opened.is_established
+        return int(opened.send_c_store(dataset).Status)
+
+
+@pytest.fixture
+def node(pacs_settings: PacsSettings, models: Path) -> Iterator[Node]:
+    with running_node(pacs_settings, models) as running:
+        yield running
+
+
+def metric(node: Node, name: str, **labels: str) -> float:
+    return node.metrics.registry.get_sample_value(name, labels) or 0.0
+
+
+def works(node: Node) -> int:
+    return int(node.queue.reading().execute("SELECT COUNT(*) FROM work").fetchone()[0])
+
+
+def test_every_transfer_syntax_that_is_accepted_can_be_read() -> None:
+    for syntax in TRANSFER_SYNTAXES:
+        assert syntax.is_transfer_syntax
+        if syntax.is_encapsulated:
+            assert get_decoder(syntax).is_available, syntax.name
+
+
+def test_echo_is_answered(node: Node, pacs_settings: PacsSettings) -> None:
+    with association(pacs_settings.port) as opened:
+        assert opened.send_c_echo().Status == StoreStatus.SUCCESS
+
+
+@pytest.mark.parametrize(("calling", "called"), [("STRANGER", "XRAY"), ("CR1", "OTHER")])
+def test_unknown_titles_are_rejected(
+    node: Node, pacs_settings: PacsSettings, calling: str, called: str
+) -> None:
+    with association(pacs_settings.port, calling=calling, called=called) as opened:
+        assert opened.is_rejected
+        assert not opened.is_established
+    assert works(node) == 0
+
+
+def test_a_known_title_from_another_address_is_rejected(
+    pacs_settings: PacsSettings, models: Path
+) -> None:
+    elsewhere = replace(pacs_settings, callers=read_callers("CR1=10.0.0.7,OTHER=127.0.0.1"))
+    with running_node(elsewhere, models) as node:
+        with association(elsewhere.port) as opened:
+            assert opened.is_rejected
+        assert metric(node, "xray_pacs_associations_total", result="unknown_caller") == 1
+
+
+def test_an_unknown_address_is_not_even_heard(pacs_settings: PacsSettings, models: Path) -> None:
+    elsewhere = replace(pacs_settings, callers=read_callers("CR1=10.0.0.7"))
+    with running_node(elsewhere, models) as node:
+        with socket.create_connection(("127.0.0.1", elsewhere.port), timeout=10) as client:
+            assert client.recv(1) == b""
+        assert metric(node, "xray_pacs_associations_total", result="unknown_address") == 1
+
+
+def test_classes_that_are_not_ours_are_not_accepted(
+    node: Node, pacs_settings: PacsSettings
+) -> None:
+    with association(pacs_settings.port, CTImageStorage) as opened:
+        assert opened.accepted_contexts == []
+
+
+def test_a_film_is_on_disk_and_queued_when_success_is_answered(
+    pacs_settings: PacsSettings, models: Path
+) -> None:
+    dataset = film()
+    with running_node(replace(pacs_settings, readers=1), models) as node:
+        node._worker._predictor = _not_ready  # nothing is read meanwhile
+        assert store(pacs_settings.port, dataset) == StoreStatus.SUCCESS
+        (row,) = node.queue.reading().execute("SELECT key, state, bundle FROM work").fetchall()
+        assert (row["state"], row["bundle"]) == ("queued", "for-adults")
+        assert str(dataset.SOPInstanceUID).encode() not in row["key"].encode()
+        assert dataset.PixelData in node.spool.received(row["key"]).read_bytes()
+
+
+def _not_ready() -> Any:
+    from app.errors import NotReadyError
+
+    raise NotReadyError("The models are still loading.")
+
+
+def test_the_same_film_twice_is_one_piece_of_work(node: Node, pacs_settings: PacsSettings) -> None:
+    dataset = film()
+    for _ in range(3):
+        assert store(pacs_settings.port, dataset) == StoreStatus.SUCCESS
+    assert works(node) == 1
+    assert metric(node, "xray_pacs_films_total", taken="duplicate", reason="") == 2
+
+
+def test_what_is_not_for_us_is_no_error_to_the_sender(
+    node: Node, pacs_settings: PacsSettings
+) -> None:
+    assert store(pacs_settings.port, film(BodyPartExamined="FOOT")) == StoreStatus.SUCCESS
+    assert works(node) == 0
+    assert node.spool.keys() == set()
+    (row,) = node.queue.reading().execute("SELECT reason, films FROM dropped").fetchall()
+    assert tuple(row) == ("body_part", 1)
+
+
+def test_below_the_watermark_nothing_is_acknowledged(
+    pacs_settings: PacsSettings, models: Path
+) -> None:
+    full = replace(pacs_settings, min_free_bytes=2**60)
+    with running_node(full, models) as node:
+        assert store(full.port, film()) == StoreStatus.OUT_OF_RESOURCES
+        assert works(node) == 0
+        assert metric(node, "xray_pacs_stores_total", status="OUT_OF_RESOURCES") == 1
+        with association(full.port) as opened:
+            assert opened.send_c_echo().Status == StoreStatus.SUCCESS
+
+
+def test_an_object_that_is_not_the_one_announced_is_refused(
+    node: Node, pacs_settings: PacsSettings
+) -> None:
+    dataset = film(StudyInstanceUID="")
+    assert store(pacs_settings.port, dataset) == StoreStatus.CANNOT_UNDERSTAND
+    assert works(node) == 0
+
+
+@pytest.mark.parametrize("kept", [200, 4000])
+def test_a_film_cut_short_is_acknowledged_and_refused_in_a_report(
+    node: Node, pacs_settings: PacsSettings, tmp_path: Path, kept: int
+) -> None:
+    dataset = film()
+    dataset.PixelData = dataset.PixelData[:kept]
+    assert store(pacs_settings.port, dataset) == StoreStatus.SUCCESS
+    wait_until(lambda: node.queue.reading().execute("SELECT code FROM work").fetchone()[0])
+    row = node.queue.reading().execute("SELECT key, code, decision FROM work").fetchone()
+    assert (row["code"], row["decision"]) == ("unreadable_image", None)
+    assert [path.stem for path in node.spool.results(row["key"])] == ["report"]
+
+
+def test_garbage_and_half_a_request_do_not_stop_the_others(
+    node: Node, pacs_settings: PacsSettings
+) -> None:
+    address = ("127.0.0.1", pacs_settings.port)
+    clients = [socket.create_connection(address) for _ in range(6)]
+    try:
+        for number, client in enumerate(clients):
+            client.sendall((b"GET / HTTP/1.1\r\n\r\n", b"\x01\x00\x00", b"")[number % 3])
+        assert store(pacs_settings.port, film()) == StoreStatus.SUCCESS
+    finally:
+        for client in clients:
+            client.close()
+    assert works(node) == 1
+
+
+def test_a_flood_of_associations_is_turned_away_and_passes(
+    pacs_settings: PacsSettings, models: Path
+) -> None:
+    narrow = replace(pacs_settings, max_associations=3)
+    with running_node(narrow, models) as node:
+        entity = AE("CR1")
+        entity.acse_timeout = 20
+        entity.add_requested_context(Verification)
+        opened = [entity.associate("127.0.0.1", narrow.port, ae_title="XRAY") for _ in range(20)]
+        established = [found for found in opened if found.is_established]
+        assert len(established) == 3
+        for found in established:
+            found.release()
+        wait_until(lambda: not node.provider._server.active_associations)  # type: ignore[union-attr]
+        assert store(narrow.port, film()) == StoreStatus.SUCCESS
+
+
+def test_a_silent_association_is_ended(pacs_settings: PacsSettings, models: Path) -> None:
+    hasty = replace(pacs_settings, network_timeout=0.5, acse_timeout=0.5)
+    with running_node(hasty, models):
+        with association(hasty.port) as opened:
+            assert opened.is_established
+            wait_until(lambda: not opened.is_established, 20)
+        with socket.create_connection(("127.0.0.1", hasty.port), timeout=20) as client:
+            assert client.recv(1) == b""
+
+
+def test_an_object_beyond_the_limit_ends_the_connection(
+    pacs_settings: PacsSettings, models: Path
+) -> None:
+    small = replace(pacs_settings, max_object_bytes=1000)
+    with running_node(small, models) as node:
+        big = film()
+        big.PixelData = bytes(4 * 2**20)
+        with association(small.port) as opened:
+            assert "Status" not in opened.send_c_store(big)
+        assert works(node) == 0
+        wait_until(lambda: metric(node, "xray_pacs_stores_total", status="TOO_LARGE"))
+        assert store(small.port, film()) == StoreStatus.SUCCESS
+
+
+def test_dcmtk_sends_a_film(node: Node, pacs_settings: PacsSettings, tmp_path: Path) -> None:
+    path = tmp_path / "film.dcm"
+    path.write_bytes(encode(film()))
+    assert storescu(pacs_settings.port, path).returncode == 0
+    assert storescu(pacs_settings.port, path, calling="STRANGER").returncode != 0
+    assert works(node) == 1
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An authority, a node's and a caller's certificate, and a stranger's."""
+    folder = tmp_path_factory.mktemp("certificates")
+
+    def openssl(*arguments: str) -> None:
+        subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True)
+
+    def key(name: str) -> list[str]:
+        return ["-newkey", "rsa:2048", "-nodes", "-keyout", f"{name}.key", "-subj", f"/CN={name}"]
+
+    for authority in ("authority", "stranger"):
+        openssl("req", "-x509", *key(authority), "-out", f"{authority}.pem", "-days", "2")
+    (folder / "names").write_text("subjectAltName=IP:127.0.0.1,DNS:localhost\n")
+    for name in ("node", "caller"):
+        openssl("req", *key(name), "-out", f"{name}.csr")
+        openssl(
+            *("x509", "-req", "-in", f"{name}.csr", "-out", f"{name}.pem", "-days", "2"),
+            *("-CA", "authority.pem", "-CAkey", "authority.key", "-CAcreateserial"),
+            *("-extfile", "names"),
+        )
+    return folder
+
+
+def caller_tls(folder: Path, name: str | None) -> tuple[ssl.SSLContext, str]:
+    context = ssl.create_default_context(cafile=str(folder / "authority.pem"))
+    if name:
+        context.load_cert_chain(folder / f"{name}.pem", folder / f"{name}.key")
+    return context, "localhost"
+
+
+def test_tls_takes_those_with_a_certificate_and_nobody_else(
+    pacs_settings: PacsSettings, models: Path, certificates: Path
+) -> None:
+    safe = replace(
+        pacs_settings,
+        tls_certificate=certificates / "node.pem",
+        tls_key=certificates / "node.key",
+        tls_authorities=certificates / "authority.pem",
+        acse_timeout=3.0,
+    )
+    with running_node(safe, models) as node:
+        # A client that never begins the handshake holds up nobody.
+        with socket.create_connection(("127.0.0.1", safe.port)):
+            began = time.monotonic()
+            with association(safe.port, tls=caller_tls(certificates, "caller")) as opened:
+                assert opened.is_established
+                assert opened.send_c_store(film()).Status == StoreStatus.SUCCESS
+            assert time.monotonic() - began < 20
+        for tls in (None, caller_tls(certificates, None), caller_tls(certificates, "stranger")):
+            with association(safe.port, tls=tls) as opened:
+                answered = opened.is_established and "Status" in opened.send_c_echo()
+                assert not answered
+        assert works(node) == 1
