@@ -70,7 +70,7 @@ class PacsSettings(EnvironmentSettings):
         "Folder of the DICOM node's spool and queue; readable by its owner only. Without it "
         "there is no node and no page `/pacs`.",
         Path,
-        shown="none",
+        shown="unset",
     )
     title: str = _setting("XRAY_PACS_AE_TITLE", "XRAY", "AE title of the node.", ae_title)
     host: str = _setting("XRAY_PACS_HOST", "127.0.0.1", "Address that the node listens on.")
@@ -81,7 +81,7 @@ class PacsSettings(EnvironmentSettings):
         "Who may send: `TITLE=ADDRESS` or `TITLE=NETWORK`, separated by commas, such as "
         "`CR1=10.1.2.3,PACS=10.1.0.0/16`. All others are rejected.",
         read_callers,
-        shown="none",
+        shown="unset",
     )
     max_associations: int = _setting(
         "XRAY_PACS_MAX_ASSOCIATIONS",
@@ -113,10 +113,10 @@ class PacsSettings(EnvironmentSettings):
         "PEM file with the node's certificate chain: the node then takes DICOM TLS only, and "
         "shows it to destinations.",
         Path,
-        shown="none",
+        shown="unset",
     )
     tls_key: Path | None = _setting(
-        "XRAY_PACS_TLS_KEY", None, "PEM file with the certificate's key.", Path, shown="none"
+        "XRAY_PACS_TLS_KEY", None, "PEM file with the certificate's key.", Path, shown="unset"
     )
     tls_authorities: Path | None = _setting(
         "XRAY_PACS_TLS_AUTHORITIES",
@@ -125,7 +125,7 @@ class PacsSettings(EnvironmentSettings):
         "show one of theirs. Without it callers need none, and destinations are checked "
         "against the system's authorities.",
         Path,
-        shown="none",
+        shown="unset",
     )
     max_object_bytes: int = _setting(
         "XRAY_PACS_MAX_OBJECT_BYTES",
@@ -175,20 +175,20 @@ class PacsSettings(EnvironmentSettings):
         "XRAY_PACS_CHILD_BUNDLE",
         "",
         "Bundle that reads children (under 18); by default the one made for them.",
-        shown="none",
+        shown="unset",
     )
     adult_bundle: str = _setting(
         "XRAY_PACS_ADULT_BUNDLE",
         "",
         "Bundle that reads adults; by default the one made for them.",
-        shown="none",
+        shown="unset",
     )
     ageless_bundle: str = _setting(
         "XRAY_PACS_AGELESS_BUNDLE",
         "",
         "Bundle that reads a film which says neither age nor date of birth; by default it is "
         "not read, and a report says why.",
-        shown="none",
+        shown="unset",
     )
     results: tuple[str, ...] = _setting(
         "XRAY_PACS_RESULTS",
@@ -204,7 +204,7 @@ class PacsSettings(EnvironmentSettings):
         "`dicom://TITLE@host:port`, `dicom+tls://TITLE@host:port` or, for STOW-RS, "
         "`https://user:password@host/path`.",
         read_peers,
-        shown="none",
+        shown="unset",
         secret=True,
     )
     source: Peer | None = _setting(
@@ -212,7 +212,7 @@ class PacsSettings(EnvironmentSettings):
         None,
         "Where `flask pacs-pull` looks for studies: an address as for the destinations.",
         _source,
-        shown="none",
+        shown="unset",
         secret=True,
     )
     retry_seconds: float = _setting(

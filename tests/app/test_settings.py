@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from dataclasses import FrozenInstanceError, fields
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from app.pacs.settings import PacsSettings
 from app.settings import PROJECT_ROOT, Settings, SettingsError
 
 DOCUMENT = (PROJECT_ROOT / "docs" / "configuration.md").read_text("utf-8")
@@ -77,10 +79,20 @@ def test_settings_do_not_change() -> None:
 
 def test_the_document_has_exactly_the_settings_with_their_descriptions() -> None:
     rows = dict(re.findall(r"^\| `(XRAY_\w+)` \| (.*) \|$", DOCUMENT, re.MULTILINE))
-    expected = {s.metadata["variable"]: s.metadata["description"] for s in fields(Settings)}
+    expected = {
+        s.metadata["variable"]: s.metadata["description"]
+        for s in (*fields(Settings), *fields(PacsSettings))
+    }
     assert set(rows) == set(expected)
     for variable, description in expected.items():
         assert rows[variable].endswith(description)
+
+
+@pytest.mark.parametrize("setting", fields(PacsSettings), ids=lambda setting: setting.name)
+def test_the_document_has_the_nodes_defaults(setting: Any) -> None:
+    shown = setting.metadata["shown"]
+    cell = shown if shown == "unset" else f"`{shown}`"
+    assert f"| `{setting.metadata['variable']}` | {cell} |" in DOCUMENT
 
 
 @pytest.mark.parametrize("name", ["default_model", "max_upload_bytes", "max_pixels", "log_level"])
