@@ -7,6 +7,8 @@ import os
 import sys
 from pathlib import Path
 
+from training.audit.command import add_audit_command
+
 DATA_HELP = (
     "Kaggle zip or its extracted folder (Chest X-Ray Images (Pneumonia) or the COVID-19 "
     "Radiography Database, whole or in part), or a folder with one folder for each class"
@@ -76,6 +78,8 @@ def parser() -> argparse.ArgumentParser:
     compare.add_argument("bundle", type=Path, metavar="models/NAME")
     compare.add_argument("--data", type=Path, required=True, metavar="PATH", help=DATA_HELP)
     compare.add_argument("--films", type=int, default=500, help="evenly spread over the data")
+
+    add_audit_command(commands, DATA_HELP)
     return whole
 
 
@@ -92,7 +96,9 @@ def main(arguments: list[str] | None = None) -> int:
     from cxr.errors import CxrError  # after the parser: --help must not wait for TensorFlow
 
     try:
-        if given.command == "fit":
+        if "start" in given:
+            given.start(given)
+        elif given.command == "fit":
             from training.fit import FitOptions, fit
 
             fit(

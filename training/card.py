@@ -1,4 +1,4 @@
-"""``CARD.md``: written from the bundle's own figures, never by hand."""
+"""``CARD.md``: written from what was measured (bundle.json, audit.json), never by hand."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from training.bootstrap import RESAMPLES
+from training.card_audit import audit_sections
+from training.card_tables import cell, percent, table
+from training.checklists import checklist_sections
 
 _FIGURES = {
     "accuracy": "Accuracy, infected against normal",
@@ -15,16 +18,35 @@ _FIGURES = {
     "f1": "F1",
     "auc": "Area under the ROC curve",
     "class_accuracy": "Accuracy over all classes",
+    "kind_accuracy": "Accuracy of the kind of infection, among the infected",
+    "kind_auc": "Area under the ROC curve of one kind against the other",
+}
+_CALIBRATION = {
     "calibration_error": "Expected calibration error, 10 bins",
-    "brier_score": "Brier score",
+    "brier_score": "Brier score (0 is best)",
+}
+_DECISIONS = {
+    "sensitivity_rule_out": "Infected films that are not called normal",
+    "specificity_rule_in": "Normal films that are not called infected",
     "share_decided": "Share of films decided (not uncertain)",
     "accuracy_decided": "Accuracy among the decided",
+    "risk_coverage_area": "Area under the risk-coverage curve (0 is best)",
 }
-_PLAIN = {"auc", "brier_score", "f1"}
 
 
-def write_card(name: str, document: Mapping[str, Any]) -> str:
-    """The card as Markdown; the sections follow Mitchell 2019 (arXiv 1810.03993)."""
+def write_card(
+    name: str,
+    document: Mapping[str, Any],
+    audit: Mapping[str, Any] | None = None,
+    gate: Mapping[str, Any] | None = None,
+) -> str:
+    """The card as Markdown; the sections follow Mitchell 2019 (arXiv 1810.03993).
+
+    Args:
+        document: ``bundle.json``.
+        audit: ``audit.json``, where there is one; its plots are in ``figures/`` beside it.
+        gate: ``models/gate/gate.json``, where there is one.
+    """
     data = document["training"]["data"]
     population = document["population"]
     ages = ""
@@ -37,42 +59,64 @@ def write_card(name: str, document: Mapping[str, Any]) -> str:
         f"`{name}` {document['version']}, {document['created'][:10]}. "
         "**Research use only. Not a medical device.**",
         "## Intended use",
-        f"Second reading of frontal (PA or AP) chest radiographs: {population['label'].lower()}"
+        f"A second look at frontal (PA or AP) chest radiographs: {population['label'].lower()}"
         f"{ages}. The model tells {', '.join(classes[:-1])} and {classes[-1]} apart, sums the "
         "infected classes to a probability of infection, and says *uncertain* between its two "
-        "thresholds. It must not be used to send a patient home, without a reader, on lateral "
-        "views, on other ages, or for any finding that it does not name.",
-        "## Data",
+        "thresholds. For research: beside a reader, never in place of one.",
+        "## What must not be done with it",
+        "\n".join(f"- {line}" for line in _MUST_NOT),
+        "## Data and licences",
         data["source"],
-        f"Licence: {data['licence']}",
+        f"Licence of the films: {data['licence']}",
         _data_table(document),
         _split_sentence(data),
         "## Figures",
         f"95 % intervals in brackets: {RESAMPLES} bootstrap resamples of the patients. Where a "
         "figure needs one cut, a film counts as infected from a calibrated probability of 0.5 on; "
         "calibration and thresholds saw validation films only.",
-        _figure_table(document["metrics"]),
+        _figure_table(document["metrics"], _FIGURES),
         *_confusions(document),
         f"Reproduce: `python -m training evaluate models/{name} --data <the data set>`.",
+        "## Calibration",
+        "Whether films that are given 80 % are infected in eight of ten cases. The population "
+        "that the probabilities are made for has as many normal as infected films; where "
+        "infection is rarer, so is each probability too high.",
+        _figure_table(document["metrics"], _CALIBRATION),
+        *_figure(audit, "Promised probability against the share infected", "reliability"),
+        *_reliability_table(document["metrics"]),
         "## Operating points",
         f"Below {thresholds['rule_out']:.3f} the decision is *normal*, from "
         f"{thresholds['rule_in']:.3f} on *infected*, between them *uncertain*. Rule-out keeps "
         f"{chosen['rule_out']} and rule-in {chosen['rule_in']} on the validation films, and again "
         f"on these together with {chosen['stressed_copies']} augmented versions of each that "
         "stand in for other detectors. Probabilities are calibrated on all of them, for a "
-        "population of which half is infected.",
+        "population of which half is infected. The thresholds carry the hash of the weights; a "
+        "server refuses them beside any others.",
+        _figure_table(document["metrics"], _DECISIONS),
         _decision_table(document["metrics"]),
+        *_figure(audit, "Accuracy against the share of films decided", "risk-coverage"),
+        *_coverage_table(document["metrics"]),
+        *_gate(gate),
+        *audit_sections(audit),
         "## Limits",
         "\n".join(f"- {caveat}" for caveat in data["caveats"]),
         "## Training",
         _training(document),
+        *checklist_sections(),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _table(head: list[str], rows: list[list[str]]) -> str:
-    lines = [head, ["---"] + ["---:"] * (len(head) - 1), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+_MUST_NOT = (
+    "Send a patient home, or treat one, on its word alone.",
+    "Read lateral views, other body parts, other modalities, or patients outside the ages above.",
+    "Take *normal* for a film without findings: it knows the classes above and nothing else.",
+    "Trust a probability at another hospital before it was measured, and calibrated, on that "
+    "hospital's own films.",
+    "Take the map for the outline of a disease: it shows what moved the network.",
+    "Move its thresholds to other weights, or choose them anew on its test films.",
+    "Use it as a medical device. It is none, and nobody has certified it.",
+)
 
 
 def _data_table(document: Mapping[str, Any]) -> str:
@@ -83,7 +127,7 @@ def _data_table(document: Mapping[str, Any]) -> str:
         for split, counts in data["radiographs"].items()
         if any(counts.values())
     ]
-    return _table(head, rows)
+    return table(head, rows)
 
 
 def _split_sentence(data: Mapping[str, Any]) -> str:
@@ -99,26 +143,65 @@ def _split_sentence(data: Mapping[str, Any]) -> str:
     )
 
 
-def _figure_table(metrics: Mapping[str, Any]) -> str:
+def _figure_table(metrics: Mapping[str, Any], titles: Mapping[str, str]) -> str:
     splits = list(metrics)
     head = ["Figure", *(f"{split} ({metrics[split]['films']} films)" for split in splits)]
     rows = []
-    for name, title in _FIGURES.items():
-        cells = [_cell(name, metrics[split]["figures"].get(name)) for split in splits]
-        if any(cell != "–" for cell in cells):
+    for name, title in titles.items():
+        cells = [cell(name, metrics[split]["figures"].get(name)) for split in splits]
+        if any(one != "–" for one in cells):
             rows.append([title, *cells])
-    return _table(head, rows)
+    return table(head, rows)
 
 
-def _cell(name: str, figure: Mapping[str, float] | None) -> str:
-    if figure is None:
-        return "–"
-    values = [figure[key] for key in ("value", "low", "high")]
-    if name in _PLAIN:
-        value, low, high = (f"{value:.3f}" for value in values)
-        return f"{value} [{low}, {high}]"
-    value, low, high = (f"{100 * value:.1f}" for value in values)
-    return f"{value} % [{low}, {high}]"
+def _figure(audit: Mapping[str, Any] | None, words: str, name: str) -> list[str]:
+    """A plot, where the audit has drawn it."""
+    return [f"![{words}](figures/{name}.svg)"] if audit else []
+
+
+def _reliability_table(metrics: Mapping[str, Any]) -> list[str]:
+    rows = [
+        [
+            f"{100 * row['from']:.0f} to {100 * row['to']:.0f} %",
+            str(row["films"]),
+            f"{100 * row['probability']:.1f} %",
+            f"{100 * row['infected']:.1f} % [{100 * row['low']:.1f}, {100 * row['high']:.1f}]",
+        ]
+        for row in metrics.get("test", {}).get("reliability", [])
+    ]
+    head = ["Probability, test films", "Films", "Mean probability", "Infected"]
+    return [table(head, rows)] if rows else []
+
+
+def _coverage_table(metrics: Mapping[str, Any]) -> list[str]:
+    points = metrics.get("test", {}).get("risk_coverage", [])
+    rows = [[f"{100 * point['coverage']:.0f} %", percent(point)] for point in points[::2]]
+    return [table(["Test films decided, surest first", "Accuracy"], rows)] if rows else []
+
+
+def _gate(gate: Mapping[str, Any] | None) -> list[str]:
+    """What stands before the model; its own card says more."""
+    if gate is None:
+        return []
+    rows = [
+        [f"{films}, {condition}", f"{one['refused']} of {one['pictures']}", percent(one)]
+        for films, conditions in gate["metrics"]["films"].items()
+        for condition, one in conditions.items()
+    ]
+    other = gate["metrics"]["left_out_total"]
+    rows.append(
+        [
+            "pictures of anything else, of kinds left out of its training",
+            f"{other['refused']} of {other['pictures']}",
+            percent(other),
+        ]
+    )
+    return [
+        "## The gate",
+        "Before this model reads a picture, a small network of its own refuses what is no upright "
+        "frontal chest radiograph ([its card](../gate/CARD.md)).",
+        table(["Pictures", "Refused", "Share"], rows),
+    ]
 
 
 def _confusions(document: Mapping[str, Any]) -> list[str]:
@@ -133,7 +216,7 @@ def _confusions(document: Mapping[str, Any]) -> list[str]:
         ]
         parts += [
             f"Rows: truth; columns: most probable class; {split} films.",
-            _table(["", *labels], rows),
+            table(["", *labels], rows),
         ]
     return parts
 
@@ -144,7 +227,7 @@ def _decision_table(metrics: Mapping[str, Any]) -> str:
         for split, measured in metrics.items()
         for truth, counts in measured["decisions"].items()
     ]
-    return _table(["Films", "normal", "uncertain", "infected"], rows)
+    return table(["Films", "normal", "uncertain", "infected"], rows)
 
 
 def _training(document: Mapping[str, Any]) -> str:

@@ -38,7 +38,7 @@ def evaluate(options: EvaluateOptions) -> dict[str, Any]:
         BundleError: the bundle does not verify.
     """
     bundle = load_bundle(options.bundle)
-    prepared = _prepare_as_trained(bundle, options)
+    prepared = prepare_as_trained(bundle, options.data, options.cache)
     rows = prepared.indices(options.split)
     if not len(rows):
         raise TrainingError(f"There are no '{options.split}' films in {options.data}.")
@@ -60,27 +60,31 @@ def evaluate(options: EvaluateOptions) -> dict[str, Any]:
     return result
 
 
-def _prepare_as_trained(bundle: Bundle, options: EvaluateOptions) -> Prepared:
-    """Split as for training where these are the training data; else every film is unseen."""
+def prepare_as_trained(bundle: Bundle, data: Path, cache: Path) -> Prepared:
+    """Split as for training where these are the training data; else every film is unseen.
+
+    Raises:
+        TrainingError: it cannot be told which of the films the model has seen.
+    """
     trained_on = bundle.document["training"].get("data", {})
     seed = bundle.document["training"].get("seed", 0)
     with decoding_progress() as progress:
         known = prepare(
-            options.data,
+            data,
             bundle.spec,
-            options.cache,
+            cache,
             seed,
             for_training=False,
             progress=progress,
         )
         if known.dataset.name != trained_on.get("name"):
             return known
-        as_trained = prepare(options.data, bundle.spec, options.cache, seed)
+        as_trained = prepare(data, bundle.spec, cache, seed)
     if as_trained.dataset.sha256 == trained_on["sha256"]:
         return as_trained
     if not any(record.official_split for record in known.dataset.records):
         raise TrainingError(
-            f"{options.data} is a part or another edition of the data set that the model was "
+            f"{data} is a part or another edition of the data set that the model was "
             "trained on, and it has no official split: which films the model has seen cannot be "
             "told. Give the whole data set that it was trained on, or films from elsewhere."
         )

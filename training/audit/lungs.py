@@ -1,0 +1,223 @@
+"""A small lung segmenter, from scratch: enough to black lungs out, not to diagnose.
+
+It learns from pairs ``…/images/NAME`` and ``…/masks/NAME`` of normal adult films, in a minute
+or two, and is kept in the cache: the masks carry no licence to ship anything made of them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import cv2
+import keras
+import numpy as np
+from keras import layers, ops
+from numpy.typing import NDArray
+
+from cxr.decode import decode
+from cxr.preprocess import PreprocessSpec, to_model_input
+from training.bootstrap import Figure, with_intervals
+from training.errors import DataError
+from training.source import Source, fingerprint
+
+SIDE = 128
+_SPEC = PreprocessSpec(size=SIDE)
+_VERSION = 1  # of this module's network and training; part of the cache's key
+_COPIES, _EPOCHS, _BATCH = 6, 8, 16
+_HELD_OUT = 0.2
+#: Share of a film that lungs can cover; a mask outside it is taken for a failure.
+PLAUSIBLE = (0.12, 0.60)
+
+Masks = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Segmenter:
+    """A trained segmenter with what it scored on films that it did not learn from.
+
+    Attributes:
+        quality: films learned from and held out, Dice and intersection over union on the
+            held-out films, each with its interval.
+    """
+
+    model: keras.Model
+    quality: dict[str, Any]
+
+    def masks(self, images: NDArray[np.uint8]) -> tuple[Masks, float]:
+        """Lung masks, and the share of the films on which they are plausible.
+
+        Films whose own mask is not get the median of those whose mask is.
+
+        Args:
+            images: uint8, shape (n, size, size), model inputs of any size.
+
+        Returns:
+            uint8, shape (n, 128, 128), 1 = lung.
+        """
+        small = np.stack([_resize(image) for image in images])
+        found = _clean(_predict(self.model, small) > 0.5)
+        covered = found.mean(axis=(1, 2))
+        plausible = (covered >= PLAUSIBLE[0]) & (covered <= PLAUSIBLE[1])
+        if plausible.any():
+            found[~plausible] = np.median(found[plausible], axis=0)
+        return found, float(plausible.mean())
+
+
+def segmenter(data: Path, cache: Path, seed: int = 0) -> Segmenter:
+    """Train on ``data``, or take from the cache what was trained on it before.
+
+    Raises:
+        DataError: there are no pairs of an image and its mask.
+    """
+    with Source(data) as source:
+        pairs = _pairs(source)
+        if len(pairs) < 20:
+            raise DataError(
+                f"{data} holds {len(pairs)} pairs of images/NAME and masks/NAME; at least 20 are "
+                "needed to learn what a lung is."
+            )
+        key = hashlib.sha256(f"{_VERSION} {seed} {fingerprint(source.members)}".encode())
+        folder = cache / f"lungs-{key.hexdigest()[:16]}"
+        if (folder / "quality.json").exists():
+            model = keras.saving.load_model(folder / "lungs.keras", compile=False)
+            return Segmenter(model, json.loads((folder / "quality.json").read_text()))
+        images, masks = _read(source, pairs)
+    trained = _train(images, masks, seed)
+    folder.mkdir(parents=True, exist_ok=True)
+    trained.model.save(folder / "lungs.keras")
+    (folder / "quality.json").write_text(json.dumps(trained.quality, indent=2) + "\n")
+    return trained
+
+
+def _pairs(source: Source) -> list[tuple[str, str]]:
+    by_name = {
+        PurePosixPath(member.path).stem: member.path
+        for member in source.members
+        if PurePosixPath(member.path).parent.name.lower() in {"mask", "masks"}
+    }
+    found = []
+    for member in source.images:
+        mask = by_name.get(PurePosixPath(member.path).stem)
+        if mask is not None:
+            found.append((member.path, mask))
+    # Ordered by hash, so that a numbering by hospital does not decide who is held out.
+    return sorted(found, key=lambda pair: hashlib.sha256(pair[0].encode()).digest())
+
+
+def _read(source: Source, pairs: Sequence[tuple[str, str]]) -> tuple[NDArray[np.uint8], Masks]:
+    images, masks = [], []
+    for image, mask in pairs:
+        film = to_model_input(decode(source.read(image)), _SPEC)[:, :, 0]
+        images.append((film * 255).round().astype(np.uint8))
+        raw = np.frombuffer(source.read(mask), np.uint8)
+        lung = cv2.imdecode(raw, cv2.IMREAD_GRAYSCALE)
+        if lung is None:
+            raise DataError(f"{mask} is not a picture of a lung mask.")
+        masks.append((_resize(np.asarray(lung, np.uint8)) > 127).astype(np.uint8))
+    return np.stack(images), np.stack(masks)
+
+
+def _train(images: NDArray[np.uint8], masks: Masks, seed: int) -> Segmenter:
+    keras.utils.set_random_seed(seed)
+    held_out = max(round(_HELD_OUT * len(images)), 1)
+    test, train = slice(0, held_out), slice(held_out, None)
+    x, y = _augment(images[train], masks[train], np.random.default_rng(seed))
+    model = _network()
+    steps = _EPOCHS * -(-len(x) // _BATCH)
+    model.compile(
+        optimizer=keras.optimizers.AdamW(keras.optimizers.schedules.CosineDecay(3e-3, steps)),
+        loss=_loss,
+    )
+    model.fit(x[..., np.newaxis] / np.float32(255), y[..., np.newaxis].astype(np.float32),
+              batch_size=_BATCH, epochs=_EPOCHS, verbose=0)  # fmt: skip
+    found, truth = _clean(_predict(model, images[test]) > 0.5), masks[test]
+    both = (found & truth).sum(axis=(1, 2)).astype(float)
+    either = (found | truth).sum(axis=(1, 2))
+    scores = {
+        "dice": 2 * both / np.maximum(found.sum(axis=(1, 2)) + truth.sum(axis=(1, 2)), 1),
+        "intersection_over_union": both / np.maximum(either, 1),
+    }
+    figures: dict[str, Figure] = with_intervals(
+        lambda weights: {name: float(np.average(v, weights=weights)) for name, v in scores.items()},
+        np.arange(held_out),
+        seed=seed,
+    )
+    quality = {"learned_from": len(images) - held_out, "held_out": held_out, "figures": figures}
+    return Segmenter(model, quality)
+
+
+def _network() -> keras.Model:
+    """A U-Net (Ronneberger 2015, arXiv 1505.04597) of a quarter of a million weights."""
+
+    def twice(x: Any, width: int) -> Any:
+        for _ in range(2):
+            x = layers.Conv2D(width, 3, padding="same", use_bias=False)(x)
+            x = layers.ReLU()(layers.GroupNormalization(4)(x))
+        return x
+
+    image = keras.Input((SIDE, SIDE, 1))
+    x, skips = image, []
+    for width in (8, 16, 32):
+        x = twice(x, width)
+        skips.append(x)
+        x = layers.MaxPooling2D()(x)
+    x = twice(x, 64)
+    for width, skip in zip((32, 16, 8), reversed(skips), strict=True):
+        x = layers.Concatenate()([layers.UpSampling2D(interpolation="bilinear")(x), skip])
+        x = twice(x, width)
+    return keras.Model(image, layers.Conv2D(1, 1, activation="sigmoid")(x), name="lungs")
+
+
+def _loss(truth: Any, found: Any) -> Any:
+    """Cross-entropy, pixel by pixel, and what the Dice coefficient lacks of 1."""
+    common = ops.sum(truth * found, axis=(1, 2, 3))
+    total = ops.sum(truth + found, axis=(1, 2, 3))
+    dice = 1 - ops.mean((2 * common + 1) / (total + 1))
+    return dice + ops.mean(keras.losses.binary_crossentropy(truth, found))
+
+
+def _augment(
+    images: NDArray[np.uint8], masks: Masks, random: np.random.Generator
+) -> tuple[NDArray[np.float32], Masks]:
+    """Each film in several poses and exposures: the films to segment are no normal adults."""
+    x, y = [images.astype(np.float32)], [masks]
+    for _ in range(_COPIES - 1):
+        for image, mask in zip(images, masks, strict=True):
+            turn = cv2.getRotationMatrix2D(
+                (SIDE / 2, SIDE / 2), random.uniform(-12, 12), random.uniform(0.75, 1.15)
+            )
+            turn[:, 2] += random.uniform(-0.08 * SIDE, 0.08 * SIDE, 2)
+            moved = cv2.warpAffine(image, turn, (SIDE, SIDE))
+            lung = cv2.warpAffine(mask, turn, (SIDE, SIDE), flags=cv2.INTER_NEAREST)
+            if random.random() < 0.5:
+                moved, lung = moved[:, ::-1], lung[:, ::-1]
+            levels = (moved / 255.0) ** np.exp(random.uniform(-0.6, 0.6))
+            # Haze over a part of the film, as consolidation lays it over a lung.
+            cloud = cv2.resize(random.normal(0, 0.2, (4, 4)), (SIDE, SIDE), interpolation=2)
+            x.append(np.clip(levels + cloud, 0, 1).astype(np.float32)[np.newaxis] * 255)
+            y.append(np.ascontiguousarray(lung)[np.newaxis])
+    return np.concatenate(x), np.concatenate(y)
+
+
+def _predict(model: keras.Model, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    inputs = images[..., np.newaxis].astype(np.float32) / np.float32(255)
+    return np.asarray(model.predict(inputs, batch_size=64, verbose=0))[..., 0]
+
+
+def _clean(masks: NDArray[np.bool_]) -> Masks:
+    """The two largest pieces of each mask, without holes."""
+    cleaned = np.zeros(masks.shape, np.uint8)
+    for mask, clean in zip(masks.astype(np.uint8), cleaned, strict=True):
+        contours, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+        for contour in sorted(contours, key=cv2.contourArea)[-2:]:
+            cv2.drawContours(clean, [contour], -1, (1,), cv2.FILLED)
+    return cleaned
+
+
+def _resize(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return np.asarray(cv2.resize(image, (SIDE, SIDE), interpolation=cv2.INTER_AREA), np.uint8)

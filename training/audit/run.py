@@ -1,0 +1,283 @@
+"""``audit``: look at a bundle from every side, write down what was seen, print the card."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cxr.bundle import AUDIT_FILE, CARD_FILE, DOCUMENT_FILE, FIGURES_FOLDER, Bundle, load_bundle
+from training.audit.examine import examine
+from training.audit.external import external
+from training.audit.films import sample_of_patients
+from training.audit.leaks import can_be_told, questions, source_of
+from training.audit.lungs import segmenter
+from training.audit.network import Network
+from training.audit.register import map_offset
+from training.audit.sections import (
+    SANITY_FILMS,
+    deletion,
+    randomisation,
+    robustness,
+    shortcut_pictures,
+)
+from training.audit.seeds import disagreement
+from training.audit.subgroups import subgroups
+from training.card import write_card
+from training.data import Prepared
+from training.errors import TrainingError
+from training.evaluate import answer, prepare_as_trained
+from training.metrics import Answers, measure
+from training.audit.figures import draw_figures
+
+FORMAT = "xray-audit/1"
+#: Largest difference to a figure in ``bundle.json`` that is put down to another machine.
+REPRODUCES = 0.01
+_REGISTER_FILMS = 24
+
+
+@dataclass(frozen=True)
+class AuditOptions:
+    """Of one ``audit``; see ``python -m training audit --help``."""
+
+    bundle: Path
+    data: Path
+    cache: Path
+    external: Path | None = None
+    lung_masks: Path | None = None
+    also: tuple[Path, ...] = ()
+    out: Path | None = None
+    films: int = 2000
+    seed: int = 0
+    as_json: bool = False
+
+
+def audit(options: AuditOptions) -> dict[str, Any]:
+    """Audit a bundle; writes ``audit.json``, the figures and the card.
+
+    Raises:
+        TrainingError: the data are not those that the bundle was trained on, or figures in
+            ``bundle.json`` do not come out again.
+        BundleError: a bundle does not verify.
+    """
+    started = time.time()
+    bundle = load_bundle(options.bundle)
+    others = {path.name: load_bundle(path) for path in options.also}
+    prepared = prepare_as_trained(bundle, options.data, options.cache)
+    say = _Steps()
+    say("Measuring the figures again")
+    metrics = _metrics(bundle, prepared)
+
+    rows = sample_of_patients(prepared, prepared.indices("test"), options.films, options.seed)
+    answers = answer(bundle, prepared, rows)
+    network = Network(bundle)
+    images = np.asarray(prepared.images[rows])
+    lungs, masks = None, None
+    if options.lung_masks:
+        say("Finding the lungs")
+        model = segmenter(options.lung_masks, options.cache, options.seed)
+        masks, plausible = model.masks(images)
+        lungs = {**model.quality, "plausible_share": plausible}
+    say("Reading every film changed, cut and deleted")
+    seen = examine(
+        bundle, prepared, rows, answers.infection, answers.infected, masks, options.seed
+    )
+    say("Measuring robustness and shortcuts")
+    records = [prepared.dataset.records[row] for row in rows]
+    name = prepared.dataset.name
+    stands = robustness(seen.changed, answers, bundle.thresholds, options.seed)
+    cut = shortcut_pictures(seen, answers, network, images, options.seed)
+    statistics = can_be_told(seen.statistics, answers.infected, answers.groups, options.seed)
+    elsewhere, strangers = None, None
+    if options.external:
+        say("Reading films of another hospital")
+        elsewhere, pixels, patients = external(bundle, options.external)
+        strangers = pixels, patients
+    say("Asking the features what they should not know")
+    told = _told(network, prepared, strangers, options.seed)
+    say("Testing the map")
+    hit = np.flatnonzero(answers.infected & (answers.infection >= 0.5))[:SANITY_FILMS]
+    labels = [finding.label for finding in prepared.dataset.classes]
+    report: dict[str, Any] = {
+        "format": FORMAT,
+        "model": {"name": bundle.name, "version": bundle.version, "sha256": bundle.sha256},
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "data": {"name": name, "sha256": prepared.dataset.sha256, "split": "test"},
+        "films": len(rows),
+        "seed": options.seed,
+        "attention": {
+            "map_offset": _offset(bundle, images, options.seed),
+            "deletion": deletion(seen, answers, options.seed),
+            "randomisation": randomisation(
+                bundle, network, images[hit], answers.groups[hit], options.seed
+            ),
+        },
+        "shortcuts": {
+            "lungs": lungs,
+            "pictures": cut,
+            "infection_from_file_statistics": statistics,
+            "told_from_features": told,
+        },
+        "robustness": stands,
+        "subgroups": subgroups(
+            answers,
+            bundle.thresholds,
+            [labels[label] for label in prepared.labels[rows]],
+            [source_of(record, name) for record in records],
+            seen.qualities,
+        ),
+        "seeds": _seeds(bundle, answers, others, prepared, rows),
+        "external": elsewhere,
+        "seconds": round(time.time() - started),
+    }
+    out = options.out or options.bundle
+    publish(options.bundle, out, metrics, report)
+    say.done(out)
+    print(json.dumps(report, indent=2) if options.as_json else "\n".join(summary(report)))
+    return report
+
+
+def publish(bundle: Path, out: Path, metrics: dict[str, Any], report: dict[str, Any]) -> None:
+    """Write the audit, the refreshed ``bundle.json``, the figures and the card into ``out``."""
+    document = json.loads((bundle / DOCUMENT_FILE).read_text())
+    document["metrics"] = metrics
+    document["map_offset"] = report["attention"]["map_offset"]
+    out.mkdir(parents=True, exist_ok=True)
+    figures = out / FIGURES_FOLDER
+    shutil.rmtree(figures, ignore_errors=True)
+    figures.mkdir()
+    draw_figures(figures, metrics, report)
+    _write(out / AUDIT_FILE, json.dumps(report, indent=2) + "\n")
+    _write(out / DOCUMENT_FILE, json.dumps(document, indent=2) + "\n")
+    gate = bundle.parent / "gate" / "gate.json"
+    of_gate = json.loads(gate.read_text()) if gate.exists() else None
+    _write(out / CARD_FILE, write_card(document["name"], document, report, of_gate))
+
+
+def _write(path: Path, text: str) -> None:
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(text)
+    os.replace(partial, path)
+
+
+def _metrics(bundle: Bundle, prepared: Prepared) -> dict[str, Any]:
+    """The figures of every split, measured again, after those in ``bundle.json`` came out."""
+    metrics = {}
+    for split in ("validation", "test"):
+        rows = prepared.indices(split)
+        if not len(rows):
+            raise TrainingError(
+                f"There are no {split} films here: an audit needs the whole data set that "
+                f"'{bundle.name}' was trained on."
+            )
+        metrics[split] = measure(answer(bundle, prepared, rows), bundle.thresholds)
+        known = bundle.metrics.get(split, {}).get("figures", {})
+        for name, figure in known.items():
+            again = metrics[split]["figures"].get(name)
+            if again is None or abs(again["value"] - figure["value"]) > REPRODUCES:
+                raise TrainingError(
+                    f"bundle.json says that {name} on the {split} films is "
+                    f"{figure['value']:.4f}; measured again it is "
+                    f"{'undefined' if again is None else format(again['value'], '.4f')}. "
+                    "Is this the data set that the bundle was trained on?"
+                )
+    return metrics
+
+
+def _offset(bundle: Bundle, images: NDArray[np.uint8], seed: int) -> list[float]:
+    films = images[:: max(len(images) // _REGISTER_FILMS, 1)][:_REGISTER_FILMS]
+    inputs = films[..., np.newaxis].astype(np.float32) / np.float32(255)
+    found = map_offset(lambda batch: bundle.predict(batch).activation_maps, inputs, seed)
+    return [round(value, 4) for value in found]
+
+
+def _told(
+    network: Network,
+    prepared: Prepared,
+    strangers: tuple[NDArray[np.uint8], NDArray[Any]] | None,
+    seed: int,
+) -> list[dict[str, Any]]:
+    """What a linear question to the features is answered with."""
+    rows = np.concatenate([prepared.indices("validation"), prepared.indices("test")])
+    features, groups = network.pooled(np.asarray(prepared.images[rows])), prepared.groups[rows]
+    records = [prepared.dataset.records[row] for row in rows]
+    lines = []
+    for words, asked, truth in questions(records, prepared.dataset.name):
+        auc = can_be_told(features[asked], truth[asked], groups[asked], seed)
+        if auc is not None:
+            lines.append({"question": words, "films": int(asked.sum()), "auc": auc})
+    if strangers is not None:
+        normal = np.array([record.class_id == "normal" for record in records])
+        both = np.concatenate([features[normal], network.pooled(strangers[0])])
+        people = np.concatenate([groups[normal], [f"external/{one}" for one in strangers[1]]])
+        foreign = np.arange(len(both)) >= normal.sum()
+        auc = can_be_told(both, foreign, people, seed)
+        if auc is not None:
+            question = "this data set or another hospital, among normal films"
+            lines.append({"question": question, "films": len(both), "auc": auc})
+    return lines
+
+
+def _seeds(
+    bundle: Bundle,
+    answers: Answers,
+    others: dict[str, Bundle],
+    prepared: Prepared,
+    rows: NDArray[Any],
+) -> dict[str, Any] | None:
+    if not others:
+        return None
+    every = {bundle.name: (answers, bundle.thresholds)}
+    for name, other in others.items():
+        if other.spec != bundle.spec:
+            raise TrainingError(f"{other.path} reads films in another way than {bundle.path}.")
+        if [one.id for one in other.classes] != [one.id for one in bundle.classes]:
+            raise TrainingError(f"{other.path} knows other classes than {bundle.path}.")
+        key = name if name not in every else f"{name} ({len(every)})"
+        every[key] = (answer(other, prepared, rows), other.thresholds)
+    return disagreement(every)
+
+
+class _Steps:
+    """Says what is being done, and how long each step took."""
+
+    def __init__(self) -> None:
+        self._began: float | None = None
+        self._first = time.time()
+
+    def __call__(self, words: str) -> None:
+        self._end()
+        print(f"{words} …", end=" ", file=sys.stderr, flush=True)
+        self._began = time.time()
+
+    def _end(self) -> None:
+        if self._began is not None:
+            print(f"{time.time() - self._began:.0f} s", file=sys.stderr, flush=True)
+
+    def done(self, out: Path) -> None:
+        self._end()
+        print(f"Written to {out} after {time.time() - self._first:.0f} s.", file=sys.stderr)
+
+
+def summary(report: dict[str, Any]) -> list[str]:
+    """The few lines that a terminal shows at the end."""
+    worst = min(report["robustness"], key=lambda line: line["stands"]["value"])
+    lines = [
+        f"Least robust: {worst['change']}: {100 * worst['stands']['value']:.1f} % of decisions "
+        "stand."
+    ]
+    for picture in report["shortcuts"]["pictures"]:
+        lines.append(f"AUC on {picture['words']}: {picture['auc']['value']:.3f}")
+    if report["external"]:
+        auc = report["external"]["figures"]["auc"]
+        lines.append(f"Another hospital: AUC {auc['value']:.3f} [{auc['low']:.3f}, {auc['high']:.3f}]")
+    return lines

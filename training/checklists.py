@@ -1,0 +1,101 @@
+"""Where the card and the repository answer CLAIM (2024 update) and TRIPOD+AI, item by item.
+
+CLAIM: Tejani 2024, Radiology: Artificial Intelligence 6(4):e240300. TRIPOD+AI: Collins 2024,
+BMJ 385:e078378. The wording of the items is shortened here. What is not there is said to
+be missing: both lists are for finding gaps.
+"""
+
+from __future__ import annotations
+
+from training.card_tables import table
+
+_NOT_KNOWN = "not known: the public data sets do not say"
+_NONE = "none"
+
+#: Item numbers, what they ask, where it is answered.
+CLAIM = (
+    ("1–2", "title and abstract", "title and head of this card; README.md"),
+    ("3–4", "background, intended use, objectives", "Intended use; README.md"),
+    ("5–6", "prospective or retrospective, goal", "retrospective; a model and its evaluation"),
+    ("7", "data sources", "Data"),
+    ("8", "inclusion and exclusion", "Data: all readable films; near-duplicates of held-out films "
+     "excluded"),
+    ("9", "preprocessing", "`cxr/preprocess.py`; `input` in bundle.json"),
+    ("10", "selection of data subsets", "Data"),
+    ("11", "de-identification", "done by the publishers of the data"),
+    ("12", "missing data", "Data: unreadable files; films without a class do not occur"),
+    ("13", "image acquisition", _NOT_KNOWN),
+    ("14–15", "reference standard and its rationale", "Data; Limits"),
+    ("16–18", "annotators, annotation of the test set, variability",
+     "Data, as far as published; variability not known"),
+    ("19–20", "partitions, and at what level they are disjoint", "Data: by patient or "
+     "near-duplicate group"),
+    ("21", "intended sample size", "none was calculated; all public films are used"),
+    ("22", "model", "Training; `training/architectures.py`"),
+    ("23", "software", "Training; requirements*.txt with hashes"),
+    ("24", "initialisation", "Training: random weights"),
+    ("25–27", "training, choice of the final model, ensembling",
+     "Training; `training/recipes/`; docs/experiments.md"),
+    ("28–29", "metrics, statistical uncertainty", "Figures; Calibration"),
+    ("30", "robustness", "Audit: Robustness, Shortcuts"),
+    ("31", "explainability", "Audit: Where it looked"),
+    ("32–33", "internal and external data", "Figures; Audit: Another hospital"),
+    ("34", "trial registration", _NONE),
+    ("35–36", "cases included, demographics of each partition", "Data; demographics not known"),
+    ("37–38", "performance with its uncertainty", "Figures; Operating points"),
+    ("39", "failure analysis", "Audit: Subgroups, Shortcuts"),
+    ("40–41", "limitations, implications for practice", "Limits; What must not be done with it"),
+    ("42–43", "protocol; software, model and data", "no protocol was registered; all open, see "
+     "README.md"),
+    ("44", "funding", _NONE),
+)  # fmt: skip
+
+TRIPOD_AI = (
+    ("1–2", "title, abstract", "title and head of this card"),
+    ("3a–c", "context, target population, health inequalities",
+     "Intended use; inequalities cannot be examined, see Subgroups"),
+    ("4", "objectives", "development and evaluation"),
+    ("5a–b", "sources and dates of the data", "Data; dates not known"),
+    ("6a–c", "setting, eligibility, treatments", "Data; treatments not known"),
+    ("7", "data preparation", "`cxr/preprocess.py`"),
+    ("8a–c", "outcome and who assessed it", "Data; Limits"),
+    ("9a–c", "predictors", "the film alone"),
+    ("10", "sample size", "all public films; not calculated"),
+    ("11", "missing data", "Data: unreadable files"),
+    ("12a–g", "analysis: partition, model, tuning, performance, calibration, heterogeneity",
+     "Data; Training; Figures; Calibration; Audit"),
+    ("13", "class imbalance", "`class_balance` in `training/recipe.py`; calibrated for one half "
+     "infected"),
+    ("14", "fairness", "Audit: Subgroups, as far as the data tell"),
+    ("15", "model output and thresholds", "Operating points"),
+    ("16", "differences between training and evaluation data", "Limits; Audit: Shortcuts"),
+    ("17", "ethical approval", "public, de-identified data; none sought"),
+    ("18a–f", "funding, conflicts, protocol, registration, data, code",
+     "no funding, protocol or registration; data and code open, see README.md"),
+    ("19", "patient and public involvement", _NONE),
+    ("20a–c", "participants: flow, characteristics, training against evaluation", "Data; "
+     "characteristics not known"),
+    ("21–22", "model development and specification", "Training; model.keras and bundle.json are "
+     "the whole model"),
+    ("23a–b", "performance with intervals, heterogeneity", "Figures; Audit"),
+    ("24", "updating", "none; the version is at the head of this card"),
+    ("25–26", "interpretation, limitations", "Limits; Audit"),
+    ("27a–c", "use in practice: poor input, expertise, next steps",
+     "The gate; What must not be done with it"),
+)  # fmt: skip
+
+
+def checklist_sections() -> list[str]:
+    """Markdown, one entry a paragraph."""
+    head = ["Item", "Asks for", "Answered in"]
+    return [
+        "## Reporting checklists",
+        "CLAIM, 2024 update (Tejani 2024, doi:10.1148/ryai.240300):",
+        _left(head, CLAIM),
+        "TRIPOD+AI (Collins 2024, doi:10.1136/bmj-2023-078378):",
+        _left(head, TRIPOD_AI),
+    ]
+
+
+def _left(head: list[str], rows: tuple[tuple[str, str, str], ...]) -> str:
+    return table(head, [list(row) for row in rows]).replace("---:", "---")
