@@ -151,8 +151,9 @@ def _attention(found: Mapping[str, Any]) -> list[str]:
             "A map that shows what was learned must change when weights are replaced by random "
             "ones (1 = the same map, 0 = unrelated; "
             f"{randomisation['films']} films, {randomisation['random_networks']} random networks):",
-            table(["Layers replaced", "Rank correlation", "Its size", "Structural similarity"],
-                  rows),  # fmt: skip
+            table(
+                ["Layers replaced", "Rank correlation", "Its size", "Structural similarity"], rows
+            ),  # fmt: skip
         ]
     down, right = found["map_offset"]
     parts.append(

@@ -39,7 +39,7 @@ def _tone(curve: Callable[[np.ndarray], np.ndarray]) -> Callable[..., Grey]:
 
 def _jpeg(quality: int) -> Callable[..., Grey]:
     def apply(film: Grey, _: np.random.Generator) -> Grey:
-        _, data = cv2.imencode(".jpg", film, [cv2.IMWRITE_JPEG_QUALITY, quality])
+        data = cv2.imencode(".jpg", film, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
         return np.asarray(cv2.imdecode(data, cv2.IMREAD_GRAYSCALE), np.uint8)
 
     return apply

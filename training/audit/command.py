@@ -30,7 +30,11 @@ def add_audit_command(commands: Any, data_help: str) -> None:
     )
     audit.add_argument("bundle", type=Path, metavar="models/NAME")
     audit.add_argument(
-        "--data", type=Path, required=True, metavar="PATH", help="what it was trained on: " + data_help
+        "--data",
+        type=Path,
+        required=True,
+        metavar="PATH",
+        help="what it was trained on: " + data_help,
     )
     audit.add_argument(
         "--external",

@@ -100,11 +100,7 @@ def examine(
             )
             for number, name in enumerate(seen[0].names)
         },
-        {
-            position: one.deletion
-            for position, one in enumerate(seen)
-            if one.deletion is not None
-        },
+        {position: one.deletion for position, one in enumerate(seen) if one.deletion is not None},
         np.stack([one.quality for one in seen]),
         np.stack([one.statistics for one in seen]),
     )

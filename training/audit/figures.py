@@ -15,7 +15,7 @@ ROBUSTNESS, SHORTCUTS = "robustness.svg", "shortcuts.svg"
 
 #: Blue and orange of Okabe and Ito's palette (2008) and two greys, apart in lightness too.
 BLUE, ORANGE, GREY, LINE = "#0072B2", "#D55E00", "#5b6670", "#c3cad0"
-_STYLE = {
+_STYLE: Any = {
     "font.family": "DejaVu Sans",
     "font.size": 9,
     "text.color": "#1b2126",

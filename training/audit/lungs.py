@@ -185,13 +185,14 @@ def _augment(
     images: NDArray[np.uint8], masks: Masks, random: np.random.Generator
 ) -> tuple[NDArray[np.float32], Masks]:
     """Each film in several poses and exposures: the films to segment are no normal adults."""
-    x, y = [images.astype(np.float32)], [masks]
+    x: list[NDArray[np.float32]] = [images.astype(np.float32)]
+    y: list[Masks] = [masks]
     for _ in range(_COPIES - 1):
         for image, mask in zip(images, masks, strict=True):
             turn = cv2.getRotationMatrix2D(
                 (SIDE / 2, SIDE / 2), random.uniform(-12, 12), random.uniform(0.75, 1.15)
             )
-            turn[:, 2] += random.uniform(-0.08 * SIDE, 0.08 * SIDE, 2)
+            turn[:, 2] = turn[:, 2] + random.uniform(-0.08 * SIDE, 0.08 * SIDE, 2)
             moved = cv2.warpAffine(image, turn, (SIDE, SIDE))
             lung = cv2.warpAffine(mask, turn, (SIDE, SIDE), flags=cv2.INTER_NEAREST)
             if random.random() < 0.5:
@@ -200,7 +201,7 @@ def _augment(
             # Haze over a part of the film, as consolidation lays it over a lung.
             cloud = cv2.resize(random.normal(0, 0.2, (4, 4)), (SIDE, SIDE), interpolation=2)
             x.append(np.clip(levels + cloud, 0, 1).astype(np.float32)[np.newaxis] * 255)
-            y.append(np.ascontiguousarray(lung)[np.newaxis])
+            y.append(np.ascontiguousarray(lung, np.uint8)[np.newaxis])
     return np.concatenate(x), np.concatenate(y)
 
 

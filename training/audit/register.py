@@ -20,9 +20,7 @@ _SIDE = 0.06  # of a patch, as a share of the film
 Maps = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
 
-def map_offset(
-    maps: Maps, images: NDArray[np.float32], seed: int = 0
-) -> tuple[float, float]:
+def map_offset(maps: Maps, images: NDArray[np.float32], seed: int = 0) -> tuple[float, float]:
     """Shares of the height and the width by which the map lies too far up and left.
 
     Args:

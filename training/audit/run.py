@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from cxr.bundle import AUDIT_FILE, CARD_FILE, DOCUMENT_FILE, FIGURES_FOLDER, Bundle, load_bundle
 from training.audit.examine import examine
 from training.audit.external import external
+from training.audit.figures import draw_figures
 from training.audit.films import sample_of_patients
 from training.audit.leaks import can_be_told, questions, source_of
 from training.audit.lungs import segmenter
@@ -37,7 +38,6 @@ from training.data import Prepared
 from training.errors import TrainingError
 from training.evaluate import answer, prepare_as_trained
 from training.metrics import Answers, measure
-from training.audit.figures import draw_figures
 
 FORMAT = "xray-audit/1"
 #: Largest difference to a figure in ``bundle.json`` that is put down to another machine.
@@ -88,9 +88,7 @@ def audit(options: AuditOptions) -> dict[str, Any]:
         masks, plausible = model.masks(images)
         lungs = {**model.quality, "plausible_share": plausible}
     say("Reading every film changed, cut and deleted")
-    seen = examine(
-        bundle, prepared, rows, answers.infection, answers.infected, masks, options.seed
-    )
+    seen = examine(bundle, prepared, rows, answers.infection, answers.infected, masks, options.seed)
     say("Measuring robustness and shortcuts")
     records = [prepared.dataset.records[row] for row in rows]
     name = prepared.dataset.name
@@ -279,5 +277,7 @@ def summary(report: dict[str, Any]) -> list[str]:
         lines.append(f"AUC on {picture['words']}: {picture['auc']['value']:.3f}")
     if report["external"]:
         auc = report["external"]["figures"]["auc"]
-        lines.append(f"Another hospital: AUC {auc['value']:.3f} [{auc['low']:.3f}, {auc['high']:.3f}]")
+        lines.append(
+            f"Another hospital: AUC {auc['value']:.3f} [{auc['low']:.3f}, {auc['high']:.3f}]"
+        )
     return lines

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from training.audit.examine import Examined
 from training.audit.leaks import can_be_told
 from training.audit.network import Network
 from training.audit.shortcuts import WORDS
-from training.bootstrap import ratio, share, with_intervals
+from training.bootstrap import Weights, ratio, share, with_intervals
 from training.metrics import CUT, Answers, Ranking
 
 #: Films and random networks of the weight-randomisation test.
@@ -40,17 +41,8 @@ def robustness(
             (before == "infected") & (after == "normal")
         )
         side = (changed[:, number] >= CUT) == plain.infected
-        figures = with_intervals(
-            lambda weights, masks=(stands, turned, side): dict(
-                zip(
-                    ("stands", "turned_over", "accuracy"),
-                    (share(mask, weights) for mask in masks),
-                    strict=True,
-                )
-            ),
-            plain.groups,
-            seed=seed,
-        )
+        named = {"stands": stands, "turned_over": turned, "accuracy": side}
+        figures = with_intervals(_shares(named), plain.groups, seed=seed)
         lines.append({"change": change.words, "family": change.family, **figures})
     return lines
 
@@ -63,14 +55,7 @@ def shortcut_pictures(
     lines = []
     for name, (infection, inputs) in views.items():
         ranking, right = Ranking(plain.infected, infection), (infection >= CUT) == plain.infected
-        figures = with_intervals(
-            lambda weights, ranking=ranking, right=right: {
-                "auc": ranking.area(weights),
-                "accuracy": share(right, weights),
-            },
-            plain.groups,
-            seed=seed,
-        )
+        figures = with_intervals(_told(ranking, right), plain.groups, seed=seed)
         relearned = can_be_told(network.pooled(inputs), plain.infected, plain.groups, seed)
         words = WORDS.get(name, "the whole film")
         lines.append({"picture": name, "words": words, **figures, "relearned_auc": relearned})
@@ -88,20 +73,14 @@ def deletion(seen: Examined, plain: Answers, seed: int = 0) -> dict[str, Any] | 
     lost = np.array([one.hottest < CUT for one in done])
     lost_random = np.array([one.random < CUT for one in done])
 
-    def mean(values: NDArray[Any], weights: NDArray[Any]) -> float:
-        return ratio(float((values * weights).sum()), float(weights.sum()))
-
-    figures = with_intervals(
-        lambda weights: {
-            "drop_hottest": mean(hot, weights),
-            "drop_random": mean(random, weights),
-            "difference": mean(hot - random, weights),
-            "calls_lost_hottest": mean(lost, weights),
-            "calls_lost_random": mean(lost_random, weights),
-        },
-        plain.groups[positions],
-        seed=seed,
-    )
+    named = {
+        "drop_hottest": hot,
+        "drop_random": random,
+        "difference": hot - random,
+        "calls_lost_hottest": lost,
+        "calls_lost_random": lost_random,
+    }
+    figures = with_intervals(_means(named), plain.groups[positions], seed=seed)
     return {
         "films": len(positions),
         "deleted_share": DELETED,
@@ -133,26 +112,33 @@ def randomisation(
             pairs = list(zip(before, after, strict=True))
             collected.setdefault((layers, name), []).append(
                 np.array(
-                    [
-                        (rank_correlation(a, b), similarity(to_unit(a), to_unit(b)))
-                        for a, b in pairs
-                    ]
+                    [(rank_correlation(a, b), similarity(to_unit(a), to_unit(b))) for a, b in pairs]
                 )
             )
     steps = []
     for (layers, name), runs in collected.items():
         correlation, likeness = np.mean(runs, axis=0).T
         strength = np.mean(np.abs(runs), axis=0)[:, 0]
-        figures = with_intervals(
-            lambda weights, columns=(correlation, strength, likeness): dict(
-                zip(
-                    ("rank_correlation", "absolute_rank_correlation", "structural_similarity"),
-                    (float(np.average(column, weights=weights)) for column in columns),
-                    strict=True,
-                )
-            ),
-            groups,
-            seed=seed,
-        )
+        named = {
+            "rank_correlation": correlation,
+            "absolute_rank_correlation": strength,
+            "structural_similarity": likeness,
+        }
+        figures = with_intervals(_means(named), groups, seed=seed)
         steps.append({"layers": layers, "down_to": name, **figures})
     return {"films": len(images), "random_networks": SANITY_SEEDS, "steps": steps}
+
+
+def _shares(masks: Mapping[str, NDArray[np.bool_]]) -> Callable[[Weights], dict[str, float]]:
+    return lambda weights: {name: share(mask, weights) for name, mask in masks.items()}
+
+
+def _means(columns: Mapping[str, NDArray[Any]]) -> Callable[[Weights], dict[str, float]]:
+    return lambda weights: {
+        name: ratio(float((column * weights).sum()), float(weights.sum()))
+        for name, column in columns.items()
+    }
+
+
+def _told(ranking: Ranking, right: NDArray[np.bool_]) -> Callable[[Weights], dict[str, float]]:
+    return lambda weights: {"auc": ranking.area(weights), "accuracy": share(right, weights)}
