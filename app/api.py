@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, Response, current_app, jsonify, render_template, request
+from flask import (
+    Blueprint,
+    Response,
+    current_app,
+    jsonify,
+    render_template,
+    request,
+    send_from_directory,
+)
 
 from app import cards
 from app.errors import PROBLEMS, wants_page
@@ -10,7 +18,9 @@ from app.openapi import document
 from app.population import describe
 from app.predictor import INFECTION, Predictor
 from app.registry import Registry
+from app.security import FIGURE_POLICY
 from app.uploads import radiograph_bytes
+from cxr.bundle_fields import FIGURES_FOLDER
 
 blueprint = Blueprint("api", __name__)
 blueprint.add_app_template_filter(describe, "population")
@@ -72,6 +82,16 @@ def model(name: str) -> Response:
     else:
         response = jsonify(cards.full(bundle))
     response.vary.add("Accept")
+    return response
+
+
+@blueprint.get("/models/<name>/figures/<file>")
+def figure(name: str, file: str) -> Response:
+    """One plot of a bundle's card; nothing else of its folder."""
+    folder = _predictor().bundle(name).path.resolve() / FIGURES_FOLDER
+    response = send_from_directory(folder, file, mimetype="image/svg+xml")
+    # A plot styles itself, wherever it is opened; that is all it may do.
+    response.headers["Content-Security-Policy"] = FIGURE_POLICY
     return response
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from markdown_it import MarkdownIt
 
 from app.population import describe
+from cxr.bundle_fields import FIGURES_FOLDER
 
 if TYPE_CHECKING:
     from cxr.bundle import Bundle
@@ -40,10 +41,25 @@ def summary(bundle: Bundle) -> dict[str, Any]:
 
 
 def full(bundle: Bundle) -> dict[str, Any]:
-    """All of ``bundle.json`` with the summary's members and the card's Markdown."""
-    return {**bundle.document, **summary(bundle), "metrics": bundle.metrics, "card": bundle.card}
+    """All of ``bundle.json`` and ``audit.json``, the summary's members, the card's Markdown."""
+    return {
+        **bundle.document,
+        **summary(bundle),
+        "metrics": bundle.metrics,
+        "audit": bundle.audit,
+        "card": bundle.card,
+    }
 
 
 def card_html(bundle: Bundle) -> str:
-    """The card's Markdown as HTML without anything that the Markdown did not say."""
-    return str(_markdown.render(bundle.card))
+    """The card's Markdown as HTML without anything that the Markdown did not say.
+
+    Its plots lie beside it in the bundle; in the page they have an address of their own.
+    """
+    tokens = _markdown.parse(bundle.card)
+    for token in tokens:
+        for part in token.children or ():
+            source = str(part.attrs.get("src", ""))
+            if part.type == "image" and source.startswith(f"{FIGURES_FOLDER}/"):
+                part.attrs["src"] = f"/models/{bundle.name}/{source}"
+    return str(_markdown.renderer.render(tokens, _markdown.options, {}))

@@ -99,7 +99,16 @@ _SCHEMAS: dict[str, Any] = {
     "ModelCard": {
         "allOf": [
             _reference("Model"),
-            _object({"metrics": {"type": "object"}, "card": {**_TEXT, "description": "Markdown."}}),
+            _object(
+                {
+                    "metrics": {"type": "object"},
+                    "audit": {
+                        "type": ["object", "null"],
+                        "description": "What `python -m training audit` found; null before it.",
+                    },
+                    "card": {**_TEXT, "description": "Markdown."},
+                }
+            ),
         ]
     },
     "Alive": _object({"status": {"const": "alive"}}),
@@ -234,6 +243,19 @@ def document() -> dict[str, Any]:
                 "not_ready",
                 parameters=[_NAME],
             ),
+            "/models/{name}/figures/{file}": {
+                "get": {
+                    "summary": "One plot of a model's card",
+                    "parameters": [_NAME, {**_NAME, "name": "file"}],
+                    "responses": {
+                        "200": {
+                            "description": "The plot.",
+                            "content": {"image/svg+xml": {"schema": _TEXT}},
+                        },
+                        **_problems("unknown_model", "not_found", "not_ready"),
+                    },
+                }
+            },
             "/healthz": _get("Alive", "Alive"),
             "/readyz": _get("Ready to predict", "Ready", "not_ready"),
             "/metrics": {

@@ -17,6 +17,8 @@ CONTENT_SECURITY_POLICY = "; ".join(
     )
 )
 
+FIGURE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
+
 HEADERS = {
     "Content-Security-Policy": CONTENT_SECURITY_POLICY,
     "X-Content-Type-Options": "nosniff",
@@ -33,7 +35,7 @@ STRICT_TRANSPORT_SECURITY = "max-age=63072000"
 
 def _add_headers(response: Response) -> Response:
     for name, value in HEADERS.items():
-        response.headers[name] = value
+        response.headers.setdefault(name, value)
     if request.is_secure:
         response.headers["Strict-Transport-Security"] = STRICT_TRANSPORT_SECURITY
     if request.endpoint != "static":

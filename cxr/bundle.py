@@ -51,7 +51,6 @@ DOCUMENT_FILE = "bundle.json"
 CARD_FILE = "CARD.md"
 PROBES_FILE = "probes/probes.npz"
 AUDIT_FILE = "audit.json"
-FIGURES_FOLDER = "figures"
 
 #: Largest difference of a probability between two machines that is put down to rounding.
 PROBE_TOLERANCE = 1e-3

@@ -10,6 +10,9 @@ from typing import Any
 from cxr.calibrate import Calibration, Thresholds
 from cxr.errors import BundleError
 
+#: Plots of the card, inside a bundle's folder.
+FIGURES_FOLDER = "figures"
+
 
 def read_json(path: Path) -> dict[str, Any]:
     """One JSON object.

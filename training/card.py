@@ -199,7 +199,7 @@ def _gate(gate: Mapping[str, Any] | None) -> list[str]:
     return [
         "## The gate",
         "Before this model reads a picture, a small network of its own refuses what is no upright "
-        "frontal chest radiograph ([its card](../gate/CARD.md)).",
+        "frontal chest radiograph; `models/gate/CARD.md` says more.",
         table(["Pictures", "Refused", "Share"], rows),
     ]
 

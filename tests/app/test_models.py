@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from flask.testing import FlaskClient
@@ -35,6 +36,7 @@ def test_one_model_has_its_card_and_its_document(client: FlaskClient) -> None:
     assert body["format"] == "xray-bundle/1"
     assert body["input"]["size"] == 64
     assert body["metrics"] == {}
+    assert body["audit"] is None
 
 
 def test_an_unknown_model(client: FlaskClient) -> None:
@@ -61,3 +63,27 @@ def test_html_in_a_card_stays_text(tmp_path: Path) -> None:
     assert "&lt;script&gt;" in page
     assert "<script>alert" not in page
     assert 'href="javascript' not in page
+
+
+def test_the_audit_and_its_plots_belong_to_the_card(tmp_path: Path) -> None:
+    folder = write_tiny_bundle(tmp_path / "audited")
+    digest = json.loads((folder / "bundle.json").read_text())["sha256"]
+    audit = {"model": {"sha256": digest}, "robustness": [{"change": "10 % darker"}]}
+    (folder / "audit.json").write_text(json.dumps(audit))
+    (folder / "CARD.md").write_text("# Card\n\n![Robustness](figures/robustness.svg)\n")
+    (folder / "figures").mkdir()
+    (folder / "figures" / "robustness.svg").write_text("<svg xmlns='http://www.w3.org/2000/svg'/>")
+    app = create_app(Settings(models=tmp_path))
+    assert app.extensions["registry"].wait(120)
+    client = app.test_client()
+    assert client.get("/models/audited").get_json()["audit"] == audit
+    page = client.get("/models/audited", headers=BROWSER).get_data(as_text=True)
+    address = "/models/audited/figures/robustness.svg"
+    assert f'<img src="{address}" alt="Robustness"' in page
+    plot = client.get(address)
+    assert plot.status_code == 200
+    assert plot.mimetype == "image/svg+xml"
+    assert "sandbox" in plot.headers["Content-Security-Policy"]
+    for other in ("bundle.json", "../bundle.json", "..%2fbundle.json", "nothing.svg"):
+        assert_problem(client.get(f"/models/audited/figures/{other}"), "not_found")
+    assert_problem(client.get("/models/nobody/figures/robustness.svg"), "unknown_model")

@@ -28,7 +28,7 @@ from training.source import Source, fingerprint
 SIDE = 128
 _SPEC = PreprocessSpec(size=SIDE)
 _VERSION = 1  # of this module's network and training; part of the cache's key
-_COPIES, _EPOCHS, _BATCH = 6, 8, 16
+_COPIES, _EPOCHS, _BATCH = 5, 6, 16
 _HELD_OUT = 0.2
 #: Share of a film that lungs can cover; a mask outside it is taken for a failure.
 PLAUSIBLE = (0.12, 0.60)

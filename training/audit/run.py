@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cxr.bundle import AUDIT_FILE, CARD_FILE, DOCUMENT_FILE, FIGURES_FOLDER, Bundle, load_bundle
+from cxr.bundle import AUDIT_FILE, CARD_FILE, DOCUMENT_FILE, Bundle, load_bundle
+from cxr.bundle_fields import FIGURES_FOLDER
 from training.audit.examine import examine
 from training.audit.external import external
 from training.audit.figures import draw_figures
