@@ -9,7 +9,8 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from cxr.bundle import FEATURES_LAYER, LOGITS_LAYER, MODEL_FILE, Bundle
+from cxr.bundle import Bundle
+from cxr.engines import FEATURES_LAYER, LOGITS_LAYER, MODEL_FILE
 
 _BATCH = 64
 #: Steps in which the weights are replaced, from the output towards the input.
