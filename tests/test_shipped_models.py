@@ -61,6 +61,19 @@ def test_bundle_is_small_and_its_card_says_what_it_is(name):
         assert measured["low"] <= measured["value"] <= measured["high"]
 
 
+@pytest.mark.parametrize("name", ["pediatric-pneumonia", "covid19-radiography"])
+def test_no_hand_has_touched_the_card(name):
+    """It is what the program writes from the figures beside it."""
+    folder = MODELS / name
+    if not (folder / "audit.json").exists():
+        pytest.skip(f"models/{name} was not audited: python -m training audit models/{name}")
+    from training.card import card_of
+
+    assert (folder / "CARD.md").read_text() == card_of(folder, MODELS), (
+        f"write it anew: python -m training card models/{name}"
+    )
+
+
 def test_recipes_are_those_of_make_train(pediatric, adult):
     makefile = (MODELS.parent / "Makefile").read_text()
     for bundle in (pediatric, adult):

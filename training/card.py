@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+from cxr.bundle import AUDIT_FILE, DOCUMENT_FILE
 from training.bootstrap import RESAMPLES
 from training.card_audit import audit_sections
 from training.card_tables import cell, percent, table
@@ -32,6 +35,22 @@ _DECISIONS = {
     "accuracy_decided": "Accuracy among the decided",
     "risk_coverage_area": "Area under the risk-coverage curve (0 is best)",
 }
+
+
+def card_of(folder: Path, models: Path) -> str:
+    """The card of an exported bundle, from the documents that lie in ``folder``.
+
+    Args:
+        models: where the gate lies that stands before it.
+    """
+    document = json.loads((folder / DOCUMENT_FILE).read_text())
+    audit, gate = folder / AUDIT_FILE, models / "gate" / "gate.json"
+    return write_card(
+        document["name"],
+        document,
+        json.loads(audit.read_text()) if audit.exists() else None,
+        json.loads(gate.read_text()) if gate.exists() else None,
+    )
 
 
 def write_card(

@@ -69,6 +69,15 @@ def add_audit_command(commands: Any, data_help: str) -> None:
     )
     audit.set_defaults(start=_start)
 
+    card = commands.add_parser(
+        "card",
+        help="write CARD.md anew from bundle.json, audit.json and the gate's figures",
+        description="Nothing is measured again; a second or two. For a card whose wording or gate "
+        "has changed since the audit.",
+    )
+    card.add_argument("bundles", type=Path, nargs="+", metavar="models/NAME")
+    card.set_defaults(start=_card)
+
 
 def _start(given: argparse.Namespace) -> None:
     from training.audit.run import AuditOptions, audit
@@ -87,3 +96,13 @@ def _start(given: argparse.Namespace) -> None:
             as_json=given.json,
         )
     )
+
+
+def _card(given: argparse.Namespace) -> None:
+    from cxr.bundle import CARD_FILE, load_bundle
+    from training.card import card_of
+
+    for folder in given.bundles:
+        load_bundle(folder)  # what does not verify gets no card
+        (folder / CARD_FILE).write_text(card_of(folder, folder.parent))
+        print(f"Written: {folder / CARD_FILE}")

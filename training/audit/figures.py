@@ -54,10 +54,9 @@ def _canvas(width: float, height: float) -> tuple[Figure, Axes]:
 
 def _reliability(metrics: Mapping[str, Any]) -> Figure:
     """What was promised against what happened, over how many films there are of each."""
-    figure = Figure(figsize=(4.6, 5.0), layout="constrained")
+    figure = Figure(figsize=(4.6, 5.4), layout="constrained")
     axes, below = figure.subplots(2, 1, sharex=True, height_ratios=(4, 1))
-    axes.plot([0, 1], [0, 1], color=GREY, linewidth=1, linestyle=(0, (4, 3)))
-    axes.annotate("as promised", (0.17, 0.20), rotation=45, color=GREY, ha="center", va="center")
+    axes.plot([0, 1], [0, 1], color=GREY, linewidth=1, linestyle=(0, (4, 3)), label="as promised")
     for split, colour, marker, shift in (
         ("validation", ORANGE, "s", -0.006),
         ("test", BLUE, "o", 0.006),
@@ -72,8 +71,8 @@ def _reliability(metrics: Mapping[str, Any]) -> Figure:
         axes.errorbar(x, y, errors, color=colour, marker=marker, markersize=5, linewidth=0,
                       elinewidth=1.2, label=f"{split} ({metrics[split]['films']} films)",
                       markerfacecolor="white" if split == "validation" else colour)  # fmt: skip
-    axes.set(ylim=(-0.03, 1.03), ylabel="share of films that are infected", aspect="equal")
-    axes.legend(frameon=False, loc="upper left", handlelength=1.2)
+    axes.set(ylim=(-0.03, 1.03), ylabel="share of films that are infected")
+    axes.legend(frameon=False, loc="upper left", handlelength=1.6)
     rows = metrics["test"]["reliability"]
     below.bar([(row["from"] + row["to"]) / 2 for row in rows], [row["films"] for row in rows],
               width=0.085, color=BLUE)  # fmt: skip
@@ -93,8 +92,8 @@ def _risk_coverage(test: Mapping[str, Any]) -> Figure:
     axes.plot(x, [100 * point["value"] for point in points], color=BLUE, linewidth=2)
     decided, right = (test["figures"][name]["value"] for name in _DECIDED)
     axes.plot(100 * decided, 100 * right, marker="D", color=ORANGE, markersize=7, linewidth=0)
-    axes.annotate("the shipped thresholds", (100 * decided, 100 * right), (0, -14),
-                  textcoords="offset points", color=ORANGE, ha="center", va="top")  # fmt: skip
+    axes.annotate("the shipped thresholds", (100 * decided, 100 * right), (-9, -6),
+                  textcoords="offset points", color=ORANGE, ha="right", va="top")  # fmt: skip
     axes.set(xlabel="films decided, surest first (%)", ylabel="of these decided rightly (%)")
     axes.set_ylim(top=100.3)
     return figure
@@ -103,12 +102,29 @@ def _risk_coverage(test: Mapping[str, Any]) -> Figure:
 _DECIDED = ("share_decided", "accuracy_decided")
 
 
-def _dots(axes: Axes, names: list[str], lines: list[Mapping[str, float]], scale: float) -> None:
+def _dots(
+    axes: Axes,
+    lines: list[Mapping[str, float] | None],
+    scale: float,
+    *,
+    colour: str = BLUE,
+    marker: str = "o",
+    shift: float = 0.0,
+    label: str | None = None,
+) -> None:
     """One value with its interval a row, the first on top."""
     for row, line in enumerate(lines):
-        axes.plot([scale * line["low"], scale * line["high"]], [row, row], color=BLUE,
-                  linewidth=1.6, solid_capstyle="butt")  # fmt: skip
-        axes.plot(scale * line["value"], row, marker="o", color=BLUE, markersize=6)
+        if line is None:
+            continue
+        ends = [scale * line["low"], scale * line["high"]]
+        axes.plot(ends, [row + shift] * 2, color=colour, linewidth=1.6, solid_capstyle="butt")
+        axes.plot(scale * line["value"], row + shift, marker=marker, color=colour, markersize=6,
+                  markerfacecolor=colour if marker == "o" else "white", linewidth=0,
+                  label=label)  # fmt: skip
+        label = None
+
+
+def _name_rows(axes: Axes, names: list[str]) -> None:
     axes.set_yticks(range(len(names)), names, color="#1b2126")
     axes.set_ylim(len(names) - 0.5, -0.5)
     axes.grid(axis="y", visible=False)
@@ -118,7 +134,8 @@ def _dots(axes: Axes, names: list[str], lines: list[Mapping[str, float]], scale:
 
 def _robustness(lines: list[Mapping[str, Any]]) -> Figure:
     figure, axes = _canvas(6.4, 0.27 * len(lines) + 1.0)
-    _dots(axes, [line["change"] for line in lines], [line["stands"] for line in lines], 100)
+    _dots(axes, [line["stands"] for line in lines], 100)
+    _name_rows(axes, [line["change"] for line in lines])
     axes.axvline(97, color=ORANGE, linewidth=1.2, linestyle=(0, (4, 3)))
     axes.annotate("97 %", (97, -0.5), (0, 3), textcoords="offset points", color=ORANGE,
                   ha="center", va="bottom")  # fmt: skip
@@ -136,18 +153,17 @@ _PICTURES = {
 
 
 def _shortcuts(pictures: list[Mapping[str, Any]]) -> Figure:
-    figure, axes = _canvas(6.4, 0.34 * len(pictures) + 1.2)
-    order = [name for name in _PICTURES if any(one["picture"] == name for one in pictures)]
+    figure, axes = _canvas(6.4, 0.42 * len(pictures) + 1.3)
     chosen = {one["picture"]: one for one in pictures}
-    _dots(axes, [_PICTURES[name] for name in order], [chosen[name]["auc"] for name in order], 1)
-    for row, name in enumerate(order):
-        again = chosen[name]["relearned_auc"]
-        if again:
-            axes.plot(again["value"], row, marker="D", markerfacecolor="white", color=ORANGE,
-                      markersize=6, linewidth=0)  # fmt: skip
+    order = [name for name in _PICTURES if name in chosen]
+    _dots(axes, [chosen[name]["auc"] for name in order], 1, shift=-0.14, label="as shipped")
+    _dots(axes, [chosen[name]["relearned_auc"] for name in order], 1, colour=ORANGE, marker="D",
+          shift=0.14, label="relearned from its features")  # fmt: skip
+    _name_rows(axes, [_PICTURES[name] for name in order])
     axes.axvline(0.5, color=GREY, linewidth=1, linestyle=(0, (4, 3)))
     axes.annotate("chance", (0.5, -0.5), (0, 3), textcoords="offset points", color=GREY,
                   ha="center", va="bottom")  # fmt: skip
     axes.set_xlim(min(0.45, axes.get_xlim()[0]), 1.01)
-    axes.set_xlabel("area under the ROC curve (● as shipped, ◇ relearned from its features)")
+    axes.set_xlabel("area under the ROC curve, with 95 % intervals")
+    figure.legend(loc="outside lower center", ncols=2, frameon=False)
     return figure

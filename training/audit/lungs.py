@@ -81,7 +81,8 @@ def segmenter(data: Path, cache: Path, seed: int = 0) -> Segmenter:
                 f"{data} holds {len(pairs)} pairs of images/NAME and masks/NAME; at least 20 are "
                 "needed to learn what a lung is."
             )
-        key = hashlib.sha256(f"{_VERSION} {seed} {fingerprint(source.members)}".encode())
+        made = f"{_VERSION} {_COPIES} {_EPOCHS} {seed} {fingerprint(source.members)}"
+        key = hashlib.sha256(made.encode())
         folder = cache / f"lungs-{key.hexdigest()[:16]}"
         if (folder / "quality.json").exists():
             model = keras.saving.load_model(folder / "lungs.keras", compile=False)

@@ -34,7 +34,7 @@ from training.audit.sections import (
 )
 from training.audit.seeds import disagreement
 from training.audit.subgroups import subgroups
-from training.card import write_card
+from training.card import card_of
 from training.data import Prepared
 from training.errors import TrainingError
 from training.evaluate import answer, prepare_as_trained
@@ -157,9 +157,7 @@ def publish(bundle: Path, out: Path, metrics: dict[str, Any], report: dict[str, 
     draw_figures(figures, metrics, report)
     _write(out / AUDIT_FILE, json.dumps(report, indent=2) + "\n")
     _write(out / DOCUMENT_FILE, json.dumps(document, indent=2) + "\n")
-    gate = bundle.parent / "gate" / "gate.json"
-    of_gate = json.loads(gate.read_text()) if gate.exists() else None
-    _write(out / CARD_FILE, write_card(document["name"], document, report, of_gate))
+    _write(out / CARD_FILE, card_of(out, bundle.parent))
 
 
 def _write(path: Path, text: str) -> None:

@@ -173,6 +173,13 @@ def test_the_card_is_made_of_the_audit_s_figures(audited):
     assert "healthy" not in card.lower()
 
 
+def test_the_card_can_be_written_anew_without_measuring(audited, capsys):
+    before = (audited / "CARD.md").read_text()
+    (audited / "CARD.md").write_text("by hand")
+    assert main(["card", str(audited)]) == 0
+    assert (audited / "CARD.md").read_text() == before
+
+
 def test_again_it_comes_out_alike_and_other_data_are_refused(audited, place, tmp_path, capsys):
     """The figures that are in bundle.json by now must come out again."""
     before = json.loads((audited / "bundle.json").read_text())["metrics"]
