@@ -99,7 +99,7 @@ def write_card(
         "## Calibration",
         "Whether films that are given 80 % are infected in eight of ten cases. The population "
         "that the probabilities are made for has as many normal as infected films; where "
-        "infection is rarer, so is each probability too high.",
+        "infection is rarer, every probability is too high.",
         _figure_table(document["metrics"], _CALIBRATION),
         *_figure(audit, "Promised probability against the share infected", "reliability"),
         *_reliability_table(document["metrics"]),

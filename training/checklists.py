@@ -47,7 +47,7 @@ CLAIM = (
     ("40–41", "limitations, implications for practice", "Limits; What must not be done with it"),
     ("42–43", "protocol; software, model and data", "no protocol was registered; all open, see "
      "README.md"),
-    ("44", "funding", _NONE),
+    ("44", "funding", "none declared"),
 )  # fmt: skip
 
 TRIPOD_AI = (
@@ -69,9 +69,9 @@ TRIPOD_AI = (
     ("14", "fairness", "Audit: Subgroups, as far as the data tell"),
     ("15", "model output and thresholds", "Operating points"),
     ("16", "differences between training and evaluation data", "Limits; Audit: Shortcuts"),
-    ("17", "ethical approval", "public, de-identified data; none sought"),
+    ("17", "ethical approval", "public, de-identified data; none is claimed here"),
     ("18a–f", "funding, conflicts, protocol, registration, data, code",
-     "no funding, protocol or registration; data and code open, see README.md"),
+     "none declared; no protocol, no registration; data and code open, see README.md"),
     ("19", "patient and public involvement", _NONE),
     ("20a–c", "participants: flow, characteristics, training against evaluation", "Data; "
      "characteristics not known"),

@@ -28,7 +28,7 @@ from training.source import Source, fingerprint
 SIDE = 128
 _SPEC = PreprocessSpec(size=SIDE)
 _VERSION = 1  # of this module's network and training; part of the cache's key
-_COPIES, _EPOCHS, _BATCH = 5, 6, 16
+_COPIES, _EPOCHS, _BATCH = 4, 6, 16
 _HELD_OUT = 0.2
 #: Share of a film that lungs can cover; a mask outside it is taken for a failure.
 PLAUSIBLE = (0.12, 0.60)
@@ -133,6 +133,7 @@ def _train(images: NDArray[np.uint8], masks: Masks, seed: int) -> Segmenter:
     model.compile(
         optimizer=keras.optimizers.AdamW(keras.optimizers.schedules.CosineDecay(3e-3, steps)),
         loss=_loss,
+        jit_compile=False,  # compiling would take longer than it saves
     )
     model.fit(x[..., np.newaxis] / np.float32(255), y[..., np.newaxis].astype(np.float32),
               batch_size=_BATCH, epochs=_EPOCHS, verbose=0)  # fmt: skip
