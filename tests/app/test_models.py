@@ -80,10 +80,10 @@ def test_the_audit_and_its_plots_belong_to_the_card(tmp_path: Path) -> None:
     page = client.get("/models/audited", headers=BROWSER).get_data(as_text=True)
     address = "/models/audited/figures/robustness.svg"
     assert f'<img src="{address}" alt="Robustness"' in page
-    plot = client.get(address)
-    assert plot.status_code == 200
-    assert plot.mimetype == "image/svg+xml"
-    assert "sandbox" in plot.headers["Content-Security-Policy"]
+    with client.get(address) as plot:
+        assert plot.status_code == 200
+        assert plot.mimetype == "image/svg+xml"
+        assert "sandbox" in plot.headers["Content-Security-Policy"]
     for other in ("bundle.json", "../bundle.json", "..%2fbundle.json", "nothing.svg"):
         assert_problem(client.get(f"/models/audited/figures/{other}"), "not_found")
     assert_problem(client.get("/models/nobody/figures/robustness.svg"), "unknown_model")

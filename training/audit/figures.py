@@ -90,16 +90,17 @@ def _risk_coverage(test: Mapping[str, Any]) -> Figure:
                       [100 * point["high"] for point in points], color=BLUE, alpha=0.18,
                       linewidth=0)  # fmt: skip
     axes.plot(x, [100 * point["value"] for point in points], color=BLUE, linewidth=2)
-    decided, right = (test["figures"][name]["value"] for name in _DECIDED)
-    axes.plot(100 * decided, 100 * right, marker="D", color=ORANGE, markersize=7, linewidth=0)
-    axes.annotate("the shipped thresholds", (100 * decided, 100 * right), (-9, -6),
-                  textcoords="offset points", color=ORANGE, ha="right", va="top")  # fmt: skip
+    figures = test["figures"]
+    if "accuracy_decided" in figures:  # a model that is never sure decides nothing
+        place = tuple(
+            100 * figures[name]["value"] for name in ("share_decided", "accuracy_decided")
+        )
+        axes.plot(*place, marker="D", color=ORANGE, markersize=7, linewidth=0)
+        axes.annotate("the shipped thresholds", place, (-9, -6), textcoords="offset points",
+                      color=ORANGE, ha="right", va="top")  # fmt: skip
     axes.set(xlabel="films decided, surest first (%)", ylabel="of these decided rightly (%)")
     axes.set_ylim(top=100.3)
     return figure
-
-
-_DECIDED = ("share_decided", "accuracy_decided")
 
 
 def _dots(
