@@ -11,6 +11,8 @@ from __future__ import annotations
 import logging
 import re
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from pydicom import config
@@ -92,14 +94,20 @@ def read_dicom(data: bytes, limits: Limits) -> Radiograph:
         UnsuitableImageError: readable, but not a single grey projection image; this
             includes DICOM objects without pixels.
     """
-    try:
-        dataset = parse(data, limits)
-        _refuse_unsuitable(dataset)
-        rows, columns = _required(dataset, "Rows"), _required(dataset, "Columns")
-        limits.check_size(columns, rows)
+    with damage_translated():
+        dataset = open_dicom(data, limits)
+        rows, columns = int(dataset.Rows), int(dataset.Columns)
         fields = _fields(dataset)
         with room_for(columns, rows):
             pixels = display_values(stored_values(dataset), dataset)
+    return Radiograph(pixels, "DICOM", columns, rows, fields)
+
+
+@contextmanager
+def damage_translated() -> Iterator[None]:
+    """Turn whatever pydicom and the codecs raise on foreign bytes into a domain error."""
+    try:
+        yield
     except CxrError:
         raise
     except NotImplementedError:
@@ -107,10 +115,21 @@ def read_dicom(data: bytes, limits: Limits) -> Radiograph:
             "The DICOM file is compressed in a way that is not read here. Export it "
             "uncompressed, or as JPEG, JPEG-LS, JPEG 2000 or RLE."
         ) from None
-    except Exception:  # pydicom and the codecs raise nearly every type on foreign bytes
+    except Exception:  # pydicom and the codecs raise nearly every type
         # "from None": the cause may quote values of the file.
         raise UnreadableImageError(DAMAGED) from None
-    return Radiograph(pixels, "DICOM", columns, rows, fields)
+
+
+def open_dicom(data: bytes, limits: Limits) -> Dataset:
+    """The header of a projection radiograph whose pixels are still encoded.
+
+    Call it within ``damage_translated``. Raises what ``read_dicom`` raises, before any pixel
+    is decoded.
+    """
+    dataset = parse(data, limits)
+    _refuse_unsuitable(dataset)
+    limits.check_size(_required(dataset, "Columns"), _required(dataset, "Rows"))
+    return dataset
 
 
 def _refuse_unsuitable(dataset: Dataset) -> None:

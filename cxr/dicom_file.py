@@ -55,6 +55,8 @@ _ELEMENTS = [
     "WindowCenter",
     "WindowWidth",
     "VOILUTFunction",
+    "PixelSpacing",
+    "ImagerPixelSpacing",
     "PixelData",
 ]
 

@@ -45,7 +45,7 @@ _CONTRADICTION = (
     "The compressed picture has more bits than the header of the DICOM file says, so its grey "
     "levels would be guessed. Export it again."
 )
-_WINDOW_FUNCTIONS = ("LINEAR", "LINEAR_EXACT", "SIGMOID")
+WINDOW_FUNCTIONS = ("LINEAR", "LINEAR_EXACT", "SIGMOID")
 
 
 def stored_values(dataset: Dataset) -> NDArray[np.uint8] | NDArray[np.uint16]:
@@ -86,7 +86,7 @@ def stored_values(dataset: Dataset) -> NDArray[np.uint8] | NDArray[np.uint16]:
     if raw.dtype.itemsize * 8 > bits_allocated:
         raise UnreadableImageError(_CONTRADICTION)
     values = raw.astype(f"u{bits_allocated // 8}", copy=False)
-    bits = _bits_stored(dataset)
+    bits = bits_stored(dataset)
     if not syntax.is_encapsulated:
         # Retired writers put overlays into the unused bits (PS3.5 §8.1.1): drop them.
         high_bit = dataset.get("HighBit")
@@ -95,10 +95,10 @@ def stored_values(dataset: Dataset) -> NDArray[np.uint8] | NDArray[np.uint16]:
             raise UnreadableImageError(_CUT_SHORT)
         values = values >> shift
     largest = (1 << bits) - 1
-    if syntax.is_encapsulated and not _is_signed(dataset) and int(values.max()) > largest:
+    if syntax.is_encapsulated and not is_signed(dataset) and int(values.max()) > largest:
         raise UnreadableImageError(_CONTRADICTION)
     values = values & values.dtype.type(largest)
-    if _is_signed(dataset):
+    if is_signed(dataset):
         values = values ^ values.dtype.type(1 << (bits - 1))
     return np.ascontiguousarray(values)
 
@@ -113,14 +113,14 @@ def display_values(
     Returns:
         Shape of ``stored``, uint16, 0 black to 65535 white, bright = dense.
     """
-    bits = _bits_stored(dataset)
-    lowest = -(1 << (bits - 1)) if _is_signed(dataset) else 0
+    bits = bits_stored(dataset)
+    lowest = -(1 << (bits - 1)) if is_signed(dataset) else 0
     levels = np.arange(lowest, lowest + (1 << bits), dtype=np.int32)
     # calcHist and LUT work on 16 bits in place; numpy would widen every pixel to 64.
     counts = cv2.calcHist([stored], [0], None, [len(levels)], [0, len(levels)]).ravel()
-    padding = _padding(levels, dataset)
+    padding = padding_levels(levels, dataset)
     shown = (counts > 0) & ~padding
-    modality = _modality_values(levels, dataset)
+    modality = modality_values(levels, dataset)
     table = _value_of_interest(modality, dataset)
     if table is None:
         # No VOI transformation: PS3.3 §C.11.2 leaves the display open. The values that occur
@@ -145,7 +145,7 @@ def display_values(
     return np.asarray(cv2.LUT(stored, entries), np.uint16)
 
 
-def _bits_stored(dataset: Dataset) -> int:
+def bits_stored(dataset: Dataset) -> int:
     allocated = int(dataset.BitsAllocated)
     bits = int(dataset.get("BitsStored") or allocated)
     if not 1 <= bits <= allocated:
@@ -153,7 +153,7 @@ def _bits_stored(dataset: Dataset) -> int:
     return bits
 
 
-def _is_signed(dataset: Dataset) -> bool:
+def is_signed(dataset: Dataset) -> bool:
     return int(dataset.get("PixelRepresentation") or 0) == 1
 
 
@@ -204,7 +204,7 @@ def _jpeg_2000_shape(frame: bytes) -> tuple[int, int, int] | None:
     return bottom - top, right - left, components
 
 
-def _padding(levels: NDArray[np.int32], dataset: Dataset) -> NDArray[np.bool_]:
+def padding_levels(levels: NDArray[np.int32], dataset: Dataset) -> NDArray[np.bool_]:
     """Which stored values are padding."""
     value = dataset.get("PixelPaddingValue")
     if not isinstance(value, int):
@@ -214,7 +214,7 @@ def _padding(levels: NDArray[np.int32], dataset: Dataset) -> NDArray[np.bool_]:
     return np.asarray((levels >= ends[0]) & (levels <= ends[1]))
 
 
-def _modality_values(levels: NDArray[np.int32], dataset: Dataset) -> NDArray[np.float64]:
+def modality_values(levels: NDArray[np.int32], dataset: Dataset) -> NDArray[np.float64]:
     """Modality LUT or rescale (PS3.3 §C.11.1): stored values → physical or device values."""
     items = dataset.get("ModalityLUTSequence")
     if items:
@@ -239,9 +239,10 @@ def _value_of_interest(values: NDArray[np.float64], dataset: Dataset) -> NDArray
     if items and "LUTDescriptor" in items[0] and "LUTData" in items[0]:
         entries, largest = _look_up(values, items[0], dataset)
         return entries / largest
-    center, width = _first(dataset.get("WindowCenter")), _first(dataset.get("WindowWidth"))
+    center = first_number(dataset.get("WindowCenter"))
+    width = first_number(dataset.get("WindowWidth"))
     function = str(dataset.get("VOILUTFunction") or "LINEAR").strip().upper()
-    if function not in _WINDOW_FUNCTIONS:
+    if function not in WINDOW_FUNCTIONS:
         function = "LINEAR"  # the default of §C.11.2.1.3
     least = 1.0 if function == "LINEAR" else np.finfo(float).tiny  # §C.11.2.1.2.1
     if center is None or width is None or not width >= least:
@@ -258,7 +259,7 @@ def _value_of_interest(values: NDArray[np.float64], dataset: Dataset) -> NDArray
     return np.asarray((shown[:-2] - shown[-2]) / (shown[-1] - shown[-2]), np.float64)
 
 
-def _first(value: Any) -> float | None:
+def first_number(value: Any) -> float | None:
     """The first of one or several decimal strings."""
     if isinstance(value, Iterable) and not isinstance(value, str):
         value = next(iter(value), None)
