@@ -27,7 +27,19 @@ def create_app(settings: Settings | None = None, *, load: Loader | None = None) 
     Raises:
         SettingsError: an environment variable holds a value that cannot be used.
     """
-    from app import access, api, errors, health, http, logs, metrics, pacs, security, web
+    from app import (
+        access,
+        api,
+        errors,
+        health,
+        http,
+        logs,
+        metrics,
+        pacs,
+        security,
+        station,
+        web,
+    )
     from app.access.commands import is_running as is_command
     from app.registry import Registry, loader
     from cxr.radiograph import Limits
@@ -54,6 +66,7 @@ def create_app(settings: Settings | None = None, *, load: Loader | None = None) 
     app.register_blueprint(health.blueprint)
     app.register_blueprint(api.blueprint)
     app.register_blueprint(web.blueprint)
+    app.register_blueprint(station.blueprint)
     pacs.init_app(app)
 
     if not is_command():

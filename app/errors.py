@@ -43,6 +43,12 @@ class UnsupportedMediaTypeError(RequestError):
     code = "unsupported_format"
 
 
+class PatientUnknownError(RequestError):
+    """Neither the file nor the person says whether the patient is a child or an adult."""
+
+    code = "patient_unknown"
+
+
 class UnknownModelError(RequestError):
     """No loaded bundle has the name."""
 
@@ -77,6 +83,9 @@ PROBLEMS: dict[str, Problem] = {
     ),
     "invalid_parameter": Problem(
         400, "The request cannot be understood", "Correct the request and send it again."
+    ),
+    "patient_unknown": Problem(
+        400, "Child or adult?", "Choose the patient's group, then send the file again."
     ),
     "unauthorized": Problem(
         401, "An API key is needed", "Sign in, or ask the administrator for a key."

@@ -12,19 +12,22 @@ from numpy.typing import NDArray
 from cxr.explain import MAX_SIDE
 from cxr.radiograph import Radiograph
 
+#: Longest side of a thumbnail, in pixels: a list's picture on a dense screen.
+THUMBNAIL_SIDE = 112
 
-def _shrink(pixels: NDArray[Any]) -> NDArray[Any]:
+
+def _shrink(pixels: NDArray[Any], longest: int) -> NDArray[Any]:
     height, width = pixels.shape
-    scale = MAX_SIDE / max(height, width)
+    scale = longest / max(height, width)
     if scale >= 1:
         return pixels
     size = (max(round(width * scale), 1), max(round(height * scale), 1))
     return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA))
 
 
-def film_png(radiograph: Radiograph) -> bytes:
-    """The radiograph as an 8-bit PNG, at most 1024 pixels a side, grey levels unchanged."""
-    pixels = _shrink(radiograph.pixels)
+def film_png(radiograph: Radiograph, longest: int = MAX_SIDE) -> bytes:
+    """The radiograph as an 8-bit PNG, grey levels unchanged, at most ``longest`` pixels a side."""
+    pixels = _shrink(radiograph.pixels, longest)
     if pixels.dtype == np.uint16:
         pixels = (pixels >> 8).astype(np.uint8)
     # Level 3: a third of the time of the default for a few per cent more bytes.

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from app.errors import InvalidParameterError, UnknownModelError
-from app.pictures import data_uri, film_png
+from app.errors import InvalidParameterError, PatientUnknownError, UnknownModelError
+from app.pictures import THUMBNAIL_SIDE, data_uri, film_png
 from app.population import ReadingWarning, bundle_for_age, warnings_for
 from cxr.calibrate import Decision
 from cxr.decode import decode
@@ -20,6 +20,7 @@ from cxr.explain import (
     MAX_SIDE,
     class_activation,
     infection_activation,
+    layer_png,
     map_png,
     overlay_png,
 )
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
 NOTICE = "Research use only. Not a medical device."
 
-HEATMAPS = ("none", "overlay", "map")
+HEATMAPS = ("none", "overlay", "map", "layer")
 #: What a map may show instead of one class: all that speaks for infection.
 INFECTION = "infection"
 
@@ -57,7 +58,7 @@ class Reading:
 
     Attributes:
         probabilities: label → calibrated probability, in the bundle's order.
-        film, heatmap: PNG bytes, or None where they were not asked for.
+        film, heatmap, thumbnail: PNG bytes, or None where they were not asked for.
         evidence: None where it was not asked for.
         timing_ms: ``decode``, ``model`` and ``total``, in milliseconds.
     """
@@ -76,6 +77,7 @@ class Reading:
     heatmap: bytes | None = field(default=None, repr=False)
     film: bytes | None = field(default=None, repr=False)
     evidence: Evidence | None = field(default=None, repr=False)
+    thumbnail: bytes | None = field(default=None, repr=False)
 
     def to_json(self) -> dict[str, Any]:
         """The contract's JSON reading."""
@@ -150,6 +152,8 @@ class Predictor:
         map_if_normal: bool = True,
         with_film: bool = False,
         with_evidence: bool = False,
+        with_thumbnail: bool = False,
+        needs_patient: bool = False,
     ) -> Reading:
         """Read one radiograph.
 
@@ -158,17 +162,22 @@ class Predictor:
             model: name of a bundle; None lets the age in a DICOM file choose between child
                 and adult, and takes the default bundle where there is no age.
             heatmap: ``none``, ``overlay`` (the film with the regions that spoke for
-                infection) or ``map`` (the regions alone).
+                infection), ``map`` (the regions alone) or ``layer`` (the overlay's colours
+                alone, transparent elsewhere).
             heatmap_class: ``infection``, or the id of one of the bundle's classes.
             map_if_normal: draw the map also where the decision is ``normal``.
             with_film: also return the film itself as a picture for people.
             with_evidence: also return the decoded film and what spoke for infection.
+            with_thumbnail: also return a small picture of the film.
+            needs_patient: refuse a file without an age instead of taking the default bundle,
+                when ``model`` is None.
 
         Raises:
             RadiographError: the bytes cannot be read as a chest radiograph.
             UnknownModelError: no bundle is called ``model``.
-            InvalidParameterError: ``heatmap`` is none of the three, or ``heatmap_class`` no
+            InvalidParameterError: ``heatmap`` is none of the four, or ``heatmap_class`` no
                 class of the bundle.
+            PatientUnknownError: ``needs_patient``, and nothing says who the patient is.
         """
         began = time.perf_counter()
         if heatmap not in HEATMAPS:
@@ -177,7 +186,7 @@ class Predictor:
         radiograph = decode(data, self._limits, reduce_to=self._reduce_to)
         decoded = time.perf_counter()
 
-        bundle = named or self._bundle_for(radiograph)
+        bundle = named or self._bundle_for(radiograph, needs_patient)
         prediction = bundle.predict(to_model_input(radiograph, bundle.spec)[np.newaxis])
         probabilities = prediction.probabilities[0]
         infection = float(bundle.infection_probability(prediction.probabilities)[0])
@@ -189,11 +198,11 @@ class Predictor:
         activation = _activation(bundle, prediction, heatmap_class)
         if heatmap != "none" and (map_if_normal or decision != "normal"):
             height, width = shown.pixels.shape
-            picture = (
-                overlay_png(shown, activation, bundle.map_offset)
-                if heatmap == "overlay"
-                else map_png(activation, width, height, bundle.map_offset)
-            )
+            if heatmap == "overlay":
+                picture = overlay_png(shown, activation, bundle.map_offset)
+            else:
+                draw = map_png if heatmap == "map" else layer_png
+                picture = draw(activation, width, height, bundle.map_offset)
         labels = [finding.label for finding in bundle.classes]
         return Reading(
             finding=labels[int(probabilities.argmax())],
@@ -209,6 +218,7 @@ class Predictor:
             heatmap=picture,
             film=film_png(shown) if with_film else None,
             evidence=Evidence(radiograph, activation, bundle.map_offset) if with_evidence else None,
+            thumbnail=film_png(radiograph, THUMBNAIL_SIDE) if with_thumbnail else None,
             timing_ms={
                 "decode": (decoded - began) * 1000,
                 "model": (modelled - decoded) * 1000,
@@ -216,9 +226,11 @@ class Predictor:
             },
         )
 
-    def _bundle_for(self, radiograph: Radiograph) -> Bundle:
+    def _bundle_for(self, radiograph: Radiograph, needs_patient: bool) -> Bundle:
         age = radiograph.dicom.patient_age_years if radiograph.dicom else None
         if age is None:
+            if needs_patient and len(self.bundles) > 1:
+                raise PatientUnknownError("The file does not say how old the patient is.")
             return self.default
         return bundle_for_age(self.bundles.values(), age) or self.default
 

@@ -7,7 +7,7 @@ from typing import Literal
 
 from app.pictures import data_uri
 from app.population import describe, is_for_children
-from app.predictor import Predictor, Reading
+from app.predictor import NOTICE, Predictor, Reading
 from cxr.calibrate import Decision
 
 DECISION_WORDS: dict[Decision, str] = {
@@ -32,6 +32,9 @@ WARNING_TITLES = {
     "body_part_outside_population": "Perhaps not a chest",
 }
 
+
+# What the form sends for "the age in the file decides"; no bundle has this name.
+BY_AGE = "by-age"
 
 # Baselines of the words under the scale, in pixels of its SVG.
 FIRST_ROW, SECOND_ROW = 54, 72
@@ -173,3 +176,23 @@ def present(reading: Reading) -> Shown:
         overlay=data_uri(reading.heatmap) if reading.heatmap else None,
         milliseconds=f"{milliseconds:.0f} ms" if milliseconds >= 1 else "under 1 ms",
     )
+
+
+def report_text(reading: Reading) -> str:
+    """The reading as plain text, for a clipboard: the page's words, nothing about a patient."""
+    shown = present(reading)
+    bundle = reading.bundle
+    lines = [
+        f"{shown.decision}. Probability of infection {shown.probability} "
+        f"(no sign below {shown.rule_out}, signs from {shown.rule_in}).",
+        f"Most probable: {reading.finding}. "
+        + ", ".join(f"{bar.label} {bar.words}" for bar in shown.classes)
+        + ".",
+        *(f"Warning: {title}. {detail}" for title, detail in shown.warnings),
+        shown.advice,
+        f"Model {bundle.name} {bundle.version}, made for: {shown.population}. "
+        f"Image {reading.image_format}, {reading.image_width} × {reading.image_height} pixels, "
+        f"SHA-256 {reading.image_sha256[:16]}…",
+        NOTICE,
+    ]
+    return "\n".join(lines)

@@ -58,13 +58,14 @@ class Registry:
 
     Attributes:
         failures: folder name → reason, for each bundle that was refused.
+        limits: what a file may hold.
         seconds: how long loading took, or None while it lasts.
     """
 
     def __init__(self, models: Path, default_model: str, limits: Limits, load: Loader) -> None:
         self._models = models
         self._default_model = default_model
-        self._limits = limits
+        self.limits = limits
         self._load = load
         self._predictor: Predictor | None = None
         self._finished = threading.Event()
@@ -124,7 +125,7 @@ class Registry:
                 self._refuse(folder.name, f"Loading failed with {type(error).__name__}: {error}")
         self.seconds = time.perf_counter() - began
         if bundles:
-            self._predictor = Predictor(bundles, self._limits, default_model=self._default_model)
+            self._predictor = Predictor(bundles, self.limits, default_model=self._default_model)
         tell(self)
         self._finished.set()
         log.info("bundles loaded", models=sorted(bundles), seconds=round(self.seconds, 2))

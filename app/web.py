@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from functools import cache
+from pathlib import Path
 from typing import Any
 
-from flask import Blueprint, abort, current_app, render_template, request
+from flask import Blueprint, abort, current_app, render_template, request, url_for
 
 from app.errors import NotReadyError
 from app.population import bundle_for_age
 from app.predictor import NOTICE, Predictor, Reading
-from app.presentation import choices, present
+from app.presentation import BY_AGE, DECISION_WORDS, choices, present
 from app.registry import Registry
 from app.sample import AGE_YEARS, DESCRIPTION, sample_path
+from app.settings import PROJECT_ROOT
 from app.uploads import radiograph_bytes
 
 blueprint = Blueprint("web", __name__)
@@ -24,6 +27,7 @@ def _for_every_page() -> dict[str, Any]:
         "notice": NOTICE,
         "sample": DESCRIPTION if sample_path() else None,
         "max_megabytes": settings.max_upload_bytes // 2**20,
+        "by_age": BY_AGE,
     }
 
 
@@ -32,18 +36,41 @@ def _registry() -> Registry:
     return registry
 
 
+@cache
+def _station_modules() -> tuple[str, ...]:
+    # Named in the page so that a browser fetches all at once, not one import after the other.
+    scripts = Path(PROJECT_ROOT, "static", "js").glob("*.js")
+    return tuple(sorted(path.name for path in scripts if path.name != "theme.js"))
+
+
+def _sample_bundle(predictor: Predictor) -> str | None:
+    """The name of the bundle that reads the sample film, the adults'."""
+    bundle = bundle_for_age(predictor.bundles.values(), AGE_YEARS)
+    return bundle.name if bundle else None
+
+
 @blueprint.get("/")
 def index() -> str:
     """The page with the form; says so while the models are still loading."""
     registry = _registry()
+    sample_model = None
     try:
         patients = choices(registry.predictor)
+        sample_model = _sample_bundle(registry.predictor)
         trouble = None
     except NotReadyError as error:
         patients = []
         trouble = error.detail
     return render_template(
-        "index.html", patients=patients, trouble=trouble, loading=registry.loading
+        "index.html",
+        patients=patients,
+        trouble=trouble,
+        loading=registry.loading,
+        decisions=DECISION_WORDS,
+        sample_model=sample_model or "",
+        station_modules=[
+            url_for("static", filename=f"js/{name}") for name in _station_modules()
+        ],
     )
 
 
@@ -52,7 +79,7 @@ def read() -> str:
     """The result page for the file of the form."""
     predictor = _registry().predictor
     data = radiograph_bytes(request)
-    model = request.form.get("model") or request.args.get("model") or None
+    model = request.form.get("model") or request.args.get("model")
     always = request.form.get("map") == "always"
     return _result(predictor, data, model, map_if_normal=always, is_sample=False)
 
@@ -64,8 +91,7 @@ def read_sample() -> str:
     path = sample_path()
     if path is None:
         abort(404)
-    bundle = bundle_for_age(predictor.bundles.values(), AGE_YEARS)
-    return _result(predictor, path.read_bytes(), bundle.name if bundle else None, is_sample=True)
+    return _result(predictor, path.read_bytes(), _sample_bundle(predictor), is_sample=True)
 
 
 def _result(
@@ -77,7 +103,12 @@ def _result(
     map_if_normal: bool = False,
 ) -> str:
     reading: Reading = predictor.read(
-        data, model=model, heatmap="overlay", map_if_normal=map_if_normal, with_film=True
+        data,
+        model=None if model == BY_AGE else model,
+        heatmap="overlay",
+        map_if_normal=map_if_normal,
+        with_film=True,
+        needs_patient=model == BY_AGE,
     )
     current_app.extensions["metrics"].count_reading(reading)
     return render_template(

@@ -22,6 +22,8 @@ MAX_SIDE = 1024
 WEAK_EVIDENCE = 2.0
 #: Share of the film that the overlay's strongest places cover.
 OVERLAY_OPACITY = 0.55
+#: Longest side of a layer, in pixels: a map is coarse and smooth, a viewer enlarges it.
+LAYER_SIDE = 256
 
 
 def infection_activation(
@@ -150,12 +152,37 @@ def overlay(
     film = np.asarray(cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA))
     if film.dtype == np.uint16:
         film = (film // 256).astype(np.uint8)
-    heat = upsample(activation, width, height, offset)
-    colours = _scale()[0, (heat * 255).round().astype(np.uint8)]
-    # Opacity climbs with the evidence: where there is none the film stays untouched.
-    opacity = (OVERLAY_OPACITY * np.clip(heat * 1.5, 0.0, 1.0))[..., np.newaxis]
+    colours, opacity = _colours(upsample(activation, width, height, offset))
+    opacity = (OVERLAY_OPACITY * opacity)[..., np.newaxis]
     grey = cv2.cvtColor(film, cv2.COLOR_GRAY2BGR)
     return np.asarray((grey * (1 - opacity) + colours * opacity).round().astype(np.uint8))
+
+
+def _colours(heat: NDArray[np.float32]) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    """BGR colours of a map and their opacity from 0 to 1.
+
+    Opacity climbs with the evidence: where there is none the film stays untouched.
+    """
+    colours = _scale()[0, (heat * 255).round().astype(np.uint8)]
+    opacity = np.clip(heat * np.float32(1.5), 0.0, 1.0)
+    return np.asarray(colours, np.uint8), np.asarray(opacity, np.float32)
+
+
+def layer_png(
+    activation: NDArray[np.float32],
+    width: int,
+    height: int,
+    offset: tuple[float, float] = (0.0, 0.0),
+) -> bytes:
+    """The overlay's colours alone, RGBA PNG, transparent where nothing speaks for infection.
+
+    For a viewer that lays them over a film of ``width`` × ``height`` itself; the opacity in
+    the PNG is full where the evidence is, and the viewer's to lower.
+    """
+    scale = LAYER_SIDE / max(width, height)
+    size = max(round(width * scale), 1), max(round(height * scale), 1)
+    colours, opacity = _colours(upsample(activation, *size, offset))
+    return _png(np.dstack((colours, (opacity * 255).round().astype(np.uint8))))
 
 
 def _shown_size(width: int, height: int) -> tuple[int, int]:

@@ -26,7 +26,7 @@ from cxr.dicom_pixels import (
     padding_levels,
     stored_values,
 )
-from cxr.radiograph import Limits, Pixels, room_for
+from cxr.radiograph import Limits, Pixels
 from cxr.sniff import sniff
 
 #: More windows than a list can show are not read.
@@ -89,15 +89,13 @@ def film(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Film:
         return Film(pixels, (Window(0.0, float(np.iinfo(pixels.dtype).max)),))
     with damage_translated():
         dataset = open_dicom(data, limits)
+        stored = stored_values(dataset)
         spacing = _spacing(dataset)
-        with room_for(int(dataset.Columns), int(dataset.Rows)):
-            stored = stored_values(dataset)
-            if _is_linear(dataset):
-                found = _linear_film(stored, dataset, spacing)
-            else:
-                # A table is no ramp that two levels describe: it is applied, as for the model.
-                shown = display_values(stored, dataset)
-                found = Film(shown, (Window(0.0, 65535.0),), spacing=spacing)
+        if _is_linear(dataset):
+            found = _linear_film(stored, dataset, spacing)
+        else:
+            # A table is no ramp that two levels describe: it is applied, as for the model.
+            found = Film(display_values(stored, dataset), (Window(0.0, 65535.0),), spacing=spacing)
     return found
 
 
@@ -145,7 +143,9 @@ def _with_padding_black(
     ends = (0, top) if window.black <= window.white else (top, 0)
     table = np.arange(len(padding), dtype=stored.dtype)
     table[padding] = ends[1] if inverted else ends[0]
-    return np.asarray(table[stored], stored.dtype)
+    if stored.dtype == np.uint8:
+        return np.asarray(table[stored], np.uint8)
+    return np.asarray(table[stored], np.uint16)
 
 
 def _windows(dataset: Dataset) -> list[tuple[float, float]]:

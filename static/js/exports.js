@@ -1,0 +1,98 @@
+// Taking readings along: as text, JSON, a table of the worklist, or a page to print.
+
+const REPORT_SIDE = 1000; // pixels of the longest side of a printed film
+
+function save(words, name, type) {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(new Blob([words], { type }));
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+}
+
+export function saveJson(item) {
+  save(JSON.stringify(item.answer.reading, null, 2), "reading.json", "application/json");
+}
+
+/** One cell; a spreadsheet must not take a file's name for a formula. */
+function cell(value) {
+  const text = String(value ?? "");
+  const tame = /^[=+\-@\t\r]/.test(text) ? `'${text}` : text;
+  return /[",\r\n]/.test(tame) ? `"${tame.replaceAll('"', '""')}"` : tame;
+}
+
+const COLUMNS = [
+  ["file", (item) => item.name],
+  ["decision", (item, reading) => reading?.decision ?? "no reading"],
+  ["words", (item) => item.answer?.words.decision ?? item.title ?? "No answer"],
+  ["infection_probability", (item, reading) => reading?.infection_probability],
+  ["rule_out", (item, reading) => reading?.thresholds.rule_out],
+  ["rule_in", (item, reading) => reading?.thresholds.rule_in],
+  ["finding", (item, reading) => reading?.finding],
+  ["warnings", (item, reading) => reading?.warnings.map((warning) => warning.code).join(" ")],
+  ["model", (item, reading) => reading?.model.name],
+  ["version", (item, reading) => reading?.model.version],
+  ["image_sha256", (item, reading) => reading?.image.sha256],
+  ["notice", (item, reading) => reading?.notice],
+];
+
+/** The finished items as a table (RFC 4180), in the order given. */
+export function table(items) {
+  const finished = items.filter((item) => item.finished);
+  const rows = finished.map((item) =>
+    COLUMNS.map(([, value]) => cell(value(item, item.answer?.reading))).join(","),
+  );
+  return `${[COLUMNS.map(([name]) => name).join(","), ...rows].join("\r\n")}\r\n`;
+}
+
+export function saveTable(items) {
+  // The mark tells spreadsheets that this is UTF-8.
+  save(`\ufeff${table(items)}`, "worklist.csv", "text/csv");
+}
+
+/** Copy the reading's words; true when they are in the clipboard. */
+export async function copyText(item) {
+  const words = item.answer.words.text;
+  try {
+    await navigator.clipboard.writeText(words);
+    return true;
+  } catch {
+    return copyTheOldWay(words); // a page that came over plain HTTP has no clipboard
+  }
+}
+
+function copyTheOldWay(words) {
+  const field = document.createElement("textarea");
+  field.value = words;
+  field.className = "hidden";
+  document.body.append(field);
+  field.select();
+  const copied = document.execCommand("copy");
+  field.remove();
+  return copied;
+}
+
+/** Put the film, as it is windowed now, and its heatmap where only the printer sees them. */
+export function preparePrint(place, viewer, item) {
+  place.replaceChildren();
+  if (!viewer.film || item?.state !== "done") return;
+  const name = document.createElement("p");
+  name.className = "print-head";
+  const when = new Date().toLocaleString();
+  name.textContent = `${item.name} · printed ${when}`;
+  const figures = document.createElement("div");
+  figures.className = "print-films";
+  const pictures = [["The film", false]];
+  if (viewer.layer) pictures.push(["Where the model looked", true]);
+  for (const [words, heat] of pictures) {
+    const figure = document.createElement("figure");
+    const image = new Image();
+    image.src = viewer.picture(REPORT_SIDE, heat);
+    image.alt = words;
+    const caption = document.createElement("figcaption");
+    caption.textContent = words;
+    figure.append(image, caption);
+    figures.append(figure);
+  }
+  place.append(name, figures);
+}

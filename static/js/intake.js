@@ -1,0 +1,74 @@
+// How films come in: dropped anywhere (folders too), chosen, or pasted.
+
+const HIDDEN = /^(\.|DICOMDIR$|Thumbs\.db$)/i;
+
+/** All files below a dropped entry, folder by folder. */
+async function filesOf(entry) {
+  if (entry.isFile) {
+    return [await new Promise((resolve, reject) => entry.file(resolve, reject))];
+  }
+  const reader = entry.createReader();
+  const files = [];
+  for (;;) {
+    // A reader hands out a hundred entries at a time.
+    const entries = await new Promise((resolve, reject) => reader.readEntries(resolve, reject));
+    if (entries.length === 0) return files;
+    for (const child of entries) files.push(...(await filesOf(child)));
+  }
+}
+
+async function droppedFiles(transfer) {
+  // The entries must be taken before the first await: the list is emptied after the event.
+  const entries = [...transfer.items]
+    .filter((item) => item.kind === "file")
+    .map((item) => item.webkitGetAsEntry?.());
+  if (entries.length === 0 || entries.some((entry) => !entry)) return [...transfer.files];
+  if (entries.every((entry) => entry.isFile)) return [...transfer.files];
+  const found = [];
+  for (const entry of entries) found.push(...(await filesOf(entry).catch(() => [])));
+  return found;
+}
+
+/** Call `take(files)` whenever films come in. */
+export function enableIntake(root, take) {
+  const zone = root.querySelector("[data-drop]");
+  const own = root.querySelector("#file");
+  const several = document.querySelector("[data-files]");
+  const folder = document.querySelector("[data-folder]");
+  const offer = (files) => {
+    const films = [...files].filter((file) => !HIDDEN.test(file.name));
+    if (films.length > 0) take(films);
+  };
+
+  own.multiple = true;
+  own.required = false;
+  for (const input of [own, several, folder]) {
+    input.addEventListener("change", () => {
+      offer(input.files);
+      input.value = ""; // so that the same file can be chosen again
+    });
+  }
+  root.querySelector("[data-pick=files]").addEventListener("click", () => own.click());
+  root.querySelector("[data-pick=folder]").addEventListener("click", () => folder.click());
+
+  let depth = 0; // dragenter and dragleave come for every element on the way
+  addEventListener("dragenter", (event) => {
+    event.preventDefault();
+    depth += 1;
+    zone.classList.add("over");
+  });
+  addEventListener("dragover", (event) => event.preventDefault());
+  addEventListener("dragleave", () => {
+    depth = Math.max(0, depth - 1);
+    if (depth === 0) zone.classList.remove("over");
+  });
+  addEventListener("drop", async (event) => {
+    event.preventDefault();
+    depth = 0;
+    zone.classList.remove("over");
+    if (event.dataTransfer) offer(await droppedFiles(event.dataTransfer));
+  });
+  addEventListener("paste", (event) => {
+    if (event.clipboardData) offer(event.clipboardData.files);
+  });
+}

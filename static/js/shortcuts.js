@@ -1,0 +1,105 @@
+// The keyboard: one table, which the keys and the help both come from.
+
+/** key(s) → what it says in the help → what it does. */
+function tableOf({ viewer, worklist, actions }) {
+  return [
+    ["ArrowUp ArrowDown", "Previous, next film", (event) => worklist.step(event.key)],
+    ["+ =", "Larger", () => viewer.zoomIn()],
+    ["- −", "Smaller", () => viewer.zoomOut()],
+    ["f", "Fit the film", () => viewer.fit()],
+    ["1", "One film pixel for each screen pixel", () => viewer.actual()],
+    ["Shift+Arrow", "Move the film", (event) => move(viewer, event.key)],
+    ["w", "Drag to window", () => actions.tool("window")],
+    ["p", "Drag to move", () => actions.tool("pan")],
+    ["l", "Measure a length", () => actions.tool("ruler")],
+    ["d", "Darker", () => viewer.changeWindow(0.03, 0)],
+    ["u", "Brighter", () => viewer.changeWindow(-0.03, 0)],
+    ["c", "More contrast", () => viewer.changeWindow(0, -0.05)],
+    ["x", "Less contrast", () => viewer.changeWindow(0, 0.05)],
+    ["n", "Next preset of the window", () => actions.nextPreset()],
+    ["i", "Invert", () => viewer.invert()],
+    ["r", "Rotate by a quarter", () => viewer.rotate()],
+    ["h", "Heatmap on or off", () => actions.view(viewer.view === "heatmap" ? "film" : "heatmap")],
+    ["s", "Side by side", () => actions.view("both")],
+    ["b", "Blink; again: switch by hand", () => actions.blink()],
+    ["o", "Heatmap fainter", () => actions.opacity(-0.1)],
+    ["O", "Heatmap stronger", () => actions.opacity(0.1)],
+    ["Escape", "Back to how the film came", () => viewer.reset()],
+    ["a", "Add films", () => actions.add()],
+    ["t", "Copy the reading as text", () => actions.copy()],
+    ["?", "This help", () => actions.help()],
+  ];
+}
+
+const STEP = 40; // CSS pixels that one press moves the film
+
+function move(viewer, key) {
+  const across = { ArrowLeft: STEP, ArrowRight: -STEP }[key] ?? 0;
+  const down = { ArrowUp: STEP, ArrowDown: -STEP }[key] ?? 0;
+  viewer.moveBy(across, down);
+}
+
+/** While the ruler is the tool and the film has the focus, arrows and Enter measure. */
+function measureByKey(viewer, event) {
+  if (viewer.tool !== "ruler" || document.activeElement !== viewer.canvas) return false;
+  if (!viewer.film?.spacing || (event.key !== "Enter" && !event.key.startsWith("Arrow"))) {
+    return false;
+  }
+  const { ruler, viewport } = viewer;
+  ruler.cursor ??= { ...viewport.centre };
+  const at = viewport.toScreen(ruler.cursor);
+  const by = event.shiftKey ? 20 : 2;
+  if (event.key === "ArrowLeft") at.x -= by;
+  if (event.key === "ArrowRight") at.x += by;
+  if (event.key === "ArrowUp") at.y -= by;
+  if (event.key === "ArrowDown") at.y += by;
+  ruler.cursor = viewport.toFilm(at);
+  if (event.key === "Enter") ruler.place(ruler.cursor);
+  viewer.redraw();
+  viewer.changed();
+  return true;
+}
+
+const TYPING = "input:not([type=checkbox], [type=button]), select, textarea, dialog";
+
+function isForThePage(event) {
+  if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return false;
+  return !event.target.closest?.(TYPING);
+}
+
+export function enableShortcuts(parts) {
+  const { viewer, dialog } = parts;
+  const shortcuts = tableOf(parts);
+  const letters = dialog.querySelector("[data-keys-on]");
+  const list = dialog.querySelector("[data-shortcuts]");
+  for (const [keys, words] of shortcuts) {
+    const row = document.createElement("div");
+    const term = document.createElement("dt");
+    for (const key of keys.split(" ")) {
+      const kbd = document.createElement("kbd");
+      kbd.textContent = { Escape: "Esc", ArrowUp: "↑", ArrowDown: "↓" }[key] ?? key;
+      term.append(kbd, " ");
+    }
+    const meaning = document.createElement("dd");
+    meaning.textContent = words;
+    row.append(term, meaning);
+    list.append(row);
+  }
+
+  addEventListener("keydown", (event) => {
+    if (!isForThePage(event) || !parts.active()) return;
+    if (measureByKey(viewer, event)) {
+      event.preventDefault();
+      return;
+    }
+    // WCAG 2.1.4: single-letter shortcuts can be switched off.
+    if (event.key.length === 1 && !letters.checked && event.key !== "?") return;
+    const wanted = event.shiftKey && event.key.startsWith("Arrow") ? "Shift+Arrow" : event.key;
+    const found =
+      shortcuts.find(([keys]) => keys.split(" ").includes(wanted)) ??
+      shortcuts.find(([keys]) => keys === wanted.toLowerCase());
+    if (!found) return;
+    event.preventDefault();
+    found[2](event);
+  });
+}

@@ -1,0 +1,343 @@
+// The reading station: films come in, are read a few at a time, and the one that is selected
+// is shown with its reading. Everything that is said about a film comes from the server.
+
+import { Controls } from "./controls.js";
+import { copyText, preparePrint, saveJson, saveTable } from "./exports.js";
+import { isPlainPicture, loadFilm, thumbnail } from "./film.js";
+import { enableGestures } from "./gestures.js";
+import { enableIntake } from "./intake.js";
+import { Queue } from "./queue.js";
+import { askForFilm, fetchSample, readFilm } from "./send.js";
+import { enableShortcuts } from "./shortcuts.js";
+import { Viewer } from "./viewer.js";
+import { Worklist } from "./worklist.js";
+
+const AT_ONCE = 3; // readings under way; the server has few cores
+const KEPT_FILMS = 3; // decoded films in memory: one of 3000 × 3000 takes 20 MB
+const THUMBNAIL_SIDE = 96;
+
+const one = (name, root = document) => root.querySelector(`[data-${name}]`);
+
+function template(name) {
+  return document.querySelector(`template[data-template="${name}"]`).content.cloneNode(true);
+}
+
+class Station {
+  constructor() {
+    this.form = one("reader");
+    this.queue = new Queue(AT_ONCE);
+    this.thumbnails = new Queue(1);
+    this.stopped = new AbortController();
+    this.opened = []; // items whose film is decoded, the last one used last
+    this.count = 0;
+    this.viewer = new Viewer(one("canvas"), () => this.controls?.update());
+    this.controls = new Controls(one("viewer"), this.viewer);
+    this.worklist = new Worklist(one("worklist"), template, (item) => this.open(item));
+  }
+
+  start() {
+    document.documentElement.classList.add("scripted");
+    for (const hidden of document.querySelectorAll("[data-many], [data-pickers]")) {
+      hidden.hidden = false;
+    }
+    for (const plain of document.querySelectorAll("[data-one]")) plain.hidden = true;
+    const byAge = this.form.querySelector("[data-by-age]");
+    this.byAge = byAge?.value;
+    if (byAge && !this.form.querySelector("input[name=model]:checked")) byAge.checked = true;
+    enableIntake(this.form, (files) => this.take(files));
+    enableGestures(this.viewer);
+    enableShortcuts({
+      viewer: this.viewer,
+      worklist: this.worklist,
+      dialog: one("help"),
+      active: () => this.worklist.items.length > 0,
+      actions: {
+        tool: (tool) => this.viewer.setTool(tool),
+        view: (view) => this.viewer.setView(view),
+        blink: () =>
+          this.viewer.view === "blink" ? this.viewer.blink() : this.viewer.setView("blink"),
+        opacity: (by) => this.controls.setOpacity(this.viewer.opacity + by),
+        nextPreset: () => this.controls.nextPreset(),
+        add: () => this.form.querySelector("#file").click(),
+        copy: () => this.export("text"),
+        help: () => one("help").showModal(),
+      },
+    });
+    document.querySelector("[data-do=help]").addEventListener("click", () => {
+      one("help").showModal();
+    });
+    this.form.addEventListener("submit", (event) => event.preventDefault());
+    one("result").addEventListener("click", (event) => this.#clicked(event));
+    one("map").addEventListener("change", (event) => this.#chooseMap(event.target.value));
+    one("map-anyway").addEventListener("click", () => {
+      const item = this.worklist.selected;
+      item.mapWanted = true;
+      this.#layer(item);
+    });
+    one("csv").addEventListener("click", () => saveTable(this.worklist.shown));
+    one("clear").addEventListener("click", () => this.clear());
+    one("sample")?.addEventListener("submit", (event) => this.#sample(event));
+    addEventListener("beforeprint", () => {
+      preparePrint(one("prints"), this.viewer, this.worklist.selected);
+    });
+  }
+
+  /** Which model the form asks for. */
+  get model() {
+    return this.form.querySelector("input[name=model]:checked")?.value ?? "";
+  }
+
+  take(files, fields = {}) {
+    for (const file of files) {
+      this.count += 1;
+      const item = { id: this.count, file, name: file.name, fields, progress: 0 };
+      this.worklist.add(item);
+      this.read(item);
+      this.thumbnails.add(async () => {
+        item.thumbnail ??= await thumbnail(file, THUMBNAIL_SIDE);
+        this.worklist.render();
+      });
+    }
+    this.#showStation(true);
+    this.worklist.render();
+    if (!this.worklist.selected) this.worklist.select(this.worklist.shown[0]);
+    // An arrow key must now step through the films, not change the patient's group.
+    one("list").focus({ preventScroll: true });
+    this.#announce(files.length === 1 ? "Reading one film." : `Reading ${files.length} films.`);
+  }
+
+  /** Queue one film, again if need be. */
+  read(item) {
+    Object.assign(item, { state: "waiting", progress: 0, finished: false });
+    Object.assign(item, { map: null, otherLayer: null, mapWanted: false });
+    const { signal } = this.stopped;
+    this.queue.add(async () => {
+      if (signal.aborted) return;
+      item.state = "sending";
+      this.#changed(item);
+      const fields = { model: this.model, ...item.fields };
+      const progress = (share) => {
+        item.progress = share;
+        this.#changed(item, share < 1);
+      };
+      try {
+        if (fields.model === this.byAge && (await isPlainPicture(item.file))) {
+          this.#finish(item, { state: "patient" }); // it can hold no age: no need to ask
+          return;
+        }
+        const outcome = await readFilm(this.form, item.file, fields, progress, signal);
+        this.#finish(item, outcome);
+      } catch (error) {
+        if (error.name !== "AbortError") this.#finish(item, { state: "failed" });
+      }
+    });
+  }
+
+  async #finish(item, outcome) {
+    Object.assign(item, outcome, { finished: outcome.state !== "patient" });
+    if (outcome.state === "done" && !item.thumbnail && outcome.answer.thumbnail) {
+      item.thumbnail = new Image();
+      item.thumbnail.src = outcome.answer.thumbnail;
+      item.thumbnail.alt = "";
+    }
+    this.#changed(item);
+    this.#tell(item);
+    if (item === this.worklist.selected) await this.#layer(item);
+  }
+
+  /** Show an item: its film and what is known of its reading. */
+  async open(item) {
+    this.#result(item);
+    one("name").textContent = item.name;
+    this.viewer.show(item.film ?? null);
+    this.controls.filmChanged();
+    one("wait").textContent = item.film ? "" : "Opening the film…";
+    if (!item.film) await this.#decode(item);
+    if (item !== this.worklist.selected) return;
+    this.#keep(item);
+    one("wait").textContent = item.film ? "" : "This file cannot be shown.";
+    if (this.viewer.film !== item.film) {
+      this.viewer.show(item.film);
+      this.controls.filmChanged();
+    }
+    await this.#layer(item);
+  }
+
+  async #decode(item) {
+    item.decoding ??= loadFilm(item.file, (file) => askForFilm(this.form, file));
+    try {
+      item.film = await item.decoding;
+    } catch {
+      item.film = null; // the reading says why
+    }
+    item.decoding = null;
+  }
+
+  /** Forget the films that were not looked at for longest. */
+  #keep(item) {
+    this.opened = [...this.opened.filter((other) => other !== item), item];
+    while (this.opened.length > KEPT_FILMS) this.opened.shift().film = null;
+  }
+
+  async #layer(item) {
+    if (item.state !== "done" || !item.answer.layer || !this.viewer.film) return;
+    const { maps, map_at_once: atOnce, layer } = item.answer;
+    const image = new Image();
+    image.src = item.otherLayer ?? layer;
+    await image.decode();
+    if (item !== this.worklist.selected) return;
+    const choice = one("map");
+    choice.replaceChildren(...maps.map(({ id, label }) => new Option(label, id)));
+    choice.value = item.map ?? maps[0].id;
+    this.viewer.setLayer(image, !atOnce && !item.mapWanted);
+  }
+
+  /** Another class's map: the same reading again, of which only the map is taken. */
+  async #chooseMap(id) {
+    const item = this.worklist.selected;
+    const fields = { model: item.answer.reading.model.name, heatmap_class: id };
+    const { signal } = this.stopped;
+    try {
+      const outcome = await readFilm(this.form, item.file, fields, () => {}, signal);
+      if (outcome.state !== "done") return;
+      Object.assign(item, { map: id, mapWanted: true, otherLayer: outcome.answer.layer });
+    } catch {
+      return; // the list was cleared meanwhile
+    }
+    if (item === this.worklist.selected) await this.#layer(item);
+  }
+
+  #changed(item, onlyProgress = false) {
+    if (onlyProgress) this.worklist.refresh(item);
+    else this.worklist.render();
+    if (item === this.worklist.selected) this.#result(item, onlyProgress);
+  }
+
+  /** The panel beside the film: the server's words, or how far the reading is. */
+  #result(item, onlyProgress = false) {
+    const place = one("reading");
+    one("exports").hidden = item.state !== "done";
+    document.title = `${item.answer?.words.decision ?? item.name} · X-Ray Result Interpreter`;
+    if (item.state === "done") {
+      const holder = document.createElement("template");
+      holder.innerHTML = item.answer.html;
+      place.replaceChildren(holder.content);
+      this.#others(item);
+    } else if (item.state === "refused") {
+      place.replaceChildren(item.section);
+    } else if (item.state === "patient" || item.state === "failed") {
+      place.replaceChildren(template(item.state));
+    } else {
+      if (!onlyProgress || !one("progress-title")) place.replaceChildren(template("progress"));
+      const words = { waiting: "Waiting for its turn" };
+      one("progress-title").textContent =
+        words[item.state] ?? (item.progress < 1 ? "Sending the film" : "Reading the film");
+      const bar = place.querySelector("progress");
+      if (item.progress < 1) bar.value = item.progress;
+      else bar.removeAttribute("value");
+    }
+  }
+
+  /** The other patient groups, for a film that was read as the wrong one. */
+  #others(item) {
+    one("others").replaceChildren(
+      ...item.answer.others.map(({ model, label }) => {
+        const button = document.createElement("button");
+        button.type = "button";
+        button.className = "secondary";
+        button.dataset.readAs = model;
+        button.textContent = `Read as ${label.toLowerCase()}`;
+        return button;
+      }),
+    );
+  }
+
+  #clicked(event) {
+    const button = event.target.closest("button, a");
+    const item = this.worklist.selected;
+    if (!button || !item) return;
+    if (button.dataset.export) this.export(button.dataset.export);
+    if (button.matches(".refusal a")) {
+      event.preventDefault(); // "Try another file" stays on this page
+      this.form.querySelector("#file").click();
+    }
+    if (button.dataset.readAs === undefined) return;
+    const model = button.dataset.readAs;
+    if (item.state === "patient") {
+      this.form.querySelector(`input[value="${CSS.escape(model)}"]`).checked = true;
+      for (const other of this.worklist.items) {
+        if (other.state === "patient") this.read(other);
+      }
+    } else {
+      if (model) item.fields = { ...item.fields, model };
+      this.read(item);
+    }
+    this.#changed(item);
+    one("list").focus();
+  }
+
+  async export(what) {
+    const item = this.worklist.selected;
+    if (item?.state !== "done") return;
+    if (what === "json") saveJson(item);
+    if (what === "print") print();
+    if (what === "text") {
+      const copied = await copyText(item);
+      this.#announce(copied ? "Copied." : "This browser does not allow copying.");
+      const button = document.querySelector("[data-export=text]");
+      const words = button.textContent;
+      button.textContent = copied ? "Copied" : "Not allowed";
+      setTimeout(() => (button.textContent = words), 1500);
+    }
+  }
+
+  clear() {
+    this.stopped.abort();
+    this.stopped = new AbortController();
+    this.opened = [];
+    this.worklist.clear();
+    this.viewer.show(null);
+    this.controls.filmChanged();
+    one("reading").replaceChildren();
+    one("exports").hidden = true;
+    this.#showStation(false);
+    this.#announce("The list is empty.");
+    this.form.querySelector("input[name=model]:checked")?.focus();
+  }
+
+  #showStation(shown) {
+    document.querySelector("main").classList.toggle("station", shown);
+    for (const name of ["worklist", "viewer", "result"]) one(name).hidden = !shown;
+    for (const part of document.querySelectorAll("[data-start]")) {
+      part.classList.toggle("put-away", shown);
+    }
+  }
+
+  async #sample(event) {
+    event.preventDefault();
+    const { sample: model } = event.target.dataset;
+    try {
+      this.take([await fetchSample()], { sample: "1", ...(model && { model }) });
+    } catch {
+      event.target.submit(); // the plain way
+    }
+  }
+
+  #tell(item) {
+    const left = this.worklist.items.filter((other) => !other.finished).length;
+    const words = {
+      done: () => `${item.answer.words.decision}, probability ${item.answer.words.probability}`,
+      refused: () => item.title,
+      patient: () => "Child or adult?",
+      failed: () => "The server did not answer",
+    }[item.state]();
+    const rest = left > 0 ? ` ${left} left.` : "";
+    this.#announce(`${item.name}: ${words}.${rest}`);
+  }
+
+  #announce(words) {
+    one("announce").textContent = words;
+  }
+}
+
+new Station().start();

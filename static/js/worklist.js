@@ -1,0 +1,157 @@
+// The list of films: sorted, filtered, stepped through. It shows items and says which one is
+// selected; it decides nothing about them.
+
+const ARROWS = { ArrowDown: 1, ArrowUp: -1 };
+
+export class Worklist {
+  /**
+   * @param {HTMLElement} root
+   * @param {(name: string) => Node} template
+   * @param {(item: object) => void} selected is called with the item that was chosen
+   */
+  constructor(root, template, selected) {
+    this.root = root;
+    this.template = template;
+    this.onSelect = selected;
+    this.items = [];
+    this.selected = null;
+    this.list = root.querySelector("[data-list]");
+    this.filter = root.querySelector("[data-filter]");
+    this.sort = root.querySelector("[data-sort]");
+    for (const control of [this.filter, this.sort]) {
+      control.addEventListener("change", () => this.render());
+    }
+    this.list.addEventListener("click", (event) => {
+      const row = event.target.closest("[role=option]");
+      if (row) this.select(this.items.find((item) => item.row === row));
+    });
+    this.list.addEventListener("keydown", (event) => {
+      if (event.key === "Home" || event.key === "End") {
+        event.preventDefault();
+        this.select(this.shown.at(event.key === "Home" ? 0 : -1));
+      }
+    });
+  }
+
+  add(item) {
+    item.number = this.items.length;
+    item.row = this.#row(item);
+    this.items.push(item);
+  }
+
+  clear() {
+    this.items = [];
+    this.selected = null;
+    this.filter.value = "";
+    this.render();
+  }
+
+  /** The items that the filter lets through, in the order chosen. */
+  get shown() {
+    const wanted = this.filter.value;
+    const items = this.items.filter((item) => !wanted || this.#group(item) === wanted);
+    if (this.sort.value === "probability") {
+      items.sort((a, b) => this.#rank(b) - this.#rank(a) || a.number - b.number);
+    }
+    return items;
+  }
+
+  select(item) {
+    if (!item || item === this.selected) return;
+    this.selected = item;
+    this.render();
+    item.row.scrollIntoView({ block: "nearest" });
+    this.onSelect(item);
+  }
+
+  /** The next or the previous one of those shown; false when the key means nothing here. */
+  step(key) {
+    const by = ARROWS[key];
+    const shown = this.shown;
+    if (!by || shown.length === 0) return false;
+    const now = shown.indexOf(this.selected);
+    const next = now < 0 ? 0 : Math.min(shown.length - 1, Math.max(0, now + by));
+    this.select(shown[next]);
+    return true;
+  }
+
+  render() {
+    const shown = this.shown;
+    this.list.replaceChildren(...shown.map((item) => item.row));
+    for (const item of this.items) this.#fill(item);
+    const active = shown.includes(this.selected) ? this.selected.row.id : "";
+    this.list.setAttribute("aria-activedescendant", active);
+    this.root.querySelector("[data-none]").hidden = shown.length > 0 || this.items.length === 0;
+    const done = this.items.filter((item) => item.finished).length;
+    this.root.querySelector("[data-count]").textContent =
+      done === this.items.length ? String(done) : `${done} of ${this.items.length} read`;
+  }
+
+  /** Only this item has changed, and nothing that orders it. */
+  refresh(item) {
+    this.#fill(item);
+  }
+
+  #group(item) {
+    if (item.state === "done") return item.answer.reading.decision;
+    return item.state === "refused" || item.state === "failed" ? "refused" : "";
+  }
+
+  #rank(item) {
+    if (item.state === "done") return item.answer.reading.infection_probability;
+    return item.finished ? -2 : -1;
+  }
+
+  #icon(name) {
+    return this.template(name).firstElementChild;
+  }
+
+  #row(item) {
+    const row = document.createElement("div");
+    row.className = "film";
+    row.id = `film-${item.id}`;
+    row.setAttribute("role", "option");
+    const picture = document.createElement("span");
+    picture.className = "thumb";
+    picture.append(this.#icon("film-icon"));
+    const name = document.createElement("span");
+    name.className = "name";
+    name.textContent = item.name;
+    name.title = item.name;
+    const words = document.createElement("span");
+    words.className = "words";
+    const figure = document.createElement("b");
+    figure.className = "figure-small";
+    row.append(picture, name, figure, words);
+    return row;
+  }
+
+  #fill(item) {
+    const { row } = item;
+    row.setAttribute("aria-selected", String(item === this.selected));
+    const key = [item.state, item.progress, Boolean(item.thumbnail)].join();
+    if (row.dataset.key === key) return;
+    row.dataset.key = key;
+    row.className = item.state === "done" ? `film decision-${item.answer.reading.decision}` : "film";
+    if (item.thumbnail) row.querySelector(".thumb").replaceChildren(item.thumbnail);
+    row.querySelector(".words").replaceChildren(...this.#words(item));
+    row.querySelector("b").textContent = item.state === "done" ? item.answer.words.probability : "";
+  }
+
+  #words(item) {
+    if (item.state === "done") {
+      const icon = this.#icon(`decision-${item.answer.reading.decision}`);
+      return [icon, item.answer.words.decision];
+    }
+    if (item.state === "refused") return [this.#icon("refused-icon"), item.title];
+    if (item.state === "failed") return [this.#icon("refused-icon"), "No answer"];
+    if (item.state === "patient") return ["Child or adult?"];
+    if (item.state === "waiting") return ["Waiting"];
+    const sending = item.progress < 1;
+    const bar = document.createElement("progress");
+    bar.max = 1;
+    if (sending) bar.value = item.progress;
+    bar.setAttribute("aria-hidden", "true");
+    return [sending ? "Sending" : "Reading", bar];
+  }
+}

@@ -1,0 +1,103 @@
+"""A real server over two small bundles, a real Chromium, and pages that must not complain."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import write_tiny_bundle
+from tests.phantoms import chest_phantom, encode_jpeg
+from tests.server import Server, running_server
+
+CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or "/usr/bin/chromium"
+CHILDREN = "pediatric-pneumonia"
+ADULTS = "covid19-radiography"
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    folder = tmp_path_factory.mktemp("browser-models")
+    write_tiny_bundle(
+        folder / CHILDREN, population={"label": "Children", "min_age_years": 1, "max_age_years": 5}
+    )
+    write_tiny_bundle(folder / ADULTS, population={"label": "Adults", "min_age_years": 18})
+    log = tmp_path_factory.mktemp("log") / "log"
+    # The films here are drawn: a gate would rightly refuse them.
+    with running_server(folder, log, XRAY_GATE="off") as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    api = pytest.importorskip("playwright.sync_api", reason="needs the package playwright")
+    if not Path(CHROMIUM).exists():
+        pytest.skip("needs Chromium (set CHROMIUM)")
+    with api.sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def complaints() -> list[str]:
+    """What the browser reported; a test that ends with any has failed."""
+    return []
+
+
+@pytest.fixture
+def open_page(
+    browser: Any, server: Server, complaints: list[str]
+) -> Iterator[Callable[..., Any]]:
+    """Open the first page in a new context with these options."""
+    contexts = []
+
+    def open_with(**options: Any) -> Any:
+        options = {"viewport": {"width": 1280, "height": 900}, **options}
+        context = browser.new_context(**options)
+        contexts.append(context)
+        page = context.new_page()
+        page.on(
+            "console",
+            lambda message: complaints.append(message.text) if message.type == "error" else None,
+        )
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.goto(server.address)
+        return page
+
+    yield open_with
+    for context in contexts:
+        context.close()
+    assert complaints == []
+
+
+@pytest.fixture
+def page(open_page: Callable[..., Any]) -> Any:
+    """The first page, on a desktop, with JavaScript."""
+    return open_page()
+
+
+def jpeg(name: str = "film.jpg", size: int = 400, seed: int = 0) -> dict[str, Any]:
+    """A drawn film as the browser's file chooser gives it."""
+    film = encode_jpeg(chest_phantom(size, seed))
+    return {"name": name, "mimeType": "image/jpeg", "buffer": film}
+
+
+LETTER = {"name": "letter.pdf", "mimeType": "application/pdf", "buffer": b"%PDF-1.7\n"}
+
+
+def choose(page: Any, *files: dict[str, Any], patient: str | None = "Child") -> None:
+    """Choose files as a person does, after the patient's group."""
+    if patient:
+        page.get_by_label(patient).check()
+    page.locator("#file").set_input_files(list(files))
+
+
+def forgive_refusals(complaints: list[str]) -> None:
+    """Chromium reports the status of a refusal; that is all it may report."""
+    assert all("responded with a status of 4" in complaint for complaint in complaints)
+    complaints.clear()
