@@ -68,9 +68,7 @@ def index() -> str:
         loading=registry.loading,
         decisions=DECISION_WORDS,
         sample_model=sample_model or "",
-        station_modules=[
-            url_for("static", filename=f"js/{name}") for name in _station_modules()
-        ],
+        station_modules=[url_for("static", filename=f"js/{name}") for name in _station_modules()],
     )
 
 

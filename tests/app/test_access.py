@@ -138,7 +138,7 @@ def test_a_film_without_a_key_is_not_read(stranger: FlaskClient, jpeg: bytes) ->
 def test_health_stays_open(stranger: FlaskClient) -> None:
     assert stranger.get("/healthz").status_code == 200
     assert stranger.get("/readyz").status_code == 200
-    with stranger.get("/static/style.css") as style:
+    with stranger.get("/static/css/base.css") as style:
         assert style.status_code == 200
 
 

@@ -36,7 +36,7 @@ def png_header(width: int, height: int) -> bytes:
 
 def test_the_table_is_the_contracts() -> None:
     expected = {
-        400: {"missing_file", "empty_file", "invalid_parameter"},
+        400: {"missing_file", "empty_file", "invalid_parameter", "patient_unknown"},
         401: {"unauthorized"},
         404: {"not_found", "unknown_model"},
         405: {"method_not_allowed"},
@@ -116,7 +116,7 @@ def test_unknown_addresses(client: FlaskClient, address: str) -> None:
 
 def test_every_route_refuses_other_methods_alike(client: FlaskClient, app: Flask) -> None:
     for rule in app.url_map.iter_rules():
-        address = rule.rule.replace("<name>", CHILDREN).replace("<path:filename>", "style.css")
+        address = rule.rule.replace("<name>", CHILDREN).replace("<path:filename>", "css/base.css")
         response = client.delete(address)
         assert_problem(response, "method_not_allowed")
         allowed = {method.strip() for method in response.headers["Allow"].split(",")}

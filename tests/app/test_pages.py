@@ -44,7 +44,7 @@ def test_the_result_page_says_all_that_a_reader_needs(client: FlaskClient, jpeg:
     page = result_page(client, jpeg, model=ADULTS)
     assert f'<h1 id="decision">{DECISION_WORDS[reading["decision"]]}</h1>' in page
     assert percent_words(reading["infection_probability"]) in page
-    assert f"Most probable: {reading['finding']}" in page
+    assert f"Most probable: <strong>{reading['finding']}</strong>" in page
     for label in reading["probabilities"]:
         assert f'<th scope="row">{label}</th>' in page
     assert "below 30%" in page

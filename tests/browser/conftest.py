@@ -50,9 +50,7 @@ def complaints() -> list[str]:
 
 
 @pytest.fixture
-def open_page(
-    browser: Any, server: Server, complaints: list[str]
-) -> Iterator[Callable[..., Any]]:
+def open_page(browser: Any, server: Server, complaints: list[str]) -> Iterator[Callable[..., Any]]:
     """Open the first page in a new context with these options."""
     contexts = []
 
