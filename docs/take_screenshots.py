@@ -28,13 +28,17 @@ CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
 SHOTS = {
     "start-dark": (1280, 800, "dark", "start", False),
     "start-light": (1280, 800, "light", "start", False),
-    "reading-dark": (1440, 1000, "dark", "reading", False),
-    "reading-light": (1440, 1000, "light", "reading", False),
-    "heatmap-dark": (1440, 1000, "dark", "heatmap", False),
+    "reading-dark": (1440, 900, "dark", "reading", False),
+    "reading-light": (1440, 900, "light", "reading", False),
+    "heatmap-dark": (1440, 900, "dark", "heatmap", False),
     "side-by-side-wide": (1920, 1080, "dark", "both", False),
-    "reading-phone": (360, 780, "dark", "reading", True),
+    "reading-phone": (360, 780, "dark", "heatmap", True),
     "start-phone": (360, 780, "light", "start", True),
-    "refusal": (1280, 800, "dark", "refusal", False),
+    "reading-4k": (3840, 2160, "dark", "both", False),
+    "keys": (1440, 900, "dark", "keys", False),
+    "refusal": (1280, 800, "light", "refusal", False),
+    "plain": (1440, 900, "light", "plain", False),
+    "print": (794, 1123, "light", "print", False),
     "models": (1280, 800, "light", "models", False),
     "model": (1280, 1000, "dark", "model", False),
     "api": (1280, 1000, "light", "docs", False),
@@ -63,27 +67,33 @@ def take(browser: Browser, address: str, name: str, folder: Path) -> None:
     context = browser.new_context(
         viewport={"width": width, "height": height},
         color_scheme=scheme,  # type: ignore[arg-type]
+        java_script_enabled=page_name != "plain",
     )
     page = context.new_page()
     paths = {"models": "/models", "docs": "/docs"}
     page.goto(address + paths.get(page_name, "/"))
-    if page_name in ("reading", "heatmap", "both"):
+    if page_name in ("reading", "heatmap", "both", "keys", "plain", "print"):
         page.get_by_role("button", name="sample").click()
         page.wait_for_selector("#decision")
-        views = {"heatmap": "Heatmap", "both": "Side by side"}
-        if page_name in views:
-            page.get_by_text(views[page_name], exact=True).click()
-    elif page_name == "refusal":
-        page.locator("input[type=radio]").first.check()
+    if page_name == "refusal":
         page.set_input_files(
             "#file", {"name": "report.pdf", "mimeType": "application/pdf", "buffer": b"%PDF-1.7\n"}
         )
-        page.get_by_role("button", name="Read the radiograph").click()
-        page.wait_for_selector("#problem")
+        page.wait_for_selector("[data-result] .refusal")
     elif page_name == "model":
         page.goto(address + "/models")
         page.locator(".cards a").first.click()
         page.wait_for_selector(".card")
+    elif page_name in ("reading", "heatmap", "both", "keys", "print"):
+        page.locator("[data-scale]", has_text="×").wait_for()  # the film is there
+        page.wait_for_timeout(500)
+        key = {"heatmap": "h", "both": "s", "keys": "?"}.get(page_name)
+        if key:
+            page.keyboard.press(key)
+        page.wait_for_timeout(500)
+    if page_name == "print":
+        page.pdf(path=folder / "report.pdf", prefer_css_page_size=True)
+        page.emulate_media(media="print")
     page.mouse.move(0, 0)
     page.screenshot(path=folder / f"{name}.png", full_page=whole)
     context.close()

@@ -45,7 +45,7 @@ def test_a_file_becomes_a_reading(page: Any) -> None:
     page.wait_for_selector("#decision")
     assert decision(page) in DECISION_WORDS.values()
     assert f"{CHILDREN} 0.0.1" in page.locator(".facts").inner_text()
-    assert page.locator("[role=option] .thumb canvas").count() == 1
+    assert page.locator("[role=option] .thumb :is(canvas, img)").count() == 1
     assert "400 × 400" in page.locator("[data-scale]").inner_text()
     assert page.title().startswith(decision(page))
     words = page.locator("[data-announce]").inner_text()
