@@ -26,7 +26,7 @@ from cxr.dicom_pixels import (
     padding_levels,
     stored_values,
 )
-from cxr.radiograph import Limits, Pixels
+from cxr.radiograph import Limits, Pixels, room_for
 from cxr.sniff import sniff
 
 #: More windows than a list can show are not read.
@@ -89,13 +89,15 @@ def film(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Film:
         return Film(pixels, (Window(0.0, float(np.iinfo(pixels.dtype).max)),))
     with damage_translated():
         dataset = open_dicom(data, limits)
-        stored = stored_values(dataset)
         spacing = _spacing(dataset)
-        if _is_linear(dataset):
-            found = _linear_film(stored, dataset, spacing)
-        else:
-            # A table is no ramp that two levels describe: it is applied, as for the model.
-            found = Film(display_values(stored, dataset), (Window(0.0, 65535.0),), spacing=spacing)
+        with room_for(int(dataset.Columns), int(dataset.Rows)):
+            stored = stored_values(dataset)
+            if _is_linear(dataset):
+                found = _linear_film(stored, dataset, spacing)
+            else:
+                # A table is no ramp that two levels describe: it is applied, as for the model.
+                shown = display_values(stored, dataset)
+                found = Film(shown, (Window(0.0, 65535.0),), spacing=spacing)
     return found
 
 
