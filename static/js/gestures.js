@@ -51,7 +51,7 @@ export function enableGestures(viewer) {
     if (tool === "ruler" && pointers.size === 1) {
       viewer.ruler.place(filmPoint(at));
       viewer.ruler.cursor = null;
-      viewer.redraw();
+      viewer.measured();
     }
     if (event.button === 1) event.preventDefault();
   });
@@ -81,7 +81,7 @@ export function enableGestures(viewer) {
     if (pointer.tool === "ruler" && viewer.ruler.from && !viewer.ruler.to && dragged) {
       viewer.ruler.place(filmPoint(at));
       viewer.ruler.cursor = null;
-      viewer.redraw();
+      viewer.measured();
     }
   }
   canvas.addEventListener("pointerup", release);

@@ -55,15 +55,16 @@ function measureByKey(viewer, event) {
   if (event.key === "ArrowDown") at.y += by;
   ruler.cursor = viewport.toFilm(at);
   if (event.key === "Enter") ruler.place(ruler.cursor);
-  viewer.redraw();
-  viewer.changed();
+  viewer.measured();
   return true;
 }
 
-const TYPING = "input:not([type=checkbox], [type=button]), select, textarea, dialog";
+const TYPING = "input:not([type=checkbox], [type=range], [type=radio]), select, textarea, dialog";
+const HAS_OWN_ARROWS = "input[type=range], input[type=radio]";
 
 function isForThePage(event) {
   if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return false;
+  if (event.key.startsWith("Arrow") && event.target.closest?.(HAS_OWN_ARROWS)) return false;
   return !event.target.closest?.(TYPING);
 }
 

@@ -178,6 +178,11 @@ export class Viewer {
     return Math.max(1, most - least);
   }
 
+  /** A point of the ruler was placed. */
+  measured() {
+    this.#update();
+  }
+
   get heatShown() {
     if (!this.layer) return false;
     return this.view === "blink" ? this.blinkOn : this.view !== "film";
