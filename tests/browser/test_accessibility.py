@@ -95,7 +95,8 @@ def test_the_keyboard_reaches_everything(page: Any) -> None:
         page.keyboard.press("Tab")
         reached.add(page.evaluate("document.activeElement.outerHTML.slice(0, 160)"))
     everything = page.evaluate(
-        """[...document.querySelectorAll("button, select, canvas[tabindex], input[type=range], a[href]")]
+        """[...document.querySelectorAll(
+            "button, select, canvas[tabindex], input[type=range], a[href]")]
             .filter((e) => e.checkVisibility() && !e.disabled)
             .map((e) => e.outerHTML.slice(0, 160))"""
     )
