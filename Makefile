@@ -5,6 +5,7 @@
 #   make test [ARGS="-k decode"]          run the tests
 #   make lint                             ruff and mypy
 #   make bench                            print the benchmarks
+#   make kill-test [ARGS="--rounds 2"]    kill the DICOM node while films arrive; needs Orthanc
 #   make train [DATA=folder]              train both shipped models again from the Kaggle zips
 #   make audit [DATA=folder]              audit both shipped models and write their cards anew
 #   make requirements                     compile requirements*.txt from requirements*.in
@@ -31,10 +32,10 @@ PYTHON ?= $(shell for candidate in python3 python3.13 python3.12 python3.11; do 
 INSTALL := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check \
 	--no-compile --require-hashes
 
-.PHONY: help run test lint bench train audit requirements image clean
+.PHONY: help run test lint bench kill-test train audit requirements image clean
 
 help:
-	@sed -n '4,11s/^#   //p' Makefile
+	@sed -n '4,12s/^#   //p' Makefile
 
 $(VENV)/bin/python:
 	@if [ -z "$(PYTHON)" ] || ! "$(PYTHON)" -c "$(SUPPORTED)"; then \
@@ -83,6 +84,9 @@ bench: $(VENV)/.development
 	@for program in benchmarks/*.py; do \
 		case "$$program" in */_*) continue;; esac; \
 		echo "== $$program"; $(VENV)/bin/python "$$program"; done
+
+kill-test: $(VENV)/.development
+	@$(VENV)/bin/python -m tests.pacs.kills $(ARGS)
 
 train: $(VENV)/.training
 	$(VENV)/bin/python -m training fit residual \

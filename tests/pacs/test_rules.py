@@ -1,0 +1,57 @@
+"""The alert rules hold together, and speak of metrics and advice that exist."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+
+import pytest
+from prometheus_client import generate_latest
+
+from app.pacs.metrics import NodeMetrics
+from app.pacs.queue import Outcome, Queue
+from app.pacs.spool import Spool
+from tests.server import ROOT
+
+RULES = ROOT / "deploy" / "prometheus" / "pacs-rules.yml"
+
+
+def test_every_metric_of_the_rules_is_exposed(tmp_path) -> None:  # type: ignore[no-untyped-def]
+    spool = Spool(tmp_path / "spool", 0)
+    queue = Queue(spool.root / "queue.sqlite")
+    metrics = NodeMetrics(queue, spool)
+    metrics.stores.labels("SUCCESS").inc()
+    metrics.associations.labels("accepted").inc()
+    queue.admit("a", None, lambda: None)
+    work = queue.claim()
+    assert work is not None
+    queue.finish(work, Outcome(code="unreadable_image"), ["archive"])
+    queue.note_health("archive", None)
+    exposed = set(re.findall(r"^(\w+)", generate_latest(metrics.registry).decode(), re.MULTILINE))
+    used = set(re.findall(r"xray_pacs_\w+", RULES.read_text())) - {"xray_pacs_alerts"}
+    assert used
+    assert used <= exposed
+
+
+def test_every_alert_says_what_to_do() -> None:
+    text = RULES.read_text()
+    advice = (ROOT / "docs" / "pacs-node.md").read_text().lower()
+    alerts = re.findall(r"alert: (\w+)", text)
+    assert len(alerts) == 7
+    for alert in alerts:
+        assert f"runbook: docs/pacs-node.md#{alert.lower()}" in text
+        assert f"#### {alert.lower()}" in advice
+
+
+def test_promtool_plays_the_rules() -> None:
+    promtool = shutil.which("promtool")
+    if promtool is None:
+        pytest.skip("needs promtool (Debian's package prometheus)")
+    done = subprocess.run(
+        [promtool, "test", "rules", "pacs-rules_test.yml"],
+        cwd=RULES.parent,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
