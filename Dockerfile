@@ -17,6 +17,7 @@ RUN apt-get update -qq \
     && cd /opt/venv/lib/python3.11/site-packages \
     && strip --strip-unneeded tensorflow/*.so.* \
     && rm -rf tensorflow/include clang libclang-*.dist-info numpy/tests numpy/*/tests h5py/tests \
+        pynetdicom/tests pynetdicom/benchmarks \
     && find . -name '*.a' -delete \
     && find data_store/data -type f ! -name RG1_J2KI.dcm -delete \
     && pip uninstall --quiet --yes setuptools pip
@@ -32,7 +33,8 @@ COPY models models
 # and the bytecode of all that serving imports, and of nothing else, is in it. Nothing could
 # write it later, on a read-only file system.
 RUN TF_CPP_MIN_LOG_LEVEL=2 python -c "\
-import app.api, app.web, gunicorn.app.wsgiapp, gunicorn.workers.gthread, pathlib; \
+import app.api, app.web, app.pacs.node, app.pacs.page, app.pacs.pull, gunicorn.app.wsgiapp, gunicorn.workers.gthread, pathlib; \
+from app.pacs.results import capture, presentation, report; \
 from app.sample import sample_path; \
 from cxr.bundle import list_bundles, load_bundle; \
 from cxr.decode import decode; \
@@ -44,6 +46,8 @@ print([load_bundle(path).name for path in list_bundles(pathlib.Path('models'))])
 FROM python:3.11-slim-bookworm
 
 RUN useradd --uid 10001 --user-group --no-create-home --shell /usr/sbin/nologin xray
+# A volume mounted there belongs to the user.
+RUN install -d -o xray -g xray -m 700 /var/spool/xray
 COPY --from=build /opt/venv /opt/venv
 COPY --from=build /srv/xray /srv/xray
 

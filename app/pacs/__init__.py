@@ -20,10 +20,13 @@ def init_app(app: Flask, settings: PacsSettings | None = None) -> None:
     Raises:
         SettingsError: an ``XRAY_PACS_*`` variable holds a value that cannot be used.
     """
-    from app.pacs import commands, page
+    from app.pacs import commands
 
     settings = settings or PacsSettings.from_environment()
     app.extensions["pacs_settings"] = settings
     commands.init_app(app)
     if settings.spool is not None:
+        # Imported only here: it brings the libraries of the network protocols.
+        from app.pacs import page
+
         page.init_app(app, settings)
