@@ -1,5 +1,8 @@
-# Two stages: the first installs and prunes a virtual environment, the second carries it and
-# the application and nothing that builds. No training packages, no data, no root.
+# Two stages each: the first installs and prunes a virtual environment, the second carries it
+# and the application and nothing that builds. No training packages, no data, no root.
+#
+#   docker build .                    TensorFlow executes the networks
+#   docker build --target lean .      ONNX Runtime does: a third of the size and the memory
 
 FROM python:3.11-slim-bookworm AS build
 
@@ -41,6 +44,62 @@ from cxr.decode import decode; \
 print(decode(sample_path().read_bytes()).dicom); \
 print([load_bundle(path).name for path in list_bundles(pathlib.Path('models'))])" \
     && python -m compileall -q app cxr
+
+
+FROM python:3.11-slim-bookworm AS lean-build
+
+RUN python -m venv /opt/venv
+ENV PATH=/opt/venv/bin:$PATH
+COPY requirements-lean.txt .
+RUN pip install --no-cache-dir --no-compile --quiet --disable-pip-version-check \
+        --require-hashes -r requirements-lean.txt
+
+# OpenCV's video decoders and what only developing with a package needs go.
+RUN cd /opt/venv/lib/python3.11/site-packages \
+    && rm -rf numpy/tests numpy/*/tests numpy/_core/include numpy/f2py \
+        onnxruntime/tools onnxruntime/transformers onnxruntime/quantization \
+        onnxruntime/datasets \
+    && find . -name '*.a' -delete \
+    && find data_store/data -type f ! -name RG1_J2KI.dcm -delete \
+    && pip uninstall --quiet --yes setuptools pip
+
+WORKDIR /srv/xray
+COPY LICENSE gunicorn.conf.py ./
+COPY app app
+COPY cxr cxr
+COPY static static
+COPY templates templates
+COPY models models
+RUN python -c "\
+import app.api, app.web, gunicorn.app.wsgiapp, gunicorn.workers.gthread, pathlib; \
+from app.sample import sample_path; \
+from cxr.bundle import list_bundles, load_bundle; \
+from cxr.decode import decode; \
+print(decode(sample_path().read_bytes()).dicom); \
+print([load_bundle(path, 'lean').name for path in list_bundles(pathlib.Path('models'))])" \
+    && python -m compileall -q app cxr \
+    && find models -name model.keras -delete
+
+
+FROM python:3.11-slim-bookworm AS lean
+
+RUN useradd --uid 10001 --user-group --no-create-home --shell /usr/sbin/nologin xray
+COPY --from=lean-build /opt/venv /opt/venv
+COPY --from=lean-build /srv/xray /srv/xray
+
+WORKDIR /srv/xray
+ENV PATH=/opt/venv/bin:$PATH \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONUNBUFFERED=1 \
+    XRAY_ENGINE=lean \
+    HOME=/tmp \
+    HOST=0.0.0.0 \
+    PORT=8000
+USER 10001:10001
+EXPOSE 8000
+HEALTHCHECK --interval=15s --timeout=5s --start-period=90s --retries=3 \
+    CMD ["python", "-c", "import os, urllib.request as u; u.urlopen('http://127.0.0.1:' + os.environ['PORT'] + '/readyz', timeout=4)"]
+CMD ["gunicorn", "app:create_app()"]
 
 
 FROM python:3.11-slim-bookworm

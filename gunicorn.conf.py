@@ -5,20 +5,24 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import secrets
 import shutil
 import sys
 import tempfile
+import threading
 from pathlib import Path
 from typing import Any
 
 import gunicorn.http.wsgi
+from gunicorn.arbiter import Arbiter
 
 # gunicorn adds this folder to the path only after it has read this file.
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from app.logs import SERVER_LOGGING  # noqa: E402  # needs the path above
+from app.settings import Settings, SettingsError  # noqa: E402
 
 bind = f"{os.environ.get('HOST') or '127.0.0.1'}:{os.environ.get('PORT') or '8000'}"
 
@@ -26,9 +30,22 @@ bind = f"{os.environ.get('HOST') or '127.0.0.1'}:{os.environ.get('PORT') or '800
 # worker loads for itself. One worker holds every bundle; decoding and the network release
 # the interpreter's lock, so threads fill the cores.
 preload_app = False
-worker_class = "gthread"
 workers = int(os.environ.get("WEB_CONCURRENCY") or 1)
-threads = max(4, 2 * (os.cpu_count() or 1))
+
+# As many readings at once as there are cores, each on one of them: threads within a network
+# would only wait for those of the next request.
+cores = os.cpu_count() or 1
+os.environ["XRAY_READ_AT_ONCE"] = os.environ.get("XRAY_READ_AT_ONCE") or str(-(-cores // workers))
+os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
+
+# The poller collects requests; a thread sees a whole one (app/worker.py). There is a thread for
+# each that reads or waits (app/admission.py), and some that answer everybody else at once.
+worker_class = "app.worker.BufferingWorker"
+try:
+    _settings = Settings.from_environment()
+except SettingsError as error:
+    raise SystemExit(str(error)) from None
+threads = _settings.read_at_once + _settings.max_waiting + 8
 
 timeout = 60
 graceful_timeout = 30
@@ -100,6 +117,25 @@ def when_ready(server: Any) -> None:
         check_addresses(Settings.from_environment(), hosts)
     except SettingsError as error:
         raise SystemExit(str(error)) from None
+
+
+# Shared by all workers: whether any of them ever had a model to read with.
+_ever_ready = mmap.mmap(-1, 1)
+
+
+def post_worker_init(worker: Any) -> None:
+    """End the start where no model can be loaded; later, keep answering /readyz with the reason."""
+    registry = worker.wsgi.extensions["registry"]
+
+    def judge() -> None:
+        registry.wait()
+        if registry.bundles:
+            _ever_ready[0] = 1
+        elif not _ever_ready[0]:
+            print(f"The service cannot start. {registry.trouble}", file=sys.stderr, flush=True)
+            os._exit(Arbiter.WORKER_BOOT_ERROR)  # which ends the master too
+
+    threading.Thread(target=judge, name="judge-start", daemon=True).start()
 
 
 def child_exit(server: Any, worker: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,6 +42,7 @@ def create_app(settings: Settings | None = None, *, load: Loader | None = None) 
         web,
     )
     from app.access.commands import is_running as is_command
+    from app.admission import Admission
     from app.registry import Registry, loader
     from cxr.radiograph import Limits
 
@@ -50,8 +52,15 @@ def create_app(settings: Settings | None = None, *, load: Loader | None = None) 
     app.extensions["settings"] = settings
 
     limits = Limits(max_bytes=settings.max_upload_bytes, max_pixels=settings.max_pixels)
+    admission = Admission(
+        settings.read_at_once or os.cpu_count() or 1, settings.max_waiting, settings.request_seconds
+    )
     registry = Registry(
-        Path(settings.models), settings.default_model, limits, load or loader(settings.engine)
+        Path(settings.models),
+        settings.default_model,
+        limits,
+        load or loader(settings.engine),
+        admission,
     )
     app.extensions["registry"] = registry
 

@@ -67,6 +67,12 @@ class NotReadyError(RequestError):
     code = "not_ready"
 
 
+class OverloadedError(RequestError):
+    """More is asked than can be read soon."""
+
+    code = "overloaded"
+
+
 @dataclass(frozen=True)
 class Problem:
     """How a code looks over HTTP: status, title, what a person should do next."""

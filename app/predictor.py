@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from functools import wraps
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec
 
 import numpy as np
 from numpy.typing import NDArray
 
+from app.admission import Admission
 from app.errors import InvalidParameterError, PatientUnknownError, UnknownModelError
 from app.pictures import THUMBNAIL_SIDE, data_uri, film_png
 from app.population import ReadingWarning, bundle_for_age, warnings_for
@@ -29,6 +32,8 @@ from cxr.radiograph import Limits, Radiograph
 
 if TYPE_CHECKING:
     from cxr.bundle import Bundle, Prediction
+
+Parameters = ParamSpec("Parameters")
 
 NOTICE = "Research use only. Not a medical device."
 
@@ -106,6 +111,19 @@ class Reading:
         }
 
 
+def _in_turn(
+    method: Callable[Concatenate[Predictor, Parameters], Reading],
+) -> Callable[Concatenate[Predictor, Parameters], Reading]:
+    """Wait for a turn before the method, whoever calls it."""
+
+    @wraps(method)
+    def waiting(self: Predictor, /, *args: Parameters.args, **kwargs: Parameters.kwargs) -> Reading:
+        with self.turn():
+            return method(self, *args, **kwargs)
+
+    return waiting
+
+
 class Predictor:
     """Reads radiographs with one of several bundles. Thread-safe.
 
@@ -113,6 +131,7 @@ class Predictor:
         bundles: name → loaded bundle; at least one.
         limits: what a file may hold.
         default_model: name of the bundle that reads when nothing chooses another.
+        admission: bounds what is read at once; None does not.
     """
 
     def __init__(
@@ -121,11 +140,15 @@ class Predictor:
         limits: Limits,
         *,
         default_model: str | None = None,
+        admission: Admission | None = None,
     ) -> None:
         if not bundles:
             raise ValueError("a predictor needs at least one bundle")
         self.bundles = dict(bundles)
         self._limits = limits
+        self.turn: Callable[[], AbstractContextManager[None]] = (
+            admission.turn if admission else nullcontext
+        )
         # A bundle that failed to load must not take the unnamed requests down with it.
         self.default = self.bundles.get(default_model or "") or next(iter(self.bundles.values()))
         self._reduce_to = max(bundle.spec.reduce_to for bundle in self.bundles.values())
@@ -142,6 +165,7 @@ class Predictor:
             known = ", ".join(self.bundles)
             raise UnknownModelError(f"No model has that name. Loaded are: {known}.") from None
 
+    @_in_turn
     def read(
         self,
         data: bytes,
@@ -178,6 +202,7 @@ class Predictor:
             InvalidParameterError: ``heatmap`` is none of the four, or ``heatmap_class`` no
                 class of the bundle.
             PatientUnknownError: ``needs_patient``, and nothing says who the patient is.
+            OverloadedError: too many wait to be read.
         """
         began = time.perf_counter()
         if heatmap not in HEATMAPS:

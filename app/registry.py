@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import structlog
 from structlog.stdlib import BoundLogger
 
+from app.admission import Admission
 from app.errors import NotReadyError
 from app.predictor import Predictor
 from cxr.errors import BundleError
@@ -62,11 +63,19 @@ class Registry:
         seconds: how long loading took, or None while it lasts.
     """
 
-    def __init__(self, models: Path, default_model: str, limits: Limits, load: Loader) -> None:
+    def __init__(
+        self,
+        models: Path,
+        default_model: str,
+        limits: Limits,
+        load: Loader,
+        admission: Admission | None = None,
+    ) -> None:
         self._models = models
         self._default_model = default_model
         self.limits = limits
         self._load = load
+        self._admission = admission
         self._predictor: Predictor | None = None
         self._finished = threading.Event()
         self.failures: dict[str, str] = {}
@@ -78,8 +87,8 @@ class Registry:
             target=self._load_all, args=(tell,), name="load-bundles", daemon=True
         ).start()
 
-    def wait(self, timeout: float) -> bool:
-        """Wait until loading has ended, well or badly; False when it has not in time."""
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until loading has ended, well or badly; False when it has not in time (seconds)."""
         return self._finished.wait(timeout)
 
     @property
@@ -97,8 +106,13 @@ class Registry:
             return self._predictor
         if self.loading:
             raise NotReadyError("The models are still loading.")
+        raise NotReadyError(self.trouble)
+
+    @property
+    def trouble(self) -> str:
+        """Why there is nothing to read with, in sentences that name the files."""
         reasons = " ".join(f"{name}: {reason}" for name, reason in self.failures.items())
-        raise NotReadyError(f"No model could be loaded. {reasons}")
+        return f"No model could be loaded. {reasons}"
 
     @property
     def bundles(self) -> tuple[Bundle, ...]:
@@ -125,7 +139,12 @@ class Registry:
                 self._refuse(folder.name, f"Loading failed with {type(error).__name__}: {error}")
         self.seconds = time.perf_counter() - began
         if bundles:
-            self._predictor = Predictor(bundles, self.limits, default_model=self._default_model)
+            self._predictor = Predictor(
+                bundles,
+                self.limits,
+                default_model=self._default_model,
+                admission=self._admission,
+            )
         tell(self)
         self._finished.set()
         log.info("bundles loaded", models=sorted(bundles), seconds=round(self.seconds, 2))

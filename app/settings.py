@@ -10,12 +10,15 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
-from cxr.engines import ENGINES, EngineName
+if TYPE_CHECKING:
+    from cxr.engines import EngineName
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 
+# As cxr.engines has them; importing that would bring the decoders into gunicorn's master.
+ENGINES = ("keras", "lean")
 METRICS_ACCESS = ("key", "open", "off")
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
@@ -146,6 +149,26 @@ class Settings(EnvironmentSettings):
         100_000_000,
         "Most pixels a file may announce; more is refused before decoding with 413 "
         "`too_many_pixels`.",
+        _positive,
+    )
+    read_at_once: int = _setting(
+        "XRAY_READ_AT_ONCE",
+        0,
+        "Radiographs that one worker reads at the same time; 0: the cores, shared by the workers.",
+        _not_negative,
+    )
+    max_waiting: int = _setting(
+        "XRAY_MAX_WAITING",
+        32,
+        "Radiographs that may wait for that in one worker; more are refused at once with 503 "
+        "`overloaded`.",
+        _not_negative,
+    )
+    request_seconds: int = _setting(
+        "XRAY_REQUEST_SECONDS",
+        30,
+        "Longest time in which a request must arrive whole (else 408), and for which it may "
+        "wait (else 503).",
         _positive,
     )
     engine: EngineName = _setting(

@@ -9,10 +9,16 @@ from typing import Any
 
 import pytest
 
+from app import settings
 from app.pacs.settings import PacsSettings
 from app.settings import PROJECT_ROOT, Settings, SettingsError
+from cxr import engines
 
 DOCUMENT = (PROJECT_ROOT / "docs" / "configuration.md").read_text("utf-8")
+
+
+def test_engines_are_those_that_there_are() -> None:
+    assert settings.ENGINES == engines.ENGINES
 
 
 def test_an_empty_environment_gives_the_defaults() -> None:
@@ -27,6 +33,9 @@ def test_every_variable_is_read() -> None:
             "XRAY_DEFAULT_MODEL": "mine",
             "XRAY_MAX_UPLOAD_BYTES": "1000",
             "XRAY_MAX_PIXELS": "2000",
+            "XRAY_READ_AT_ONCE": "3",
+            "XRAY_MAX_WAITING": "0",
+            "XRAY_REQUEST_SECONDS": "5",
             "XRAY_ENGINE": "Lean",
             "XRAY_LOG_LEVEL": "warning",
             "XRAY_API_KEYS_FILE": "/etc/xray/keys",
@@ -42,6 +51,9 @@ def test_every_variable_is_read() -> None:
         default_model="mine",
         max_upload_bytes=1000,
         max_pixels=2000,
+        read_at_once=3,
+        max_waiting=0,
+        request_seconds=5,
         engine="lean",
         log_level="WARNING",
         api_keys_file=Path("/etc/xray/keys"),

@@ -1,0 +1,193 @@
+"""Servers under test, and the compiled client (wrk) that loads them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from _films import Film
+
+ROOT = Path(__file__).parents[1]
+HERE = Path(__file__).parent
+READY_SECONDS = 180
+
+
+@dataclass(frozen=True)
+class Running:
+    """A server that answers.
+
+    Attributes:
+        ready_seconds: from the start of its process.
+    """
+
+    name: str
+    address: str
+    process: subprocess.Popen[bytes]
+    ready_seconds: float
+
+    def resident_mb(self) -> float:
+        """Of all its processes together; pages that they share count once for each."""
+        return sum(_resident_mb(pid) for pid in _family(self.process.pid))
+
+    def proportional_mb(self) -> float:
+        """The same, with shared pages divided among those that share them."""
+        return sum(_proportional_mb(pid) for pid in _family(self.process.pid))
+
+    def workers(self) -> list[int]:
+        """Process ids below the first."""
+        return _family(self.process.pid)[1:]
+
+
+@dataclass(frozen=True)
+class Load:
+    """What wrk saw.
+
+    Attributes:
+        rate: right answers a second.
+        p50, p99: milliseconds, of all answers.
+        wrong, busy, other, lost: answers with another reading, 503s with Retry-After, other
+            failures, broken connections.
+    """
+
+    rate: float
+    p50: float
+    p99: float
+    wrong: int
+    busy: int
+    other: int
+    lost: int
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def ask(film: Film, address: str, path: str = "/predict") -> bytes:
+    """One answer."""
+    request = urllib.request.Request(
+        address + path, film.data, {"Content-Type": film.content_type}, method="POST"
+    )
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        return bytes(answer.read())
+
+
+@contextlib.contextmanager
+def running(
+    name: str,
+    command: Sequence[str],
+    port: int,
+    ready_path: str = "/readyz",
+    **environment: str,
+) -> Iterator[Running]:
+    """Start, wait until ``ready_path`` answers 200, stop."""
+    address = f"http://127.0.0.1:{port}"
+    with tempfile.NamedTemporaryFile(prefix="bench-", suffix=".log") as log:
+        began = time.perf_counter()
+        process = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env={**os.environ, "XRAY_LOG_LEVEL": "INFO", "PORT": str(port), **environment},
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        try:
+            while True:
+                if process.poll() is not None or time.perf_counter() - began > READY_SECONDS:
+                    text = Path(log.name).read_text(errors="replace")[-3000:]
+                    raise SystemExit(f"{name} did not start:\n{text}")
+                try:
+                    with urllib.request.urlopen(address + ready_path, timeout=5) as answer:
+                        if answer.status == 200:
+                            break
+                except (OSError, urllib.error.HTTPError):
+                    time.sleep(0.02)
+            yield Running(name, address, process, time.perf_counter() - began)
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGTERM)
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+
+
+def service(engine: str, models: Path, **environment: str):
+    """The product itself, as ``make run`` starts it."""
+    port = free_port()
+    command = [sys.executable, "-m", "gunicorn", "app:create_app()"]
+    settings = {"XRAY_ENGINE": engine, "XRAY_MODELS": str(models), **environment}
+    return running(f"service ({engine})", command, port, **settings)
+
+
+def load(
+    film: Film,
+    url: str,
+    *,
+    connections: int = 4,
+    seconds: int = 8,
+    expected: str = "",
+) -> Load:
+    """Post ``film`` from that many connections for that long."""
+    if not shutil.which("wrk"):
+        raise SystemExit("The load client is missing: apt-get install wrk")
+    with tempfile.NamedTemporaryFile(prefix="bench-") as body:
+        body.write(film.data)
+        body.flush()
+        done = subprocess.run(
+            ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "30s"]
+            + ["-s", str(HERE / "_post.lua"), url, "--", body.name, film.content_type, expected],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    (line,) = [row for row in done.stdout.splitlines() if row.startswith("RESULT")]
+    got = {key: float(value) for key, value in re.findall(r"(\w+)=([\d.]+)", line)}
+    return Load(
+        rate=got["good"] / got["seconds"],
+        p50=got["p50"],
+        p99=got["p99"],
+        **{name: int(got[name]) for name in ("wrong", "busy", "other", "lost")},
+    )
+
+
+def _family(pid: int) -> list[int]:
+    children = Path(f"/proc/{pid}/task/{pid}/children")
+    try:
+        below = [int(child) for child in children.read_text().split()]
+    except OSError:
+        return []
+    return [pid, *(member for child in below for member in _family(child))]
+
+
+def _resident_mb(pid: int) -> float:
+    return _sum_kb(Path(f"/proc/{pid}/smaps_rollup"), "Rss:") / 1024
+
+
+def _proportional_mb(pid: int) -> float:
+    return _sum_kb(Path(f"/proc/{pid}/smaps_rollup"), "Pss:") / 1024
+
+
+def _sum_kb(path: Path, key: str) -> float:
+    try:
+        return sum(
+            float(row.split()[1]) for row in path.read_text().splitlines() if row.startswith(key)
+        )
+    except OSError:
+        return 0.0

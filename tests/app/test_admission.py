@@ -1,0 +1,101 @@
+"""The bounded queue before the readings."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+
+import pytest
+
+from app import errors, refusals
+from app.admission import Admission
+from app.errors import OverloadedError
+
+
+def occupy(admission: Admission, count: int) -> tuple[threading.Event, list[threading.Thread]]:
+    """Hold or wait for ``count`` places, until the event is set."""
+    release = threading.Event()
+
+    def hold() -> None:
+        with admission.turn():
+            release.wait(30)
+
+    threads = [threading.Thread(target=hold) for _ in range(count)]
+    for thread in threads:
+        thread.start()
+    end = time.monotonic() + 10
+    while admission.inside < count:
+        assert time.monotonic() < end
+        time.sleep(0.001)
+    return release, threads
+
+
+def finish(release: threading.Event, threads: list[threading.Thread]) -> None:
+    release.set()
+    for thread in threads:
+        thread.join()
+
+
+def test_no_more_at_once_than_there_are_places() -> None:
+    admission = Admission(at_once=2, waiting=20, seconds=10)
+    lock, now, most = threading.Lock(), 0, 0
+
+    def read() -> None:
+        nonlocal now, most
+        with admission.turn():
+            with lock:
+                now += 1
+                most = max(most, now)
+            time.sleep(0.005)
+            with lock:
+                now -= 1
+
+    threads = [threading.Thread(target=read) for _ in range(20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert most == 2
+    assert admission.inside == 0
+
+
+def test_past_the_queue_the_refusal_is_immediate() -> None:
+    admission = Admission(at_once=1, waiting=2, seconds=60)
+    release, threads = occupy(admission, 3)
+    began = time.monotonic()
+    with pytest.raises(OverloadedError), admission.turn():
+        pytest.fail("there was no place")
+    assert time.monotonic() - began < 1
+    finish(release, threads)
+    with admission.turn():
+        assert admission.inside == 1
+
+
+def test_nobody_waits_longer_than_the_limit() -> None:
+    admission = Admission(at_once=1, waiting=2, seconds=0.05)
+    release, threads = occupy(admission, 1)
+    with pytest.raises(OverloadedError, match="No reading could begin"), admission.turn():
+        pytest.fail("there was no place")
+    assert admission.inside == 1
+    finish(release, threads)
+
+
+def test_a_failed_reading_leaves_its_place() -> None:
+    admission = Admission(at_once=1, waiting=0, seconds=1)
+    for _ in range(3):
+        with pytest.raises(ZeroDivisionError), admission.turn():
+            raise ZeroDivisionError
+    assert admission.inside == 0
+
+
+def test_answers_before_flask_look_like_those_of_flask() -> None:
+    assert refusals.RETRY_AFTER_SECONDS == errors.RETRY_AFTER_SECONDS
+    head, _, body = refusals.TOO_MANY.encode(close=False).partition(b"\r\n\r\n")
+    problem = json.loads(body)
+    assert set(problem) == {"type", "title", "status", "detail", "code", "request_id"}
+    known = errors.PROBLEMS[problem["code"]]
+    assert (problem["status"], problem["title"]) == (known.status, known.title)
+    assert f"X-Request-ID: {problem['request_id']}".encode() in head
+    assert b"Retry-After: 2" in head
+    assert f"Content-Length: {len(body)}".encode() in head

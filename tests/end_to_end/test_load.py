@@ -1,0 +1,216 @@
+"""Real gunicorn under load and faults: what a client sees while others misbehave."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.phantoms import chest_phantom, encode_jpeg, encode_png
+from tests.server import ROOT, Server, free_port, running_server, status, wait_for
+
+pytestmark = pytest.mark.slow
+
+FILM = encode_jpeg(chest_phantom(300))
+
+
+@pytest.fixture(scope="module")
+def server(lean_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """With one reader, two places to wait and two seconds for everything."""
+    log = tmp_path_factory.mktemp("log") / "gunicorn.log"
+    with running_server(
+        lean_bundle.parent,
+        log,
+        XRAY_ENGINE="lean",
+        XRAY_READ_AT_ONCE="1",
+        XRAY_MAX_WAITING="2",
+        XRAY_REQUEST_SECONDS="2",
+    ) as running:
+        yield running
+
+
+def post(server: Server, film: bytes, kind: str = "image/jpeg") -> tuple[int, dict, float]:
+    """Status, JSON and headers together, and seconds."""
+    began = time.monotonic()
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
+    try:
+        connection.request("POST", "/predict", film, {"Content-Type": kind})
+        answer = connection.getresponse()
+        body = {**json.loads(answer.read()), **dict(answer.getheaders())}
+        return answer.status, body, time.monotonic() - began
+    finally:
+        connection.close()
+
+
+def head(length: int, extra: str = "") -> bytes:
+    return (
+        "POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\n"
+        f"Content-Length: {length}\r\n{extra}\r\n"
+    ).encode()
+
+
+def answer_of(client: socket.socket) -> bytes:
+    answer = b""
+    try:
+        while piece := client.recv(65536):
+            answer += piece
+    except ConnectionResetError:
+        pass
+    return answer
+
+
+def test_slow_clients_hold_no_thread_and_are_told(server: Server) -> None:
+    """Five times as many as there are threads, each a byte at a time."""
+    with ExitStack() as stack:
+        slow = [
+            stack.enter_context(socket.create_connection(("127.0.0.1", server.port), timeout=30))
+            for _ in range(60)
+        ]
+        for number, client in enumerate(slow):
+            client.sendall(head(len(FILM))[: 20 if number % 2 else None])
+        began = time.monotonic()
+        while time.monotonic() - began < 1:
+            for client in slow:
+                client.sendall(b"x")
+            assert post(server, FILM)[0] == 200
+            assert status(f"{server.address}/healthz") == 200
+            time.sleep(0.2)
+        answers = [answer_of(client) for client in slow]
+    assert time.monotonic() - began < 20
+    assert {answer.split(b"\r\n")[0] for answer in answers} == {b"HTTP/1.1 408 Request Timeout"}
+    assert b'"code": "request_timeout"' in answers[0]
+
+
+def test_past_the_queue_clients_are_refused_at_once_and_no_reading_is_wrong(
+    server: Server,
+) -> None:
+    films = [encode_png(chest_phantom(1800, seed)) for seed in range(3)]
+    alone = [post(server, film, "image/png")[1]["probabilities"] for film in films]
+    seen: list[tuple[int, int, dict, float]] = []
+
+    def ask(number: int) -> None:
+        for _ in range(5):
+            seen.append((number, *post(server, films[number % 3], "image/png")))
+
+    threads = [threading.Thread(target=ask, args=(number,)) for number in range(10)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    readings = [one for one in seen if one[1] == 200]
+    refusals = [one for one in seen if one[1] == 503]
+    assert len(readings) + len(refusals) == len(seen) == 50
+    assert readings
+    assert refusals
+    for number, _, body, _ in readings:
+        assert body["probabilities"] == alone[number % 3]
+    for _, _, body, _ in refusals:
+        assert body["code"] == "overloaded"
+        assert int(body["Retry-After"]) >= 1
+    waited = sorted(seconds for *_, seconds in refusals)
+    assert waited[len(waited) // 2] < 1
+    assert post(server, films[0], "image/png")[0] == 200
+
+
+@pytest.mark.parametrize("pieces", [1, 7])
+def test_a_request_in_pieces_is_put_together(server: Server, pieces: int) -> None:
+    request = head(len(FILM), "Connection: close\r\n") + FILM
+    size = -(-len(request) // pieces)
+    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as client:
+        for start in range(0, len(request), size):
+            client.sendall(request[start : start + size])
+            time.sleep(0.01)
+        assert answer_of(client).startswith(b"HTTP/1.1 200")
+
+
+def test_two_requests_at_once_on_one_connection_get_two_answers(server: Server) -> None:
+    request = head(len(FILM)) + FILM
+    last = head(len(FILM), "Connection: close\r\n") + FILM
+    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as client:
+        client.sendall(request + last)
+        assert answer_of(client).count(b"HTTP/1.1 200") == 2
+
+
+def test_a_kept_connection_is_used_again(server: Server) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
+    for _ in range(3):
+        connection.request("POST", "/predict", FILM, {"Content-Type": "image/jpeg"})
+        answer = connection.getresponse()
+        assert answer.status == 200
+        answer.read()
+    connection.close()
+
+
+def test_a_client_that_asks_before_it_sends_is_told_to(server: Server) -> None:
+    extra = "Expect: 100-continue\r\nConnection: close\r\n"
+    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as client:
+        client.sendall(head(len(FILM), extra))
+        assert client.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        client.sendall(FILM)
+        assert answer_of(client).startswith(b"HTTP/1.1 200")
+
+
+def test_endless_headers_are_refused(server: Server) -> None:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as client:
+        client.sendall(b"GET / HTTP/1.1\r\n" + b"X-A: " + b"a" * 32_768)
+        assert answer_of(client).startswith(b"HTTP/1.1 431")
+    assert post(server, FILM)[0] == 200
+
+
+def test_a_killed_worker_comes_back_by_itself(lean_bundle: Path, tmp_path: Path) -> None:
+    with running_server(lean_bundle.parent, tmp_path / "log", XRAY_ENGINE="lean") as running:
+        assert post(running, FILM)[0] == 200
+        master = running.process.pid
+        (worker,) = Path(f"/proc/{master}/task/{master}/children").read_text().split()
+        os.kill(int(worker), signal.SIGKILL)
+        # Some moments pass until the master sees it; nothing but connections may fail then.
+        wait_for(f"{running.address}/readyz", 200, running.process)
+        assert post(running, FILM)[0] == 200
+        assert running.process.poll() is None
+
+
+def start_and_end(models: Path) -> tuple[int, str]:
+    """Start where no model can be loaded: the exit status and what was written."""
+    done = subprocess.run(
+        [sys.executable, "-m", "gunicorn", "app:create_app()"],
+        cwd=ROOT,
+        env={
+            **os.environ,
+            "PORT": str(free_port()),
+            "XRAY_MODELS": str(models),
+            "XRAY_ENGINE": "lean",
+        },
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_a_start_without_a_usable_model_fails_and_names_the_file(
+    lean_bundle: Path, tmp_path: Path
+) -> None:
+    models = tmp_path / "models"
+    for name in ("first", "second"):
+        shutil.copytree(lean_bundle, models / name)
+        with (models / name / "model.onnx").open("ab") as file:
+            file.write(b"x")
+    code, text = start_and_end(models)
+    assert code != 0
+    assert "The service cannot start." in text
+    assert str(models / "first" / "model.onnx") in text
+    code, text = start_and_end(tmp_path / "nowhere")
+    assert code != 0
+    assert "nowhere does not exist" in text
