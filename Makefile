@@ -9,7 +9,7 @@
 #   make train [DATA=folder]              train both shipped models again from the Kaggle zips
 #   make audit [DATA=folder]              audit both shipped models and write their cards anew
 #   make requirements                     compile requirements*.txt from requirements*.in
-#   make image [IMAGE=name:tag]           build the container image with Docker
+#   make image [IMAGE=name:tag] [TARGET=lean]   build the container image with Docker
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -116,7 +116,7 @@ requirements:
 	$(COMPILE) requirements-dev.in --output-file requirements-dev.txt
 
 image:
-	docker build --tag $(IMAGE) .
+	docker build $(if $(TARGET),--target $(TARGET)) --tag $(IMAGE) .
 
 clean:
 	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis
