@@ -54,7 +54,7 @@ COPY requirements-lean.txt .
 RUN pip install --no-cache-dir --no-compile --quiet --disable-pip-version-check \
         --require-hashes -r requirements-lean.txt
 
-# OpenCV's video decoders and what only developing with a package needs go.
+# What only developing with a package needs goes. Of the sample films one stays.
 RUN cd /opt/venv/lib/python3.11/site-packages \
     && rm -rf numpy/tests numpy/*/tests numpy/_core/include numpy/f2py \
         onnxruntime/tools onnxruntime/transformers onnxruntime/quantization \
