@@ -132,8 +132,8 @@ def _attention(found: Mapping[str, Any]) -> list[str]:
         figures, share = deletion["figures"], round(100 * deletion["deleted_share"])
         parts.append(
             f"Greying out the hottest {share} % of the map lowers the probability of infection by "
-            f"{percent(figures['drop_hottest'])} points, greying out as much elsewhere by "
-            f"{percent(figures['drop_random'])} (difference {percent(figures['difference'])}; "
+            f"{_points(figures['drop_hottest'])} percentage points, greying out as much elsewhere "
+            f"by {_points(figures['drop_random'])} (difference {_points(figures['difference'])}; "
             f"{deletion['films']} infected films that were called so). "
             f"{percent(figures['calls_lost_hottest'])} of the calls are lost by it, at random "
             f"{percent(figures['calls_lost_random'])}."
@@ -165,6 +165,11 @@ def _attention(found: Mapping[str, Any]) -> list[str]:
 
 
 _LIKENESS = ("rank_correlation", "absolute_rank_correlation", "structural_similarity")
+
+
+def _points(figure: Mapping[str, float]) -> str:
+    value, low, high = (f"{100 * figure[key]:.1f}" for key in ("value", "low", "high"))
+    return f"{value} [{low}, {high}]"
 
 
 def _signed(figure: Mapping[str, float]) -> str:

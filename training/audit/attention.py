@@ -40,22 +40,19 @@ def delete(
 ) -> Deletion:
     """Delete from one film what its own map points at, and as much at random.
 
-    The random areas come from the same map with its cells shuffled, so they have the
-    same smoothness and size: only the place differs. Deleted pixels become the film's mean
-    grey, which is neither air nor density.
+    The random areas are the hottest one itself, mirrored half of the time and moved around
+    the film: as large, in as many pieces, with as long an edge; only the place differs.
+    Deleted pixels become the film's mean grey, which is neither air nor density.
     """
     prediction = predict_pictures(bundle, [film])
     whole = float(bundle.infection_probability(prediction.probabilities)[0])
     evidence = infection_evidence(
         prediction.activation_maps[0], prediction.probabilities[0], bundle.classes
     )
-    cells = evidence.ravel()
-    shuffled = [random.permutation(cells).reshape(evidence.shape) for _ in range(DRAWS)]
+    hot = hottest(evidence, film, share, bundle.map_offset)
+    areas = [hot, *(moved(hot, random) for _ in range(DRAWS))]
     grey = np.uint8(round(float(film.mean())))
-    versions = [
-        np.where(hottest(each, film, share, bundle.map_offset), grey, film).astype(np.uint8)
-        for each in (evidence, *shuffled)
-    ]
+    versions = [np.where(area, grey, film).astype(np.uint8) for area in areas]
     left = bundle.infection_probability(predict_pictures(bundle, versions).probabilities)
     return Deletion(whole, float(left[0]), float(left[1:].mean()))
 
@@ -70,6 +67,13 @@ def hottest(
     chosen = np.zeros(film.size, bool)
     chosen[np.argpartition(heat, -round(share * film.size))[-round(share * film.size) :]] = True
     return chosen.reshape(film.shape)
+
+
+def moved(area: NDArray[np.bool_], random: np.random.Generator) -> NDArray[np.bool_]:
+    """The same area elsewhere; what leaves the film on one side comes in on the other."""
+    mirrored = area if random.random() < 0.5 else area[:, ::-1]
+    steps = random.integers(0, area.shape[0]), random.integers(0, area.shape[1])
+    return np.asarray(np.roll(mirrored, steps, axis=(0, 1)), bool)
 
 
 def rank_correlation(first: NDArray[np.float32], second: NDArray[np.float32]) -> float:

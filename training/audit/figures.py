@@ -72,7 +72,8 @@ def _reliability(metrics: Mapping[str, Any]) -> Figure:
                       elinewidth=1.2, label=f"{split} ({metrics[split]['films']} films)",
                       markerfacecolor="white" if split == "validation" else colour)  # fmt: skip
     axes.set(ylim=(-0.03, 1.03), ylabel="share of films that are infected")
-    axes.legend(frameon=False, loc="upper left", handlelength=1.6)
+    figure.legend(frameon=False, loc="outside upper left", ncols=3, handlelength=1.6,
+                  columnspacing=1.2)  # fmt: skip
     rows = metrics["test"]["reliability"]
     below.bar([(row["from"] + row["to"]) / 2 for row in rows], [row["films"] for row in rows],
               width=0.085, color=BLUE)  # fmt: skip

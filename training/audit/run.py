@@ -76,10 +76,11 @@ def audit(options: AuditOptions) -> dict[str, Any]:
     prepared = prepare_as_trained(bundle, options.data, options.cache)
     say = _Steps()
     say("Measuring the figures again")
-    metrics = _metrics(bundle, prepared)
+    metrics, of_test = _metrics(bundle, prepared)
 
-    rows = sample_of_patients(prepared, prepared.indices("test"), options.films, options.seed)
-    answers = answer(bundle, prepared, rows)
+    every = prepared.indices("test")
+    rows = sample_of_patients(prepared, every, options.films, options.seed)
+    answers = of_test.part(np.searchsorted(every, rows))
     network = Network(bundle)
     images = np.asarray(prepared.images[rows])
     lungs, masks = None, None
@@ -166,9 +167,13 @@ def _write(path: Path, text: str) -> None:
     os.replace(partial, path)
 
 
-def _metrics(bundle: Bundle, prepared: Prepared) -> dict[str, Any]:
-    """The figures of every split, measured again, after those in ``bundle.json`` came out."""
-    metrics = {}
+def _metrics(bundle: Bundle, prepared: Prepared) -> tuple[dict[str, Any], Answers]:
+    """The figures of every split, measured again, and the answers to the test films.
+
+    Raises:
+        TrainingError: a figure in ``bundle.json`` does not come out again.
+    """
+    metrics, answers = {}, None
     for split in ("validation", "test"):
         rows = prepared.indices(split)
         if not len(rows):
@@ -176,7 +181,8 @@ def _metrics(bundle: Bundle, prepared: Prepared) -> dict[str, Any]:
                 f"There are no {split} films here: an audit needs the whole data set that "
                 f"'{bundle.name}' was trained on."
             )
-        metrics[split] = measure(answer(bundle, prepared, rows), bundle.thresholds)
+        answers = answer(bundle, prepared, rows)
+        metrics[split] = measure(answers, bundle.thresholds)
         known = bundle.metrics.get(split, {}).get("figures", {})
         for name, figure in known.items():
             again = metrics[split]["figures"].get(name)
@@ -187,7 +193,8 @@ def _metrics(bundle: Bundle, prepared: Prepared) -> dict[str, Any]:
                     f"{'undefined' if again is None else format(again['value'], '.4f')}. "
                     "Is this the data set that the bundle was trained on?"
                 )
-    return metrics
+    assert answers is not None  # test comes last
+    return metrics, answers
 
 
 def _offset(bundle: Bundle, images: NDArray[np.uint8], seed: int) -> list[float]:

@@ -12,7 +12,7 @@ from cxr.bundle import calibration_to_json, load_bundle, save_bundle
 from cxr.calibrate import Calibration
 from cxr.findings import BACTERIAL_PNEUMONIA, NORMAL
 from cxr.preprocess import PreprocessSpec
-from training.audit.attention import delete, hottest, rank_correlation, similarity
+from training.audit.attention import delete, hottest, moved, rank_correlation, similarity
 from training.audit.network import Network
 from training.audit.register import map_offset
 from training.audit.sections import randomisation
@@ -73,6 +73,18 @@ def test_the_hottest_fifth_is_a_fifth_and_hot(film):
     assert chosen[24:72, 120:144].all()
     # A flat map has no hottest place, but still a fifth is deleted.
     assert hottest(np.ones((8, 8), np.float32), film, 0.2, (0, 0)).sum() == chosen.sum()
+
+
+def test_a_moved_area_differs_in_place_only():
+    area = np.zeros((40, 60), bool)
+    area[3:9, 5:25] = area[20:22, 40:42] = True
+    random = np.random.default_rng(0)
+    places = [moved(area, random) for _ in range(20)]
+    assert {place.sum() for place in places} == {area.sum()}
+    assert len({place.tobytes() for place in places}) == 20
+    # Every pixel of the film gets its turn: no place is favoured.
+    many = np.mean([moved(area, random) for _ in range(4000)], axis=0)
+    assert many.min() > 0.5 * area.mean()
 
 
 def test_random_weights_destroy_a_map_that_depends_on_them(bundle):
