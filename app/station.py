@@ -62,7 +62,7 @@ def reading() -> Response:
         # Drawn also where no sign is found; there the page shows it only when it is asked to.
         layer=data_uri(found.heatmap) if found.heatmap else None,
         maps=[
-            {"id": INFECTION, "label": "All signs of infection"},
+            {"id": INFECTION, "label": "All signs"},
             *({"id": finding.id, "label": finding.label} for finding in found.bundle.classes),
         ],
         map_at_once=found.decision != "normal" or wanted_map != INFECTION,
