@@ -77,8 +77,8 @@ def _queue() -> Queue | None:
 def films(db: sqlite3.Connection) -> list[FilmRow]:
     """The films of the last day in triage order.
 
-    Signs of infection stand first; all others in the order in which they came. Nothing moves
-    a film down: "no sign found" is no reason to look later.
+    Signs of infection stand first; all others as they came, newest first. Nothing moves a film
+    down: "no sign found" is no reason to look later.
     """
     now = time.time()
     rows = db.execute(
