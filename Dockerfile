@@ -8,6 +8,7 @@ FROM python:3.11-slim-bookworm AS build
 
 RUN python -m venv /opt/venv
 ENV PATH=/opt/venv/bin:$PATH
+WORKDIR /build
 COPY requirements.txt .
 RUN pip install --no-cache-dir --no-compile --quiet --disable-pip-version-check \
         --require-hashes -r requirements.txt

@@ -6,8 +6,11 @@
 #   make lint                             ruff and mypy
 #   make bench                            print the benchmarks
 #   make kill-test [ARGS="--rounds 2"]    kill the DICOM node while films arrive; needs Orthanc
+#   make fuzz [RUNS=100000]               mutate files and requests for hours
 #   make train [DATA=folder]              train both shipped models again from the Kaggle zips
 #   make audit [DATA=folder]              audit both shipped models and write their cards anew
+#   make advisories                       look the pinned packages up for known flaws
+#   make licences                         list the licences of what serving installs
 #   make requirements                     compile requirements*.txt from requirements*.in
 #   make image [IMAGE=name:tag] [TARGET=lean]   build the container image with Docker
 
@@ -32,10 +35,10 @@ PYTHON ?= $(shell for candidate in python3 python3.13 python3.12 python3.11; do 
 INSTALL := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check \
 	--no-compile --require-hashes
 
-.PHONY: help run test lint bench kill-test train audit requirements image clean
+.PHONY: help run test lint bench kill-test train audit requirements image clean fuzz advisories licences
 
 help:
-	@sed -n '4,12s/^#   //p' Makefile
+	@sed -n '4,15s/^#   //p' Makefile
 
 $(VENV)/bin/python:
 	@if [ -z "$(PYTHON)" ] || ! "$(PYTHON)" -c "$(SUPPORTED)"; then \
@@ -84,6 +87,21 @@ bench: $(VENV)/.development
 	@for program in benchmarks/*.py; do \
 		case "$$program" in */_*) continue;; esac; \
 		echo "== $$program"; $(VENV)/bin/python "$$program"; done
+
+# Two fuzzers, RUNS inputs each, led by the code that they reach. A finding is a file crash-…
+RUNS ?= 100000
+fuzz: $(VENV)/.development
+	$(VENV)/bin/python -m fuzz.seeds runs/fuzz
+	$(VENV)/bin/python -m fuzz.decode runs/fuzz/decode -runs=$(RUNS) -artifact_prefix=runs/fuzz/
+	$(VENV)/bin/python -m fuzz.http runs/fuzz/http -runs=$(RUNS) -artifact_prefix=runs/fuzz/
+
+# What is known against the pinned packages, and under which licences serving installs them.
+advisories: $(VENV)/.development
+	$(VENV)/bin/pip-audit --disable-pip --require-hashes --requirement requirements.txt
+
+licences: $(VENV)/.development
+	@$(VENV)/bin/python -m piplicenses --order=license --format=markdown \
+		--packages $$(sed -nE 's/^([a-z0-9._-]+)==.*/\1/p' requirements.txt)
 
 kill-test: $(VENV)/.development
 	@$(VENV)/bin/python -m tests.pacs.kills $(ARGS)

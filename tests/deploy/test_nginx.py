@@ -1,0 +1,206 @@
+"""Debian's nginx with deploy/nginx/nginx.conf in front of real gunicorn."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import re
+import shutil
+import ssl
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.errors import PROBLEMS
+from app.http import MULTIPART_OVERHEAD_BYTES
+from app.settings import Settings
+from tests.app.multipart import multipart
+from tests.light_app import NAME
+from tests.phantoms import chest_phantom, encode_jpeg
+from tests.server import ROOT, Server, free_port, running_server
+
+FOLDER = ROOT / "deploy" / "nginx"
+CONFIGURATION = (FOLDER / "nginx.conf").read_text()
+
+
+@dataclass(frozen=True)
+class Proxy:
+    """nginx: its port, the certificate that it shows, what it logs, and whom it asks."""
+
+    port: int
+    certificate: Path
+    log: Path
+    server: Server
+
+    def request(
+        self, method: str, path: str, body: Any = None, **headers: str
+    ) -> tuple[int, dict[str, str], bytes]:
+        context = ssl.create_default_context(cafile=str(self.certificate))
+        connection = http.client.HTTPSConnection(
+            "localhost", self.port, timeout=60, context=context
+        )
+        try:
+            connection.request(method, path, body, headers)
+            response = connection.getresponse()
+            return response.status, dict(response.getheaders()), response.read()
+        finally:
+            connection.close()
+
+
+def bytes_of(size: str) -> int:
+    return int(size[:-1]) * {"k": 2**10, "m": 2**20, "g": 2**30}[size[-1].lower()]
+
+
+def test_upload_limits_agree_with_the_applications() -> None:
+    (limit,) = re.findall(r"client_max_body_size (\w+);", CONFIGURATION)
+    largest = Settings().max_upload_bytes + MULTIPART_OVERHEAD_BYTES
+    assert largest < bytes_of(limit) <= largest + 2**20
+
+
+@pytest.mark.parametrize("code", ["not_found", "too_large", "overloaded"])
+def test_nginx_speaks_of_errors_as_the_application_does(code: str) -> None:
+    (text,) = [
+        row for row in re.findall(r"return \d+ '(\{.*\})';", CONFIGURATION) if f'"{code}"' in row
+    ]
+    body = json.loads(text)
+    assert set(body) == {"type", "title", "status", "detail", "code", "request_id"}
+    problem = PROBLEMS[code]
+    assert (body["title"], body["status"]) == (problem.title, problem.status)
+    assert body["type"] == f"/docs#{code}"
+
+
+@pytest.fixture(scope="module")
+def proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
+    nginx = shutil.which("nginx") or shutil.which("/usr/sbin/nginx")
+    if nginx is None or shutil.which("openssl") is None:
+        pytest.skip("needs nginx and openssl (Debian's packages nginx-light and openssl)")
+    folder = tmp_path_factory.mktemp("nginx")
+    (folder / "models" / NAME).mkdir(parents=True)
+    (folder / "models" / NAME / "bundle.json").write_text("{}")
+    for _ in range(2):  # the second time it leaves what is there
+        made = subprocess.run(
+            ["sh", str(FOLDER / "make-certificate.sh"), str(folder)], capture_output=True, text=True
+        )
+        assert made.returncode == 0, made.stderr
+    assert "Using the certificate" in made.stdout
+    assert (folder / "privkey.pem").stat().st_mode & 0o777 == 0o640
+    with running_server(
+        folder / "models",
+        folder / "gunicorn.log",
+        application="tests.light_app:create()",
+        XRAY_PROXY_HOPS="1",
+        XRAY_ALLOW_ANONYMOUS="1",
+    ) as server:
+        port = free_port()
+        text = CONFIGURATION
+        for old, new in (
+            ("/tmp/", f"{folder}/"),  # first: the folder may lie below it
+            ("xray:8000", f"127.0.0.1:{server.port}"),
+            ("listen 8443", f"listen 127.0.0.1:{port}"),
+            ("/etc/nginx/tls", str(folder)),
+            ("/dev/stdout", str(folder / "access.log")),
+            ("error_log stderr", f"error_log {folder / 'error.log'}"),
+        ):
+            assert old in text
+            text = text.replace(old, new)
+        if os.geteuid() == 0:  # its workers would become nobody, who cannot write here
+            text = f"user root;\n{text}"
+        (folder / "nginx.conf").write_text(text)
+        with (folder / "start.log").open("wb") as sink:
+            process = subprocess.Popen(
+                [nginx, "-c", str(folder / "nginx.conf"), "-p", str(folder), "-g", "daemon off;"],
+                stderr=sink,
+            )
+        running = Proxy(port, folder / "fullchain.pem", folder / "access.log", server)
+        try:
+            wait_until_it_answers(running, process, folder)
+            yield running
+        finally:
+            process.terminate()
+            process.wait(30)
+
+
+def wait_until_it_answers(proxy: Proxy, process: subprocess.Popen[bytes], folder: Path) -> None:
+    end = time.monotonic() + 30
+    while True:
+        assert process.poll() is None, (folder / "start.log").read_text()
+        try:
+            assert proxy.request("GET", "/healthz")[0] == 200
+        except OSError:
+            assert time.monotonic() < end
+            time.sleep(0.1)
+        else:
+            return
+
+
+@pytest.mark.slow
+def test_a_film_is_read_through_tls_and_the_id_goes_through(proxy: Proxy) -> None:
+    form = multipart(encode_jpeg(chest_phantom(400)))
+    status, headers, body = proxy.request(
+        "POST",
+        "/predict?patient=Zebediah",
+        form["data"],
+        **{"Content-Type": form["content_type"], "X-Request-ID": "ward-7"},
+    )
+    assert status == 200, body
+    assert json.loads(body)["image"]["width"] == 400
+    assert headers["X-Request-ID"] == "ward-7"
+    line = json.loads(proxy.log.read_text().splitlines()[-1])
+    assert (line["request_id"], line["method"], line["status"]) == ("ward-7", "POST", 200)
+    assert "Zebediah" not in proxy.log.read_text()
+    assert "predict" not in proxy.log.read_text()
+
+
+@pytest.mark.slow
+def test_a_page_comes_with_the_headers_that_tls_asks_for(proxy: Proxy) -> None:
+    status, headers, body = proxy.request("GET", "/", Accept="text/html")
+    assert status == 200
+    assert b"<form" in body
+    assert headers["Server"] == "nginx"  # no version
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mebibytes", [32.5, 40])
+def test_too_large_is_said_by_the_application_or_in_its_words(
+    proxy: Proxy, mebibytes: float
+) -> None:
+    status, headers, body = proxy.request(
+        "POST", "/predict", bytes(int(mebibytes * 2**20)), **{"Content-Type": "image/jpeg"}
+    )
+    assert (status, headers["Content-Type"]) == (413, "application/problem+json")
+    assert json.loads(body)["code"] == "too_large"
+
+
+@pytest.mark.slow
+def test_the_numbers_stay_inside(proxy: Proxy) -> None:
+    status, headers, body = proxy.request("GET", "/metrics")
+    assert (status, headers["Content-Type"]) == (404, "application/problem+json")
+    assert json.loads(body)["code"] == "not_found"
+
+
+@pytest.mark.slow
+def test_plain_http_is_sent_to_tls(proxy: Proxy) -> None:
+    connection = http.client.HTTPConnection("localhost", proxy.port, timeout=10)
+    connection.request("GET", "/models")
+    response = connection.getresponse()
+    assert response.status == 308
+    assert response.getheader("Location") == f"https://localhost:{proxy.port}/models"
+    connection.close()
+
+
+@pytest.mark.slow
+def test_without_the_application_nginx_asks_to_come_again(proxy: Proxy) -> None:
+    """The last one: it stops the server."""
+    proxy.server.process.terminate()
+    proxy.server.process.wait(40)
+    status, headers, body = proxy.request("GET", "/models")
+    assert (status, headers["Retry-After"]) == (503, "2")
+    problem = json.loads(body)
+    assert problem["code"] == "overloaded"
+    assert re.fullmatch(r"[0-9a-f]{32}", problem["request_id"])
