@@ -2,7 +2,16 @@
 --   wrk ... -s _post.lua http://... -- FILE CONTENT-TYPE EXPECTED
 -- EXPECTED is a text that each answer with status 200 must hold.
 
+-- WRK_PAUSE: milliseconds that each connection waits before it asks again.
+
 local threads = {}
+local pause = tonumber(os.getenv("WRK_PAUSE") or "")
+
+if pause then
+  function delay()
+    return math.floor(pause * (0.5 + math.random()))
+  end
+end
 
 function setup(thread)
   table.insert(threads, thread)

@@ -143,8 +143,9 @@ def load(
     connections: int = 4,
     seconds: int = 8,
     expected: str = "",
+    pause_ms: float = 0,
 ) -> Load:
-    """Post ``film`` from that many connections for that long."""
+    """Post ``film`` from that many connections for that long, each after a pause of about that."""
     if not shutil.which("wrk"):
         raise SystemExit("The load client is missing: apt-get install wrk")
     with tempfile.NamedTemporaryFile(prefix="bench-") as body:
@@ -153,6 +154,7 @@ def load(
         done = subprocess.run(
             ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "30s"]
             + ["-s", str(HERE / "_post.lua"), url, "--", body.name, film.content_type, expected],
+            env={**os.environ, **({"WRK_PAUSE": str(pause_ms)} if pause_ms else {})},
             capture_output=True,
             text=True,
             check=True,

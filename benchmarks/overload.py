@@ -2,9 +2,9 @@
 
     python benchmarks/overload.py [--seconds 60] [--engine keras]
 
-First the peak (as many connections as read and wait), then five times as many connections,
-each asking again as soon as it is answered. Beside them one client measures how long a
-refusal takes to come, and at the end a worker is killed under load.
+First the peak (as many connections as read, and as read and wait), then five times as many
+connections that together ask five times as often as can be answered. Beside them one client
+measures how long a refusal takes to come, and at the end a worker is killed under load.
 """
 
 from __future__ import annotations
@@ -90,17 +90,19 @@ def main() -> None:
             target=lambda: times.extend(refusal_times(server, film, given.seconds))
         )
         probe.start()
+        connections = 5 * (cores + WAITING)
         over = load(
             film,
             url,
-            connections=5 * (cores + WAITING),
+            connections=connections,
             seconds=given.seconds,
             expected=expected,
+            pause_ms=1000 * connections / (5 * peak.rate),
         )
         probe.join()
         times.sort()
         print(
-            f"{given.engine}: peak {peak.rate:.1f}/s; at five times the connections for "
+            f"{given.engine}: peak {peak.rate:.1f}/s; asked five times as often for "
             f"{given.seconds} s {over.rate:.1f}/s ({over.rate / peak.rate:.0%} of the peak), "
             f"{over.busy / given.seconds:.0f} refusals/s"
         )

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cxr.bundle import Bundle, load_bundle
+from cxr.bundle import Bundle, list_bundles, load_bundle
 from cxr.decode import decode
 from cxr.preprocess import to_model_input
 from tests.phantoms import encode_dicom, encode_jpeg, encode_png
@@ -72,6 +72,13 @@ def test_no_hand_has_touched_the_card(name):
     assert (folder / "CARD.md").read_text() == card_of(folder, MODELS), (
         f"write it anew: python -m training card models/{name}"
     )
+
+
+@pytest.mark.parametrize("path", list_bundles(MODELS), ids=lambda path: path.name)
+def test_bundle_reads_alike_without_tensorflow(path):
+    """Where this fails after a training: python -m training export-lean models/*/"""
+    assert (path / "model.onnx").stat().st_size < 10_000_000
+    assert load_bundle(path, "lean").replay_probes() < 1e-4
 
 
 def test_recipes_are_those_of_make_train(pediatric, adult):
