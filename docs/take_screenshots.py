@@ -15,7 +15,6 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.request
 from pathlib import Path
 
@@ -57,7 +56,7 @@ def wait_until_ready(address: str, seconds: float = 120) -> None:
         try:
             urllib.request.urlopen(f"{address}/readyz", timeout=5)
             return
-        except (urllib.error.URLError, ConnectionError):
+        except OSError:  # nothing listens yet, or it is too busy to answer
             time.sleep(0.3)
     raise SystemExit("the application did not become ready")
 
