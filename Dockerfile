@@ -51,6 +51,7 @@ FROM python:3.11-slim-bookworm AS lean-build
 
 RUN python -m venv /opt/venv
 ENV PATH=/opt/venv/bin:$PATH
+WORKDIR /build
 COPY requirements-lean.txt .
 RUN pip install --no-cache-dir --no-compile --quiet --disable-pip-version-check \
         --require-hashes -r requirements-lean.txt
@@ -105,9 +106,9 @@ CMD ["gunicorn", "app:create_app()"]
 
 FROM python:3.11-slim-bookworm
 
-RUN useradd --uid 10001 --user-group --no-create-home --shell /usr/sbin/nologin xray
-# A volume mounted there belongs to the user.
-RUN install -d -o xray -g xray -m 700 /var/spool/xray
+# A volume mounted on the spool belongs to the user.
+RUN useradd --uid 10001 --user-group --no-create-home --shell /usr/sbin/nologin xray \
+    && install -d -o xray -g xray -m 700 /var/spool/xray
 COPY --from=build /opt/venv /opt/venv
 COPY --from=build /srv/xray /srv/xray
 

@@ -122,8 +122,8 @@ def _check_tiff(data: bytes) -> None:
             if kind not in _TIFF_BYTE_TYPES and count > MAX_TIFF_VALUES:
                 raise UnsuitableImageError(_TOO_MANY.format("TIFF", "strips"))
         (next_page,) = struct.unpack_from(order + next_code, data, start + entries * size)
-    except struct.error:
-        return  # cut short; the decoder says so
+    except (struct.error, OverflowError):
+        return  # cut short, or an offset beyond any file; the decoder says so
     if next_page:
         # Counting the pages would walk through them all.
         raise UnsuitableImageError(

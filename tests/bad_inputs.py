@@ -258,6 +258,10 @@ BAD_INPUTS: dict[str, tuple[Maker, str]] = {
         _half(lambda: saved("TIFF", Image.fromarray(_phantom()))),
         "unreadable_image",
     ),
+    "BigTIFF that points beyond any file": (
+        _bytes(b"II+\0\x08\0\0\0" + b"\xff" * 8 + bytes(64)),
+        "unreadable_image",
+    ),
     "truncated WebP": (
         _half(lambda: saved("WEBP", Image.fromarray(_phantom()))),
         "unreadable_image",
