@@ -71,6 +71,19 @@ def _engine(text: str) -> str:
     return engine
 
 
+def _rate_limit(text: str) -> str:
+    from limits import parse_many
+
+    parse_many(text)  # a ValueError says what cannot be read
+    return text
+
+
+def _store(text: str) -> str:
+    if not text.startswith(("memory://", "redis://", "rediss://", "redis+unix://")):
+        raise ValueError("must begin with memory://, redis://, rediss:// or redis+unix://")
+    return text
+
+
 def _setting(
     variable: str,
     default: Any,
@@ -224,4 +237,19 @@ class Settings(EnvironmentSettings):
         "How many reverse proxies in front may tell the client's address, scheme and host "
         "(`X-Forwarded-For`, `-Proto`, `-Host`). `0` believes nobody.",
         _not_negative,
+    )
+    rate_limit: str = _setting(
+        "XRAY_RATE_LIMIT",
+        "",
+        "Requests that one key, or one address without a key, may make: `600 per minute`, or "
+        "several as in `20/second; 600/minute`. More get 429 `rate_limited`. Unset, any number.",
+        _rate_limit,
+    )
+    rate_limit_store: str = _setting(
+        "XRAY_RATE_LIMIT_STORE",
+        "memory://",
+        "Where they are counted. `memory://` counts in each worker for itself; "
+        "`redis://host:6379/0` counts for all workers and replicas together.",
+        _store,
+        secret=True,
     )

@@ -17,7 +17,7 @@ def init_app(app: Flask, settings: Settings) -> None:
     """
     from werkzeug.middleware.proxy_fix import ProxyFix
 
-    from app.access import commands, exposure, guard, pages
+    from app.access import commands, exposure, guard, pages, rate
 
     if not commands.is_running():
         exposure.check_settings(settings)
@@ -33,4 +33,5 @@ def init_app(app: Flask, settings: Settings) -> None:
             app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops
         )
     guard.init_app(app)
+    rate.init_app(app, settings)
     pages.init_app(app)

@@ -122,7 +122,7 @@ def test_errors_have_the_described_shape(client: FlaskClient) -> None:
 
 def test_predict_names_every_code_that_it_can_answer() -> None:
     text = str(document()["paths"]["/predict"]["post"]["responses"])
-    # These two belong to limits that are not built in yet, these to routing.
+    # One belongs to a limit that is not built in yet, these to routing and to the guard.
     later = {"rate_limited", "overloaded", "not_found", "method_not_allowed", "unauthorized"}
     later.add("patient_unknown")  # only the page asks for the patient's group
     assert set(re.findall(r"`(\w+)`", text)) == set(PROBLEMS) - later

@@ -44,6 +44,8 @@ def test_every_variable_is_read() -> None:
             "XRAY_METRICS": "open",
             "XRAY_TRUSTED_HOSTS": "a.example, .b.example",
             "XRAY_PROXY_HOPS": "2",
+            "XRAY_RATE_LIMIT": "5/second; 100/minute",
+            "XRAY_RATE_LIMIT_STORE": "redis://:secret@redis:6379/0",
         }
     )
     assert got == Settings(
@@ -62,8 +64,10 @@ def test_every_variable_is_read() -> None:
         metrics="open",
         trusted_hosts=("a.example", ".b.example"),
         proxy_hops=2,
+        rate_limit="5/second; 100/minute",
+        rate_limit_store="redis://:secret@redis:6379/0",
     )
-    assert "secret_key" not in repr(got)
+    assert "secret" not in repr(got)
 
 
 @pytest.mark.parametrize(
@@ -77,6 +81,8 @@ def test_every_variable_is_read() -> None:
         ("XRAY_ALLOW_ANONYMOUS", "yes"),
         ("XRAY_METRICS", "closed"),
         ("XRAY_PROXY_HOPS", "-1"),
+        ("XRAY_RATE_LIMIT", "often"),
+        ("XRAY_RATE_LIMIT_STORE", "mysql://x"),
     ],
 )
 def test_a_value_that_cannot_be_used_names_its_variable(variable: str, value: str) -> None:

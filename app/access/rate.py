@@ -1,0 +1,63 @@
+"""How often one client may ask: a count for each key, or for each address without one."""
+
+from __future__ import annotations
+
+import ipaddress
+import math
+import time
+
+from flask import Flask, Response, g, request
+from flask_limiter import Limiter, RateLimitExceeded
+
+from app.access.guard import METRICS_ENDPOINT, OPEN_ENDPOINTS
+from app.errors import problem_response
+from app.settings import Settings
+
+# A probe or a scrape that is refused would say that the service is down.
+_NOT_COUNTED = (OPEN_ENDPOINTS - {"access.sign_in"}) | {METRICS_ENDPOINT}
+
+
+def client() -> str:
+    """Whom a request is counted for: its key's name, or its address.
+
+    Of an IPv6 address the network counts: whoever has one address there has 2⁶⁴ of them.
+    """
+    if g.client is not None:
+        return f"key:{g.client}"
+    try:
+        address = ipaddress.ip_address(request.remote_addr or "")
+    except ValueError:
+        return "address:unknown"
+    if address.version == 6 and address.ipv4_mapped is None:
+        return f"address:{ipaddress.ip_network((address, 64), strict=False)}"
+    return f"address:{address}"
+
+
+def init_app(app: Flask, settings: Settings) -> None:
+    """Count requests, if a limit is set. Must come after the guard, which knows the key."""
+    if not settings.rate_limit:
+        return
+    limiter = Limiter(
+        client,
+        application_limits=[settings.rate_limit],
+        storage_uri=settings.rate_limit_store,
+        strategy="sliding-window-counter",
+        # Without its Redis the service still reads, and each worker counts for itself.
+        in_memory_fallback_enabled=True,
+        key_prefix="xray",
+    )
+    limiter.request_filter(lambda: request.endpoint in _NOT_COUNTED)
+    limiter.init_app(app)
+
+    def too_often(error: RateLimitExceeded) -> Response:
+        limit = limiter.current_limit
+        seconds = math.ceil(limit.reset_at - time.time()) if limit else 1
+        wait = max(1, seconds)
+        return problem_response(
+            "rate_limited",
+            f"At most {error.limit.limit} are answered to one client. Try again in "
+            f"{wait} {'second' if wait == 1 else 'seconds'}.",
+            headers={"Retry-After": str(wait)},
+        )
+
+    app.register_error_handler(RateLimitExceeded, too_often)
