@@ -3,6 +3,7 @@
 #
 #   make run [HOST=0.0.0.0] [PORT=9000]   serve the shipped models
 #   make test [ARGS="-k decode"]          run the tests
+#   make fuzz-api [EXAMPLES=1000]         send every route what it describes, and what it does not
 #   make lint                             ruff and mypy
 #   make bench                            print the benchmarks
 #   make kill-test [ARGS="--rounds 2"]    kill the DICOM node while films arrive; needs Orthanc
@@ -35,7 +36,7 @@ PYTHON ?= $(shell for candidate in python3 python3.13 python3.12 python3.11; do 
 INSTALL := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check \
 	--no-compile --require-hashes
 
-.PHONY: help run test lint bench kill-test train audit requirements image clean fuzz advisories licences
+.PHONY: help run test fuzz-api lint bench kill-test train audit requirements image clean fuzz advisories licences
 
 help:
 	@sed -n '4,15s/^#   //p' Makefile
@@ -77,6 +78,10 @@ run: $(VENV)/.serving
 
 test: $(VENV)/.development
 	@$(VENV)/bin/python -m pytest $(ARGS)
+
+EXAMPLES ?= 1000
+fuzz-api: $(VENV)/.development
+	@XRAY_FUZZ_EXAMPLES=$(EXAMPLES) $(VENV)/bin/python -m pytest -q tests/app/test_schemathesis.py
 
 lint: $(VENV)/.development
 	$(VENV)/bin/ruff check .

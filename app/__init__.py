@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from flask import Flask
 
-from app.settings import PROJECT_ROOT, Settings
+from app.settings import Settings
 
 if TYPE_CHECKING:
     from app.registry import Loader
@@ -32,6 +32,7 @@ def create_app(settings: Settings | None = None, *, load: Loader | None = None) 
         access,
         api,
         errors,
+        explorer,
         health,
         http,
         logs,
@@ -43,11 +44,12 @@ def create_app(settings: Settings | None = None, *, load: Loader | None = None) 
     )
     from app.access.commands import is_running as is_command
     from app.admission import Admission
+    from app.openapi import make_app
     from app.registry import Registry, loader
     from cxr.radiograph import Limits
 
     settings = settings or Settings.from_environment()
-    app = Flask("app", root_path=str(PROJECT_ROOT))
+    app = make_app(settings)
     app.json.sort_keys = False  # type: ignore[attr-defined]  # the contract's order
     app.extensions["settings"] = settings
 
@@ -72,8 +74,9 @@ def create_app(settings: Settings | None = None, *, load: Loader | None = None) 
     errors.init_app(app)
     access.init_app(app, settings)
     http.init_app(app, settings.max_upload_bytes)
-    app.register_blueprint(health.blueprint)
-    app.register_blueprint(api.blueprint)
+    app.register_api(health.blueprint)
+    app.register_api(api.blueprint)
+    app.register_blueprint(explorer.blueprint)
     app.register_blueprint(web.blueprint)
     app.register_blueprint(station.blueprint)
     pacs.init_app(app)

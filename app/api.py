@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from flask import (
-    Blueprint,
     Response,
     current_app,
     jsonify,
@@ -11,18 +10,24 @@ from flask import (
     request,
     send_from_directory,
 )
+from flask_openapi3.blueprint import APIBlueprint
+from flask_openapi3.models.tag import Tag
 
 from app import cards
 from app.errors import PROBLEMS, wants_page
-from app.openapi import document
+from app.openapi import FILM_BODY, answers, document, problems
 from app.population import describe
-from app.predictor import INFECTION, Predictor
+from app.predictor import Predictor
 from app.registry import Registry
+from app.schemas import FigurePath, ModelCard, ModelPath, Models, PredictQuery, Reading
 from app.security import FIGURE_POLICY
 from app.uploads import radiograph_bytes
 from cxr.bundle_fields import FIGURES_FOLDER
 
-blueprint = Blueprint("api", __name__)
+READINGS = Tag(name="Readings", description="One chest radiograph in, one reading out.")
+MODELS = Tag(name="Models", description="What reads, and what is known of it.")
+
+blueprint = APIBlueprint("api", __name__)
 blueprint.add_app_template_filter(describe, "population")
 blueprint.add_app_template_filter(cards.inline_html, "inline")
 
@@ -36,21 +41,53 @@ def _predictor() -> Predictor:
     return _registry().predictor
 
 
-@blueprint.post("/predict")
-def predict() -> Response:
+@blueprint.post(
+    "/predict",
+    operation_id="predict",
+    tags=[READINGS],
+    summary="Read one chest radiograph",
+    description=(
+        "Send the file as the multipart field `file`, or its bytes as the body. The format is "
+        "found from the content; names and types are not trusted. Without `model`, the age in a "
+        "DICOM file chooses between the bundles for children and for adults; without an age the "
+        "default bundle reads."
+    ),
+    openapi_extensions={"requestBody": FILM_BODY},
+    responses=answers(
+        Reading,
+        "missing_file",
+        "empty_file",
+        "unknown_model",
+        "too_large",
+        "too_many_pixels",
+        "unsupported_format",
+        "unreadable_image",
+        "not_a_chest_xray",
+        "unsuitable_image",
+        "not_ready",
+        "overloaded",
+    ),
+)
+def predict(query: PredictQuery) -> Response:
     """The reading of one radiograph, as JSON."""
     predictor = _predictor()
     reading = predictor.read(
         radiograph_bytes(request),
-        model=request.args.get("model") or None,
-        heatmap=request.args.get("heatmap", "none"),
-        heatmap_class=request.args.get("heatmap_class", INFECTION),
+        model=query.model or None,
+        heatmap=query.heatmap,
+        heatmap_class=query.heatmap_class,
     )
     current_app.extensions["metrics"].count_reading(reading)
     return jsonify(reading.to_json())
 
 
-@blueprint.get("/models")
+@blueprint.get(
+    "/models",
+    operation_id="list_models",
+    tags=[MODELS],
+    summary="The loaded models",
+    responses=answers(Models, "not_ready"),
+)
 def models() -> Response:
     """The loaded bundles."""
     predictor = _predictor()
@@ -71,10 +108,16 @@ def models() -> Response:
     return response
 
 
-@blueprint.get("/models/<name>")
-def model(name: str) -> Response:
+@blueprint.get(
+    "/models/<name>",
+    operation_id="get_model",
+    tags=[MODELS],
+    summary="One model and its card",
+    responses=answers(ModelCard, "unknown_model", "not_ready"),
+)
+def model(path: ModelPath) -> Response:
     """One bundle with its card."""
-    bundle = _predictor().bundle(name)
+    bundle = _predictor().bundle(path.name)
     if wants_page():
         response = current_app.make_response(
             render_template("model.html", bundle=bundle, card=cards.card_html(bundle))
@@ -85,23 +128,35 @@ def model(name: str) -> Response:
     return response
 
 
-@blueprint.get("/models/<name>/figures/<file>")
-def figure(name: str, file: str) -> Response:
+@blueprint.get(
+    "/models/<name>/figures/<file>",
+    operation_id="get_figure",
+    tags=[MODELS],
+    summary="One plot of a model's card",
+    responses={
+        "200": {
+            "description": "The plot.",
+            "content": {"image/svg+xml": {"schema": {"type": "string"}}},
+        },
+        **problems("unknown_model", "not_found", "not_ready"),
+    },
+)
+def figure(path: FigurePath) -> Response:
     """One plot of a bundle's card; nothing else of its folder."""
-    folder = _predictor().bundle(name).path.resolve() / FIGURES_FOLDER
-    response = send_from_directory(folder, file, mimetype="image/svg+xml")
+    folder = _predictor().bundle(path.name).path.resolve() / FIGURES_FOLDER
+    response = send_from_directory(folder, path.file, mimetype="image/svg+xml")
     # A plot styles itself, wherever it is opened; that is all it may do.
     response.headers["Content-Security-Policy"] = FIGURE_POLICY
     return response
 
 
-@blueprint.get("/openapi.json")
+@blueprint.get("/openapi.json", doc_ui=False)
 def openapi() -> Response:
     """The description of this API."""
-    return jsonify(document())
+    return jsonify(document(current_app))
 
 
-@blueprint.get("/docs")
+@blueprint.get("/docs", doc_ui=False)
 def docs() -> str:
     """The same description for people, without anything from the internet."""
-    return render_template("docs.html", api=document(), problems=PROBLEMS)
+    return render_template("docs.html", api=document(current_app), problems=PROBLEMS)

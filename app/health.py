@@ -2,21 +2,39 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, Response, abort, current_app, jsonify
+from flask import Response, abort, current_app, jsonify
+from flask_openapi3.blueprint import APIBlueprint
+from flask_openapi3.models.tag import Tag
 
 from app.metrics import Metrics
+from app.openapi import OPEN_TO_ALL, answers, problems
 from app.registry import Registry
+from app.schemas import Alive, Ready
 
-blueprint = Blueprint("health", __name__)
+HEALTH = Tag(name="Health", description="For whoever watches the service.")
+
+blueprint = APIBlueprint("health", __name__, abp_tags=[HEALTH])
 
 
-@blueprint.get("/healthz")
+@blueprint.get(
+    "/healthz",
+    operation_id="healthz",
+    summary="Alive",
+    openapi_extensions=OPEN_TO_ALL,
+    responses=answers(Alive),
+)
 def healthz() -> Response:
     """Alive: the process answers. Says nothing about the models."""
     return jsonify(status="alive")
 
 
-@blueprint.get("/readyz")
+@blueprint.get(
+    "/readyz",
+    operation_id="readyz",
+    summary="Ready to predict",
+    openapi_extensions=OPEN_TO_ALL,
+    responses=answers(Ready, "not_ready"),
+)
 def readyz() -> Response:
     """Ready to predict, and with which bundles; 503 with the reason until then."""
     registry: Registry = current_app.extensions["registry"]
@@ -31,7 +49,18 @@ def readyz() -> Response:
     )
 
 
-@blueprint.get("/metrics")
+@blueprint.get(
+    "/metrics",
+    operation_id="metrics",
+    summary="Metrics for Prometheus",
+    responses={
+        "200": {
+            "description": "Prometheus's text format.",
+            "content": {"text/plain": {"schema": {"type": "string"}}},
+        },
+        **problems("not_found"),
+    },
+)
 def metrics() -> Response:
     """Prometheus metrics of all workers."""
     if current_app.extensions["settings"].metrics == "off":

@@ -38,7 +38,7 @@ def _add_headers(response: Response) -> Response:
         response.headers.setdefault(name, value)
     if request.is_secure:
         response.headers["Strict-Transport-Security"] = STRICT_TRANSPORT_SECURITY
-    if request.endpoint != "static":
+    if request.endpoint not in ("static", "explorer.static"):
         # A reading belongs to one person: no cache, shared or private, may keep it.
         response.headers["Cache-Control"] = "no-store"
     return response

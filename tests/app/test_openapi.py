@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
+import schemathesis
 from flask import Flask
 from flask.testing import FlaskClient
+from schemathesis.checks import FailureGroup
 
+from app import create_app
+from app.access.keys import KeyFile
 from app.errors import PROBLEMS
 from app.openapi import document
-from tests.app.conftest import CHILDREN
+from app.settings import Settings
+from tests.app.conftest import CHILDREN, no_bundle
+from tests.app.problems import assert_problem
 
 # Pages and the description itself are not part of what programs rely on.
 NOT_DESCRIBED = {
@@ -25,71 +32,40 @@ NOT_DESCRIBED = {
     "/station/film",
     "/station/sample",
     "/static/{filename}",
+    "/docs/swagger/{filename}",
 }
 
 
-def resolve(schema: dict[str, Any]) -> dict[str, Any]:
-    if "$ref" in schema:
-        return document()["components"]["schemas"][schema["$ref"].rsplit("/", 1)[-1]]
-    return schema
+@pytest.fixture(scope="session")
+def api(app: Flask) -> dict[str, Any]:
+    return dict(document(app))
 
 
-def assert_matches(value: Any, schema: dict[str, Any], where: str = "body") -> None:
-    """``value`` has the types, members and ranges that ``schema`` names."""
-    schema = resolve(schema)
-    for part in schema.get("allOf", []):
-        assert_matches(value, part, where)
-    if "enum" in schema:
-        assert value in schema["enum"], where
-    if "const" in schema:
-        assert value == schema["const"], where
-    if "type" in schema:
-        types = {
-            "object": dict,
-            "array": list,
-            "string": str,
-            "integer": int,
-            "number": (int, float),
-            "boolean": bool,
-            "null": type(None),
-        }
-        names = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
-        assert any(isinstance(value, types[name]) for name in names), where
-    if "pattern" in schema:
-        assert re.search(schema["pattern"], value), where
-    if "maximum" in schema:
-        assert schema["minimum"] <= value <= schema["maximum"], where
-    for name in schema.get("required", []):
-        assert name in value, f"{where}.{name}"
-    for name, member in schema.get("properties", {}).items():
-        assert_matches(value[name], member, f"{where}.{name}")
-    for item in value if "items" in schema else []:
-        assert_matches(item, schema["items"], f"{where}[]")
+@pytest.fixture(scope="session")
+def operations(api: dict[str, Any]) -> Any:
+    """The operations of the document; each can check an answer against itself."""
+    return schemathesis.openapi.from_dict(api)
 
 
-def answer_schema(path: str, method: str, status: int) -> dict[str, Any]:
-    content = document()["paths"][path][method]["responses"][str(status)]["content"]
-    return next(iter(content.values()))["schema"]
+def test_it_is_served(client: FlaskClient, api: dict[str, Any]) -> None:
+    assert client.get("/openapi.json").get_json() == api
+    assert api["openapi"].startswith("3.1")
 
 
-def test_it_is_served(client: FlaskClient) -> None:
-    assert client.get("/openapi.json").get_json() == document()
-
-
-def test_exactly_the_routes_are_described(app: Flask) -> None:
+def test_exactly_the_routes_are_described(app: Flask, api: dict[str, Any]) -> None:
     real = {
         (re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule), method.lower())
         for rule in app.url_map.iter_rules()
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
     }
     real = {(path, method) for path, method in real if path not in NOT_DESCRIBED}
-    described = {(path, method) for path, ops in document()["paths"].items() for method in ops}
+    described = {(path, method) for path, ops in api["paths"].items() for method in ops}
     assert described == real
 
 
-def test_every_reference_leads_somewhere() -> None:
-    names = set(re.findall(r"#/components/schemas/(\w+)", str(document())))
-    assert names == set(document()["components"]["schemas"])
+def test_every_reference_leads_somewhere(api: dict[str, Any]) -> None:
+    names = set(re.findall(r"#/components/schemas/(\w+)", str(api)))
+    assert names == set(api["components"]["schemas"])
 
 
 @pytest.mark.parametrize(
@@ -101,36 +77,71 @@ def test_every_reference_leads_somewhere() -> None:
         ("/readyz", "/readyz"),
     ],
 )
-def test_answers_have_the_described_shape(client: FlaskClient, path: str, address: str) -> None:
-    response = client.get(address)
-    assert_matches(response.get_json(), answer_schema(path, "get", response.status_code))
+def test_answers_have_the_described_shape(
+    client: FlaskClient, operations: Any, path: str, address: str
+) -> None:
+    operations[path]["GET"].validate_response(client.get(address))
 
 
 @pytest.mark.parametrize("heatmap", ["none", "map"])
-def test_readings_have_the_described_shape(client: FlaskClient, jpeg: bytes, heatmap: str) -> None:
+def test_readings_have_the_described_shape(
+    client: FlaskClient, api: dict[str, Any], operations: Any, jpeg: bytes, heatmap: str
+) -> None:
     response = client.post(f"/predict?heatmap={heatmap}", data=jpeg, content_type="image/jpeg")
-    reading = response.get_json()
-    schema = answer_schema("/predict", "post", 200)
-    assert_matches(reading, schema)
-    assert set(reading) == set(resolve(schema)["properties"])
+    operations["/predict"]["POST"].validate_response(response)
+    described = api["components"]["schemas"]["Reading"]["properties"]
+    assert set(response.get_json()) == set(described)
 
 
-def test_errors_have_the_described_shape(client: FlaskClient) -> None:
+def test_errors_have_the_described_shape(client: FlaskClient, operations: Any) -> None:
     response = client.post("/predict", data=b"x", content_type="image/png")
-    assert_matches(response.get_json(), answer_schema("/predict", "post", response.status_code))
+    operations["/predict"]["POST"].validate_response(response)
 
 
-def test_predict_names_every_code_that_it_can_answer() -> None:
-    text = str(document()["paths"]["/predict"]["post"]["responses"])
-    # One belongs to a limit that is not built in yet, these to routing and to the guard.
-    later = {"rate_limited", "overloaded", "not_found", "method_not_allowed", "unauthorized"}
-    later.add("patient_unknown")  # only the page asks for the patient's group
-    assert set(re.findall(r"`(\w+)`", text)) == set(PROBLEMS) - later
+def test_an_answer_of_another_shape_is_found(client: FlaskClient, operations: Any) -> None:
+    with pytest.raises(FailureGroup):
+        operations["/readyz"]["GET"].validate_response(client.get("/healthz"))
 
 
-def test_the_docs_page_shows_routes_and_errors_offline(client: FlaskClient) -> None:
+def test_predict_names_every_code_that_it_can_answer(api: dict[str, Any]) -> None:
+    text = str(api["paths"]["/predict"]["post"]["responses"])
+    # Routing answers the first two, before there is an operation; only the page asks for the
+    # patient's group.
+    others = {"not_found", "method_not_allowed", "patient_unknown"}
+    assert set(re.findall(r"`(\w+)`", text)) == set(PROBLEMS) - others
+
+
+def test_a_parameter_that_does_not_fit_is_named(client: FlaskClient) -> None:
+    response = client.post("/predict?heatmap=Doe")
+    body = assert_problem(response, "invalid_parameter")
+    assert "heatmap" in body["detail"]
+    assert "'overlay'" in body["detail"]
+    assert "Doe" not in body["detail"]
+
+
+@pytest.mark.parametrize("asked", [True, False])
+def test_keys_are_described_where_they_are_asked_for(tmp_path: Path, asked: bool) -> None:
+    keys = KeyFile(tmp_path / "keys")
+    keys.create("ward")
+    settings = Settings(api_keys_file=keys.path if asked else None)
+    described = document(create_app(settings, load=no_bundle))
+    assert ("security" in described) is asked
+    assert bool(described["components"]["securitySchemes"]) is asked
+    assert described["paths"]["/healthz"]["get"]["security"] == []
+
+
+def test_the_docs_page_shows_routes_and_errors_offline(
+    client: FlaskClient, api: dict[str, Any]
+) -> None:
     page = client.get("/docs").get_data(as_text=True)
-    for path in document()["paths"]:
+    for path in api["paths"]:
         assert path in page
     for code in PROBLEMS:
         assert f'id="{code}"' in page
+    addresses = re.findall(r'(?:src|href)="([^"]+)"', page)
+    assert "/docs/swagger/js/swagger-ui-bundle.js" in addresses
+    for address in addresses:
+        assert address.startswith(("/", "#")), address
+        if "swagger" in address:
+            with client.get(address) as asset:
+                assert asset.status_code == 200
