@@ -44,6 +44,7 @@ def create_app(settings: Settings | None = None, *, load: Loader | None = None) 
     )
     from app.access.commands import is_running as is_command
     from app.admission import Admission
+    from app.inference import api as inference_api
     from app.openapi import make_app
     from app.registry import Registry, loader
     from cxr.radiograph import Limits
@@ -76,6 +77,7 @@ def create_app(settings: Settings | None = None, *, load: Loader | None = None) 
     http.init_app(app, settings.max_upload_bytes)
     app.register_api(health.blueprint)
     app.register_api(api.blueprint)
+    app.register_api(inference_api.blueprint)
     app.register_blueprint(explorer.blueprint)
     app.register_blueprint(web.blueprint)
     app.register_blueprint(station.blueprint)

@@ -196,6 +196,8 @@ def problem_response(
             "code": code,
             "request_id": g.request_id,
         }
+        if request.path.startswith("/v2"):  # where clients of that protocol look for it
+            body["error"] = detail
         response = jsonify(body)
         response.mimetype = "application/problem+json"
     response.status_code = problem.status

@@ -22,7 +22,14 @@ from app.errors import InvalidParameterError, UnauthorizedError, shows_page
 from app.settings import Settings
 
 # Answer whether the service lives and can read, and the way in. Nothing of a patient's.
-OPEN_ENDPOINTS = {"health.healthz", "health.readyz", "static", "access.sign_in"}
+OPEN_ENDPOINTS = {
+    "health.healthz",
+    "health.readyz",
+    "inference.live",
+    "inference.ready",
+    "static",
+    "access.sign_in",
+}
 METRICS_ENDPOINT = "health.metrics"
 
 _HOW = "Send an API key as 'Authorization: Bearer KEY' or as 'X-API-Key: KEY'."

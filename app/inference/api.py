@@ -1,0 +1,237 @@
+"""``/v2/…``: the Open Inference Protocol, ending in ``Predictor.read`` like everything else."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+from flask import Response, current_app, jsonify, request
+from flask_openapi3.blueprint import APIBlueprint
+from flask_openapi3.models.tag import Tag
+from flask_openapi3.utils import parse_body
+from pydantic import Field
+
+from app.errors import InvalidParameterError
+from app.inference import tensors
+from app.inference.tensors import InferRequest, InferResponse
+from app.openapi import API_VERSION, OPEN_TO_ALL, answers
+from app.predictor import NOTICE, Predictor, Reading
+from app.registry import Registry
+from app.schemas import Answer, ModelPath
+from cxr.errors import RadiographError
+
+V2 = Tag(
+    name="Open Inference Protocol",
+    description="KServe V2, with the binary tensor extension: what tritonclient speaks.",
+)
+
+blueprint = APIBlueprint("inference", __name__, url_prefix="/v2", abp_tags=[V2])
+# Not as a view's ``body``: with the binary extension the body is not JSON to its end.
+blueprint.components_schemas.update(parse_body(InferRequest)[1])
+
+
+class TensorMetadata(Answer):
+    name: str
+    datatype: str
+    shape: list[int]
+
+
+class ModelMetadata(Answer):
+    name: str
+    versions: list[str]
+    platform: str
+    inputs: list[TensorMetadata] = Field(description="Send one of them.")
+    outputs: list[TensorMetadata]
+
+
+class ServerMetadata(Answer):
+    name: str
+    version: str
+    extensions: list[str]
+
+
+class Live(Answer):
+    live: bool
+
+
+class IsReady(Answer):
+    ready: bool
+
+
+def _predictor() -> Predictor:
+    registry: Registry = current_app.extensions["registry"]
+    return registry.predictor
+
+
+@blueprint.get("", operation_id="v2_server", responses=answers(ServerMetadata))
+def server() -> Response:
+    """What this server is."""
+    return jsonify(name="xray", version=API_VERSION, extensions=["binary_tensor_data"])
+
+
+@blueprint.get(
+    "/health/live",
+    operation_id="v2_live",
+    openapi_extensions=OPEN_TO_ALL,
+    responses=answers(Live),
+)
+def live() -> Response:
+    """Alive."""
+    return jsonify(live=True)
+
+
+@blueprint.get(
+    "/health/ready",
+    operation_id="v2_ready",
+    openapi_extensions=OPEN_TO_ALL,
+    responses=answers(IsReady, "not_ready"),
+)
+def ready() -> Response:
+    """Ready to predict."""
+    _predictor()
+    return jsonify(ready=True)
+
+
+@blueprint.get(
+    "/models/<name>/ready",
+    operation_id="v2_model_ready",
+    responses=answers(IsReady, "unknown_model", "not_ready"),
+)
+def model_ready(path: ModelPath) -> Response:
+    """One model is ready to predict."""
+    _predictor().bundle(path.name)
+    return jsonify(ready=True)
+
+
+@blueprint.get(
+    "/models/<name>",
+    operation_id="v2_model",
+    responses=answers(ModelMetadata, "unknown_model", "not_ready"),
+)
+def model(path: ModelPath) -> Response:
+    """What a model takes and gives."""
+    bundle = _predictor().bundle(path.name)
+    return jsonify(
+        name=bundle.name,
+        versions=[bundle.version],
+        platform="xray_bundle",
+        inputs=[
+            {"name": "image", "datatype": "BYTES", "shape": [-1]},
+            {"name": "pixels", "datatype": "FP32", "shape": [-1, -1]},
+        ],
+        outputs=[
+            {"name": "infection_probability", "datatype": "FP32", "shape": [-1]},
+            {"name": "probabilities", "datatype": "FP32", "shape": [-1, len(bundle.classes)]},
+            *(
+                {"name": name, "datatype": "BYTES", "shape": [-1]}
+                for name in ("decision", "finding", "warnings", "heatmap")
+            ),
+        ],
+    )
+
+
+_ALWAYS = ("infection_probability", "probabilities", "decision", "finding", "warnings")
+_BODY = {
+    "required": True,
+    "content": {
+        "application/json": {"schema": {"$ref": "#/components/schemas/InferRequest"}},
+        "application/octet-stream": {
+            "schema": {"type": "string", "format": "binary"},
+        },
+    },
+}
+
+
+@blueprint.post(
+    "/models/<name>/infer",
+    operation_id="v2_infer",
+    summary="Read one film or several",
+    description=(
+        "Input `image`: up to 16 encoded films (base64 in JSON). Input `pixels`: the grey levels "
+        "of one film, rows × columns, on any linear scale, bright where dense. Outputs: all but "
+        "`heatmap` where none is named; `probabilities` in the order of the parameter `classes`."
+    ),
+    openapi_extensions={"requestBody": _BODY},
+    responses={
+        **answers(
+            InferResponse,
+            "empty_file",
+            "unknown_model",
+            "too_large",
+            "too_many_pixels",
+            "unsupported_format",
+            "unreadable_image",
+            "not_a_chest_xray",
+            "unsuitable_image",
+            "not_ready",
+            "overloaded",
+        ),
+    },
+)
+def infer(path: ModelPath) -> Response:
+    """The readings of one or several films, as tensors."""
+    predictor = _predictor()
+    bundle = predictor.bundle(path.name)
+    body, binary = tensors.parse(
+        request.get_data(cache=False), request.headers.get(tensors.JSON_LENGTH_HEADER)
+    )
+    wanted = _wanted(body)
+    heatmap = "overlay" if "heatmap" in wanted else "none"
+    readings = []
+    for number, film in enumerate(tensors.films(body.inputs[0], binary), 1):
+        try:
+            reading = predictor.read(film, model=bundle.name, heatmap=heatmap)
+        except RadiographError as error:
+            # One that cannot be read refuses them all; whoever sent several must know which.
+            if body.inputs[0].shape[0] > 1 and body.inputs[0].name == "image":
+                error.detail = f"Film {number}: {error.detail}"
+            raise
+        current_app.extensions["metrics"].count_reading(reading)
+        readings.append(reading)
+    values = _values(readings)
+    described, raw = zip(
+        *(tensors.output(name, values[name], binary=in_bytes) for name, in_bytes in wanted.items()),
+        strict=True,
+    )
+    answer: dict[str, Any] = {
+        "model_name": bundle.name,
+        "model_version": bundle.version,
+        **({"id": body.id} if body.id is not None else {}),
+        "parameters": {
+            "classes": json.dumps([finding.label for finding in bundle.classes]),
+            "notice": NOTICE,
+        },
+        "outputs": described,
+    }
+    data, json_length = tensors.assemble(answer, raw)
+    if json_length is None:
+        return Response(data, content_type="application/json")
+    response = Response(data, content_type="application/octet-stream")
+    response.headers[tensors.JSON_LENGTH_HEADER] = str(json_length)
+    return response
+
+
+def _wanted(body: InferRequest) -> dict[str, bool]:
+    """Output → whether as bytes behind the JSON."""
+    default = bool(body.parameters.get("binary_data_output"))
+    if not body.outputs:
+        return dict.fromkeys(_ALWAYS, default)
+    unknown = [one.name for one in body.outputs if one.name not in (*_ALWAYS, "heatmap")]
+    if unknown:
+        raise InvalidParameterError(f"Outputs are {', '.join(_ALWAYS)} and heatmap.")
+    return {one.name: bool(one.parameters.get("binary_data", default)) for one in body.outputs}
+
+
+def _values(readings: list[Reading]) -> dict[str, Any]:
+    def texts(*values: str) -> list[bytes]:
+        return [value.encode() for value in values]
+
+    return {
+        "infection_probability": np.array([r.infection_probability for r in readings], np.float32),
+        "probabilities": np.array([list(r.probabilities.values()) for r in readings], np.float32),
+        "decision": texts(*(r.decision for r in readings)),
+        "finding": texts(*(r.finding for r in readings)),
+        "warnings": texts(*(json.dumps([w.to_json() for w in r.warnings]) for r in readings)),
+        "heatmap": [r.heatmap or b"" for r in readings],
+    }
