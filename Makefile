@@ -39,7 +39,7 @@ INSTALL := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
 .PHONY: help run test fuzz-api lint bench kill-test train audit requirements image clean fuzz advisories licences
 
 help:
-	@sed -n '4,15s/^#   //p' Makefile
+	@sed -n '4,16s/^#   //p' Makefile
 
 $(VENV)/bin/python:
 	@if [ -z "$(PYTHON)" ] || ! "$(PYTHON)" -c "$(SUPPORTED)"; then \
