@@ -77,7 +77,11 @@ def film_pixels() -> Response:
     The body holds rows × columns values, one or two bytes each, little end first; the
     header ``X-Film`` says the rest, as JSON.
     """
-    found = film(radiograph_bytes(request), _registry().limits)
+    registry = _registry()
+    data = radiograph_bytes(request)
+    # Decoding takes a core as a reading does: both wait in the same bounded queue.
+    with registry.predictor.turn():
+        found = film(data, registry.limits)
     rows, columns = found.pixels.shape
     spacing = found.spacing
     response = Response(

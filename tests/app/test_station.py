@@ -16,6 +16,7 @@ from flask.testing import FlaskClient
 from PIL import Image
 
 from app import station
+from app.errors import OverloadedError
 from app.presentation import BY_AGE, DECISION_WORDS
 from tests.app.conftest import ADULTS, CHILDREN
 from tests.app.multipart import multipart
@@ -121,6 +122,18 @@ def test_a_deep_png_keeps_its_depth(client: FlaskClient) -> None:
     assert described["bits"] == 16
     assert described["spacing"] is None
     assert np.array_equal(pixels, DEEP)
+
+
+def test_a_film_waits_its_turn_as_a_reading_does(
+    client: FlaskClient, app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full() -> None:
+        raise OverloadedError("Too many wait.")
+
+    monkeypatch.setattr(app.extensions["registry"].predictor, "turn", full)
+    response = client.post("/station/film", **multipart(encode_png(DEEP)))
+    assert response.status_code == 503
+    assert "Retry-After" in response.headers
 
 
 def test_a_file_without_a_film_is_refused(client: FlaskClient) -> None:
