@@ -119,6 +119,12 @@ def resident_mb(process: subprocess.Popen[bytes]) -> float:
     return float("nan")
 
 
+def processor_seconds(process: subprocess.Popen[bytes]) -> float:
+    """What the node has had of the cores; hardly depends on what else they do."""
+    fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def metric(port: int, name: str) -> float:
     """The sum over all labels of one of the node's metrics."""
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=30) as answer:
@@ -182,6 +188,7 @@ def measure(
     share = choice.films // choice.senders
     total = share * choice.senders
     before = [metric(metrics, f"xray_pacs_store_seconds_{part}") for part in ("sum", "count")]
+    spent = processor_seconds(node)
     began = time.perf_counter()
     senders = [
         threading.Thread(target=send, args=(port, source, share, answers))
@@ -195,6 +202,7 @@ def measure(
         memory.append(resident_mb(node))
         time.sleep(0.25)
     elapsed = time.perf_counter() - began
+    spent = processor_seconds(node) - spent
     for sender in senders:
         sender.join()
     after = [metric(metrics, f"xray_pacs_store_seconds_{part}") for part in ("sum", "count")]
@@ -208,6 +216,7 @@ def measure(
     print(f"C-STORE, sending included        {1000 * statistics.median(answers):6.1f} ms median")
     print(f"                                 {percentile:6.1f} ms 99th percentile")
     print(f"C-STORE, in the node             {inside:6.1f} ms mean")
+    print(f"processor time of the node       {1000 * spent / total:6.1f} ms a film")
     tenth = max(len(memory) // 10, 1)
     print(
         f"resident memory                  {statistics.median(memory[tenth : 2 * tenth]):6.0f} MB "
