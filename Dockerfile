@@ -42,8 +42,10 @@ from app.pacs.results import capture, presentation, report; \
 from app.sample import sample_path; \
 from cxr.bundle import list_bundles, load_bundle; \
 from cxr.decode import decode; \
+from cxr.gate import load_gate; \
 print(decode(sample_path().read_bytes()).dicom); \
-print([load_bundle(path).name for path in list_bundles(pathlib.Path('models'))])" \
+print([load_bundle(path).name for path in list_bundles(pathlib.Path('models'))]); \
+print(load_gate(pathlib.Path('models/gate')).version)" \
     && python -m compileall -q app cxr
 
 

@@ -10,6 +10,7 @@
 #   make fuzz [RUNS=100000]               mutate files and requests for hours
 #   make train [DATA=folder]              train both shipped models again from the Kaggle zips
 #   make audit [DATA=folder]              audit both shipped models and write their cards anew
+#   make gate [DATA=folder]               train the gate again; docs/gate.md names the zips
 #   make advisories                       look the pinned packages up for known flaws
 #   make licences                         list the licences of what serving installs
 #   make requirements                     compile requirements*.txt from requirements*.in
@@ -36,7 +37,7 @@ PYTHON ?= $(shell for candidate in python3 python3.13 python3.12 python3.11; do 
 INSTALL := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check \
 	--no-compile --require-hashes
 
-.PHONY: help run test fuzz-api lint bench kill-test train audit requirements image clean fuzz advisories licences
+.PHONY: help run test fuzz-api lint bench kill-test train audit gate requirements image clean fuzz advisories licences
 
 help:
 	@sed -n '4,16s/^#   //p' Makefile
@@ -125,6 +126,9 @@ AUDIT := $(VENV)/bin/python -m training audit \
 audit: $(VENV)/.training
 	$(AUDIT) models/pediatric-pneumonia --data $(DATA)/chest-xray-pneumonia.zip
 	$(AUDIT) models/covid19-radiography --data $(DATA)/covid19-radiography-database.zip
+
+gate: $(VENV)/.training
+	$(VENV)/bin/python -m training gate --data $(DATA) --out models/gate
 
 # `uv pip compile` writes one file for every system and Python version; pip installs it.
 COMPILE := uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \

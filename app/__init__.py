@@ -64,6 +64,7 @@ def create_app(settings: Settings | None = None, *, load: Loader | None = None) 
         limits,
         load or loader(settings.engine),
         admission,
+        gate_engine=settings.engine if settings.gate else None,
     )
     app.extensions["registry"] = registry
 

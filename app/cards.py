@@ -11,6 +11,7 @@ from cxr.bundle_fields import FIGURES_FOLDER
 
 if TYPE_CHECKING:
     from cxr.bundle import Bundle
+    from cxr.gate import Gate
 
 # A card is text from the bundle, not part of the application: HTML in it stays text.
 _markdown = MarkdownIt("commonmark", {"html": False}).enable("table")
@@ -38,6 +39,11 @@ def summary(bundle: Bundle) -> dict[str, Any]:
         "population": {**bundle.population, "description": describe(bundle.population)},
         "url": f"/models/{bundle.name}",
     }
+
+
+def gate_summary(gate: Gate | None) -> dict[str, str] | None:
+    """Which gate stands before the models; None where it is switched off."""
+    return None if gate is None else {"version": gate.version, "sha256": gate.sha256}
 
 
 def full(bundle: Bundle) -> dict[str, Any]:

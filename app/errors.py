@@ -124,8 +124,9 @@ PROBLEMS: dict[str, Problem] = {
     ),
     "unsuitable_image": Problem(
         422,
-        "This image cannot be read as a radiograph",
-        "Send a single, grey, frontal chest radiograph of at least 64 pixels a side.",
+        "This image cannot be read as it is",
+        "Send a single, grey, frontal chest radiograph, whole, upright and not inverted, of at "
+        "least 64 pixels a side.",
     ),
     "rate_limited": Problem(429, "Too many requests", "Wait a moment, then try again."),
     "not_ready": Problem(503, "Not ready to read", "Wait a few seconds, then try again."),
@@ -174,12 +175,14 @@ def problem_response(
     *,
     advice: bool = True,
     headers: dict[str, str] | None = None,
+    reason: str | None = None,
 ) -> Response:
     """The answer for ``code``: problem+json for a program, a page for a person.
 
     Args:
         advice: whether the page adds the table's advice; a refused radiograph's detail
             already says what to do.
+        reason: for programs: what is to be put right, finer than the code.
     """
     problem = PROBLEMS[code]
     g.code = code
@@ -198,6 +201,8 @@ def problem_response(
         }
         if request.path.startswith("/v2"):  # where clients of that protocol look for it
             body["error"] = detail
+        if reason is not None:
+            body["reason"] = reason
         response = jsonify(body)
         response.mimetype = "application/problem+json"
     response.status_code = problem.status
@@ -212,7 +217,9 @@ def problem_response(
 def _domain_error(error: CxrError) -> Response:
     if error.code not in PROBLEMS or error.code == "internal_error":
         return _unexpected(error)
-    return problem_response(error.code, error.detail, advice=not isinstance(error, RadiographError))
+    if isinstance(error, RadiographError):  # its sentence already says what to do
+        return problem_response(error.code, error.detail, advice=False, reason=error.reason)
+    return problem_response(error.code, error.detail)
 
 
 def _http_error(error: HTTPException) -> Any:

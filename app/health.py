@@ -6,6 +6,7 @@ from flask import Response, abort, current_app, jsonify
 from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.models.tag import Tag
 
+from app import cards
 from app.metrics import Metrics
 from app.openapi import OPEN_TO_ALL, answers, problems
 from app.registry import Registry
@@ -45,6 +46,7 @@ def readyz() -> Response:
             {"name": bundle.name, "version": bundle.version, "sha256": bundle.sha256}
             for bundle in predictor.bundles.values()
         ],
+        gate=cards.gate_summary(predictor.gate),
         failed=[{"bundle": name, "reason": reason} for name, reason in registry.failures.items()],
     )
 

@@ -6,13 +6,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from cxr.radiograph import Radiograph
+from cxr.radiograph import DicomFields, Radiograph
+from cxr.suitability import CROPPED_ASPECT, LOW_CONTRAST, LOW_RESOLUTION_SIDE, contrast
 
 if TYPE_CHECKING:
     from cxr.bundle import Bundle
-
-#: Shorter side, in pixels of the file, below which fine detail is lost to any reader.
-LOW_RESOLUTION_SIDE = 160
 
 ADULT_AGE_YEARS = 18
 
@@ -71,8 +69,29 @@ def describe(population: Mapping[str, Any]) -> str:
     return f"{label}, {_ages_of(population)}"
 
 
-def warnings_for(radiograph: Radiograph, bundle: Bundle) -> tuple[ReadingWarning, ...]:
-    """What makes this radiograph unlike those that the bundle was made for."""
+def warnings_for(
+    radiograph: Radiograph, bundle: Bundle, *, doubtful: bool = False
+) -> tuple[ReadingWarning, ...]:
+    """What makes this radiograph unlike those that the bundle was made for.
+
+    Args:
+        doubtful: the gate let it pass, but only just.
+    """
+    found = _warnings_of_the_picture(radiograph)
+    if doubtful:
+        found.append(
+            ReadingWarning(
+                "doubtful_chest_xray",
+                "This is only just like the frontal chest radiographs that the model knows. Check "
+                "that it is one: whole, upright, not inverted, and nothing else in the picture.",
+            )
+        )
+    if radiograph.dicom is not None:
+        found += _warnings_of_the_header(radiograph.dicom, bundle.population)
+    return tuple(found)
+
+
+def _warnings_of_the_picture(radiograph: Radiograph) -> list[ReadingWarning]:
     found = []
     if min(radiograph.width, radiograph.height) < LOW_RESOLUTION_SIDE:
         found.append(
@@ -83,9 +102,31 @@ def warnings_for(radiograph: Radiograph, bundle: Bundle) -> tuple[ReadingWarning
                 "pixels a side.",
             )
         )
-    if radiograph.dicom is None:
-        return tuple(found)
-    fields, population = radiograph.dicom, bundle.population
+    if max(radiograph.width, radiograph.height) > CROPPED_ASPECT * min(
+        radiograph.width, radiograph.height
+    ):
+        found.append(
+            ReadingWarning(
+                "heavily_cropped",
+                f"The image is {radiograph.width} × {radiograph.height} pixels: no chest film is "
+                "that long and narrow, so a part of it was cut off. Use the whole radiograph.",
+            )
+        )
+    if contrast(radiograph) < LOW_CONTRAST:
+        found.append(
+            ReadingWarning(
+                "low_contrast",
+                "The image uses only a small part of the grey scale: most of its detail was lost "
+                "when it was exposed or exported. Export it with the window it is read with.",
+            )
+        )
+    return found
+
+
+def _warnings_of_the_header(
+    fields: DicomFields, population: Mapping[str, Any]
+) -> list[ReadingWarning]:
+    found = []
     age = fields.patient_age_years
     # An age is given in completed years: someone of 5 years and 11 months is still 5.
     youngest, oldest = population.get("min_age_years"), population.get("max_age_years")
@@ -117,4 +158,4 @@ def warnings_for(radiograph: Radiograph, bundle: Bundle) -> tuple[ReadingWarning
                 "only seen chests: check that the right file was sent.",
             )
         )
-    return tuple(found)
+    return found

@@ -29,9 +29,11 @@ from cxr.explain import (
 )
 from cxr.preprocess import to_model_input
 from cxr.radiograph import Limits, Radiograph
+from cxr.suitability import refuse_blank
 
 if TYPE_CHECKING:
     from cxr.bundle import Bundle, Prediction
+    from cxr.gate import Gate
 
 Parameters = ParamSpec("Parameters")
 
@@ -132,6 +134,7 @@ class Predictor:
         limits: what a file may hold.
         default_model: name of the bundle that reads when nothing chooses another.
         admission: bounds what is read at once; None does not.
+        gate: judges whether a picture may be read at all; None lets every picture in.
     """
 
     def __init__(
@@ -141,6 +144,7 @@ class Predictor:
         *,
         default_model: str | None = None,
         admission: Admission | None = None,
+        gate: Gate | None = None,
     ) -> None:
         if not bundles:
             raise ValueError("a predictor needs at least one bundle")
@@ -149,6 +153,7 @@ class Predictor:
         self.turn: Callable[[], AbstractContextManager[None]] = (
             admission.turn if admission else nullcontext
         )
+        self.gate = gate
         # A bundle that failed to load must not take the unnamed requests down with it.
         self.default = self.bundles.get(default_model or "") or next(iter(self.bundles.values()))
         self._reduce_to = max(bundle.spec.reduce_to for bundle in self.bundles.values())
@@ -197,7 +202,7 @@ class Predictor:
                 when ``model`` is None.
 
         Raises:
-            RadiographError: the bytes cannot be read as a chest radiograph.
+            RadiographError: the bytes cannot be read as a chest radiograph, or show none.
             UnknownModelError: no bundle is called ``model``.
             InvalidParameterError: ``heatmap`` is none of the four, or ``heatmap_class`` no
                 class of the bundle.
@@ -210,6 +215,8 @@ class Predictor:
         named = self.bundle(model) if model else None
         radiograph = decode(data, self._limits, reduce_to=self._reduce_to)
         decoded = time.perf_counter()
+        refuse_blank(radiograph)
+        doubtful = self.gate is not None and self.gate.check(radiograph).doubtful
 
         bundle = named or self._bundle_for(radiograph, needs_patient)
         prediction = bundle.predict(to_model_input(radiograph, bundle.spec)[np.newaxis])
@@ -234,7 +241,7 @@ class Predictor:
             decision=decision,
             infection_probability=infection,
             probabilities={label: float(p) for label, p in zip(labels, probabilities, strict=True)},
-            warnings=warnings_for(radiograph, bundle),
+            warnings=warnings_for(radiograph, bundle, doubtful=doubtful),
             bundle=bundle,
             image_format=radiograph.format,
             image_width=radiograph.width,

@@ -27,6 +27,9 @@ DECISION_ADVICE: dict[Decision, str] = {
 
 WARNING_TITLES = {
     "low_resolution": "Low resolution",
+    "doubtful_chest_xray": "Perhaps not a frontal chest radiograph",
+    "low_contrast": "Hardly any contrast",
+    "heavily_cropped": "Cut off",
     "age_outside_population": "The patient's age does not fit",
     "view_outside_population": "Not a frontal view",
     "body_part_outside_population": "Perhaps not a chest",

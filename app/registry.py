@@ -18,12 +18,17 @@ from structlog.stdlib import BoundLogger
 from app.admission import Admission
 from app.errors import NotReadyError
 from app.predictor import Predictor
+from app.settings import PROJECT_ROOT
 from cxr.errors import BundleError
 from cxr.radiograph import Limits
 
 if TYPE_CHECKING:
     from cxr.bundle import Bundle
     from cxr.engines import EngineName
+    from cxr.gate import Gate
+
+#: The folder of the gate among those of the bundles. It is no model that reads.
+GATE = "gate"
 
 log: BoundLogger = structlog.get_logger("app.registry")
 
@@ -42,12 +47,26 @@ def loader(engine: EngineName) -> Loader:
     return load
 
 
+def gate_folder(models: Path) -> Path:
+    """Where the gate lies: beside the bundles, else the one that came with the application."""
+    own = models / GATE
+    return own if own.is_dir() else PROJECT_ROOT / "models" / GATE
+
+
+def _load_gate(path: Path, engine: EngineName) -> Gate:
+    from cxr.gate import load_gate
+
+    return load_gate(path, engine)
+
+
 def _bundle_folders(models: Path) -> list[Path]:
     if not models.is_dir():
         raise BundleError(f"The models folder {models} does not exist.")
     folders = sorted(path.parent for path in models.glob("*/bundle.json"))
     folders += sorted(
-        path.parent for path in models.glob("*/model.keras") if path.parent not in folders
+        path.parent
+        for path in models.glob("*/model.keras")
+        if path.parent not in folders and path.parent.name != GATE
     )
     if not folders:
         raise BundleError(f"The models folder {models} holds no bundle.")
@@ -57,8 +76,11 @@ def _bundle_folders(models: Path) -> list[Path]:
 class Registry:
     """Bundles by name, once they are loaded, and the reasons why some are not.
 
+    Args:
+        gate_engine: what executes the gate's network; None reads without a gate.
+
     Attributes:
-        failures: folder name → reason, for each bundle that was refused.
+        failures: folder name → reason, for each bundle that was refused, and the gate.
         limits: what a file may hold.
         seconds: how long loading took, or None while it lasts.
     """
@@ -70,8 +92,11 @@ class Registry:
         limits: Limits,
         load: Loader,
         admission: Admission | None = None,
+        *,
+        gate_engine: EngineName | None,
     ) -> None:
         self._models = models
+        self._gate_engine = gate_engine
         self._default_model = default_model
         self.limits = limits
         self._load = load
@@ -111,7 +136,11 @@ class Registry:
     @property
     def trouble(self) -> str:
         """Why there is nothing to read with, in sentences that name the files."""
-        reasons = " ".join(f"{name}: {reason}" for name, reason in self.failures.items())
+        reasons = " ".join(
+            f"{name}: {reason.rstrip('.')}." for name, reason in self.failures.items()
+        )
+        if GATE in self.failures:
+            return f"The gate could not be loaded, so nothing is read. {reasons}"
         return f"No model could be loaded. {reasons}"
 
     @property
@@ -137,17 +166,29 @@ class Registry:
                 self._refuse(folder.name, error.detail)
             except Exception as error:  # one bad bundle must not stop the others
                 self._refuse(folder.name, f"Loading failed with {type(error).__name__}: {error}")
+        gate = self._open_gate(self._gate_engine) if self._gate_engine and bundles else None
         self.seconds = time.perf_counter() - began
-        if bundles:
+        # Without a gate that was asked for, a photograph would get a reading: nothing is read.
+        if bundles and GATE not in self.failures:
             self._predictor = Predictor(
                 bundles,
                 self.limits,
                 default_model=self._default_model,
                 admission=self._admission,
+                gate=gate,
             )
         tell(self)
         self._finished.set()
         log.info("bundles loaded", models=sorted(bundles), seconds=round(self.seconds, 2))
+
+    def _open_gate(self, engine: EngineName) -> Gate | None:
+        try:
+            return _load_gate(gate_folder(self._models), engine)
+        except BundleError as error:
+            self._refuse(GATE, error.detail)
+        except Exception as error:
+            self._refuse(GATE, f"Loading failed with {type(error).__name__}: {error}")
+        return None
 
     def _refuse(self, name: str, reason: str) -> None:
         self.failures[name] = reason

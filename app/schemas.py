@@ -10,9 +10,11 @@ from functools import cache
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic.json_schema import SkipJsonSchema
 
 from app.errors import PROBLEMS
 from app.predictor import HEATMAPS, INFECTION
+from cxr.verdict import REASONS
 
 Probability = Annotated[float, Field(ge=0, le=1)]
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
@@ -110,12 +112,17 @@ class Reading(Answer):
 class Problem(Answer):
     """Every error: RFC 9457."""
 
+    model_config = ConfigDict(json_schema_serialization_defaults_required=False)
+
     type: str = Field(json_schema_extra={"format": "uri-reference"})
     title: str
     status: int
     detail: str = Field(description="What was wrong with this request.")
     code: Literal[tuple(PROBLEMS)] = Field(description="Rely on this.")  # type: ignore[valid-type]
     request_id: str = Field(description="Also in the header `X-Request-ID`.")
+    reason: SkipJsonSchema[None] | Literal[tuple(REASONS)] = Field(  # type: ignore[valid-type]
+        default=None, description="With some codes: what is to be put right. New ones may come."
+    )
 
 
 class FindingClass(Answer):
@@ -163,7 +170,13 @@ class Alive(Answer):
     status: Literal["alive"]
 
 
+class GateName(Answer):
+    version: str
+    sha256: Sha256
+
+
 class Ready(Answer):
     status: Literal["ready"]
     models: list[ModelName]
+    gate: GateName | None = Field(description="Refuses what is no chest film; null: off.")
     failed: list[Refused]

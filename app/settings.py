@@ -84,6 +84,13 @@ def _store(text: str) -> str:
     return text
 
 
+def _on_or_off(text: str) -> bool:
+    try:
+        return {"on": True, "off": False}[text.lower()]
+    except KeyError:
+        raise ValueError("must be on or off") from None
+
+
 def _setting(
     variable: str,
     default: Any,
@@ -252,4 +259,12 @@ class Settings(EnvironmentSettings):
         "`redis://host:6379/0` counts for all workers and replicas together.",
         _store,
         secret=True,
+    )
+    gate: bool = _setting(
+        "XRAY_GATE",
+        True,
+        "`on` or `off`. On, a picture that is not a whole, upright frontal chest radiograph is "
+        "refused before any model reads it, and without a usable gate nothing is read. Off, "
+        "every picture gets a reading: for tests with drawn pictures only.",
+        _on_or_off,
     )

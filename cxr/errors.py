@@ -22,7 +22,16 @@ class CxrError(Exception):
 
 
 class RadiographError(CxrError):
-    """The bytes that were sent cannot be read as a radiograph."""
+    """The bytes that were sent cannot be read as a radiograph.
+
+    Attributes:
+        reason: stable identifier of what is to be put right, finer than ``code``; None where
+            the code says it all.
+    """
+
+    def __init__(self, detail: str, *, reason: str | None = None) -> None:
+        super().__init__(detail)
+        self.reason = reason
 
 
 class EmptyFileError(RadiographError):

@@ -73,6 +73,8 @@ def running_server(
 
     ``ready="/healthz"`` is for tests that need no reading: an empty folder of models starts
     without TensorFlow.
+
+    The gate is off, because most tests send drawn films; ``XRAY_GATE="on"`` switches it on.
     """
     port = free_port()
     with log.open("wb") as sink:
@@ -86,6 +88,7 @@ def running_server(
                 "HOST": "127.0.0.1",
                 "PORT": str(port),
                 "XRAY_MODELS": str(models),
+                "XRAY_GATE": "off",
                 **environment,
             },
         )

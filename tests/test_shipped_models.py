@@ -15,6 +15,7 @@ from PIL import Image
 
 from cxr.bundle import Bundle, list_bundles, load_bundle
 from cxr.decode import decode
+from cxr.gate import Gate, load_gate
 from cxr.preprocess import to_model_input
 from tests.phantoms import encode_dicom, encode_jpeg, encode_png
 from tests.real_data import data_path
@@ -79,6 +80,45 @@ def test_bundle_reads_alike_without_tensorflow(path):
     """Where this fails after a training: python -m training export-lean models/*/"""
     assert (path / "model.onnx").stat().st_size < 10_000_000
     assert load_bundle(path, "lean").replay_probes() < 1e-4
+
+
+@pytest.fixture(scope="module")
+def gate() -> Gate:
+    return load_gate(MODELS / "gate")
+
+
+def test_the_gate_is_small_and_its_card_shows_the_figures_of_its_document(gate):
+    assert (gate.path / "model.keras").stat().st_size < 1_000_000
+    metrics = gate.document["metrics"]
+    for condition in ("normal", "diseased"):
+        figure = metrics["films"]["all"][condition]
+        assert figure["refused"] <= 0.01 * figure["pictures"]
+        assert f"{figure['refused']} of {figure['pictures']} (" in gate.card
+    for family in metrics["left_out"].values():
+        assert family["total"]["refused"] >= 0.98 * family["total"]["pictures"]
+
+
+@pytest.mark.real_data
+@pytest.mark.parametrize(
+    ("name", "folder"),
+    [
+        (KERMANY, "test/NORMAL/"),
+        (KERMANY, "test/PNEUMONIA/"),
+        ("nih-adult-external.zip", "No_findings/"),
+        ("nih-adult-external.zip", "Pneumonia/"),
+    ],
+)
+def test_the_gate_lets_chest_films_pass_whatever_they_show(gate, name, folder):
+    passed = [gate.judge(decode(film)).reason is None for film in _films(name, folder, 60)]
+    assert np.mean(passed) >= 0.96
+
+
+@pytest.mark.real_data
+@pytest.mark.parametrize("kind", ["dental/", "Hand/", "HeadCT/", "ChestCT/", "BreastMRI/"])
+def test_the_gate_refuses_what_is_no_chest_film(gate, kind):
+    others = _films("not-chest-xray.zip", kind, 60)
+    refused = [gate.judge(decode(other)).reason is not None for other in others]
+    assert np.mean(refused) >= 0.98
 
 
 def test_recipes_are_those_of_make_train(pediatric, adult):

@@ -79,6 +79,27 @@ def parser() -> argparse.ArgumentParser:
     compare.add_argument("--data", type=Path, required=True, metavar="PATH", help=DATA_HELP)
     compare.add_argument("--films", type=int, default=500, help="evenly spread over the data")
 
+    gate = commands.add_parser(
+        "gate",
+        help="train the gate that refuses what is no frontal chest radiograph",
+        description="Train a small network on chest films and on pictures of other things, "
+        "choose its threshold on validation films, judge it on kinds of pictures left out of "
+        "training, export and verify it.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    gate.add_argument(
+        "--data",
+        type=Path,
+        required=True,
+        metavar="FOLDER",
+        help="holds chest-xray-pneumonia.zip, covid19-radiography-database.zip and "
+        "not-chest-xray.zip; nih-adult-external.zip and lung-masks.zip are measured if there",
+    )
+    gate.add_argument("--out", type=Path, required=True, metavar="models/gate")
+    gate.add_argument("--seed", type=int, default=0, help="of views and weights")
+    gate.add_argument("--version", default="1.0.0", help="of the gate")
+    _cache_argument(gate)
+
     add_audit_command(commands, DATA_HELP)
     return whole
 
@@ -124,6 +145,10 @@ def main(arguments: list[str] | None = None) -> int:
             from training.lean import compare_engines
 
             print(f"{given.bundle}: {compare_engines(given.bundle, given.data, given.films)}.")
+        elif given.command == "gate":
+            from training.gate.command import GateOptions, gate
+
+            gate(GateOptions(given.data, given.out, given.cache, given.seed, given.version))
         else:
             from training.evaluate import EvaluateOptions, evaluate
 

@@ -38,7 +38,16 @@ Progress = Callable[[int, int], None]
 _FORMAT = 2
 _WINDOW = 512  # images in flight: bounds the memory where the disk is slower than decoding
 _NOT_DECODING = frozenset(
-    {"bundle.py", "bundle_fields.py", "calibrate.py", "explain.py", "findings.py"}
+    {
+        "bundle.py",
+        "bundle_fields.py",
+        "calibrate.py",
+        "explain.py",
+        "findings.py",
+        "gate.py",
+        "suitability.py",
+        "verdict.py",
+    }
 )
 _STALE_SECONDS = 24 * 3600
 

@@ -102,12 +102,13 @@ def describe(
             "device": str(device),
             "commit": commit,
         },
-        "libraries": {"python": platform.python_version(), **_versions()},
+        "libraries": library_versions(),
     }
 
 
-def _versions() -> dict[str, str]:
-    found = {}
+def library_versions() -> dict[str, str]:
+    """Python and the libraries that a result may depend on, as far as they are installed."""
+    found = {"python": platform.python_version()}
     for library in _LIBRARIES:
         try:
             found[library] = version(library)

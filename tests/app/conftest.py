@@ -37,9 +37,11 @@ def no_bundle(path: Path) -> Bundle:
 
 @pytest.fixture(scope="session")
 def app(models_folder: Path) -> Flask:
-    """A ready application with small limits."""
+    """A ready application with small limits, and no gate: the films here are drawn ones."""
     app = create_app(
-        Settings(models=models_folder, max_upload_bytes=4 * 2**20, max_pixels=16_000_000)
+        Settings(
+            models=models_folder, max_upload_bytes=4 * 2**20, max_pixels=16_000_000, gate=False
+        )
     )
     registry = app.extensions["registry"]
     assert registry.wait(120)

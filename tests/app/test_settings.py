@@ -46,6 +46,7 @@ def test_every_variable_is_read() -> None:
             "XRAY_PROXY_HOPS": "2",
             "XRAY_RATE_LIMIT": "5/second; 100/minute",
             "XRAY_RATE_LIMIT_STORE": "redis://:secret@redis:6379/0",
+            "XRAY_GATE": "off",
         }
     )
     assert got == Settings(
@@ -66,6 +67,7 @@ def test_every_variable_is_read() -> None:
         proxy_hops=2,
         rate_limit="5/second; 100/minute",
         rate_limit_store="redis://:secret@redis:6379/0",
+        gate=False,
     )
     assert "secret" not in repr(got)
 

@@ -20,8 +20,8 @@ from app.sample import sample_path
 from tests.app.multipart import multipart
 from tests.app.test_privacy import SECRETS, full_dicom
 from tests.bad_inputs import BAD_INPUTS
-from tests.phantoms import chest_phantom, encode_dicom, encode_jpeg
-from tests.real_data import data_path
+from tests.phantoms import chest_phantom, encode_dicom, encode_jpeg, encode_png
+from tests.real_data import data_folder, data_path
 from tests.server import READY_SECONDS, Server, fetch, running_server
 
 pytestmark = pytest.mark.slow
@@ -118,6 +118,32 @@ def test_the_sample_of_pydicom_data_is_read(server: Server) -> None:
 def test_real_dicom(server: Server, name: str) -> None:
     data = data_path(f"dicom/{name}.dcm").read_bytes()
     assert reading(server, data, "application/dicom")["image"]["width"] == 1024
+
+
+def test_behind_the_gate_films_are_read_and_everything_else_is_not(
+    tiny_bundle: Path, tmp_path: Path
+) -> None:
+    """As it is shipped: the gate is on unless somebody switches it off."""
+    path = sample_path()
+    if path is None:
+        pytest.skip("the package pydicom-data is not installed")
+    with running_server(tiny_bundle.parent, tmp_path / "log", XRAY_GATE="on") as gated:
+        assert reading(gated, path.read_bytes(), "application/dicom")["warnings"] == []
+        leg = path.with_name("RG3_J2KI.dcm").read_bytes()
+        noise = encode_png(np.random.default_rng(0).integers(0, 256, (300, 300), np.uint8))
+        for data in (leg, noise):
+            status, _, body = post(gated, data, "application/octet-stream")
+            assert (status, json.loads(body)["code"]) == (422, "not_a_chest_xray")
+        for name, reason in (
+            ("chest_pa_monochrome2_jpeg", None),
+            ("chest_pa_tagged_monochrome1", "inverted"),
+        ):
+            file = data_folder() / "dicom" / f"{name}.dcm"
+            if not file.exists():
+                continue
+            status, _, body = post(gated, file.read_bytes(), "application/dicom")
+            assert json.loads(body).get("reason") == reason, body
+            assert status == (200 if reason is None else 422)
 
 
 def test_threads_do_not_mix_readings_up(server: Server) -> None:

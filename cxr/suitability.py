@@ -1,0 +1,53 @@
+"""What plain arithmetic says of a radiograph before any network sees it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from cxr.errors import UnsuitableImageError
+from cxr.radiograph import Radiograph
+
+#: Shorter side, in pixels of the file, below which fine detail is lost to any reader.
+LOW_RESOLUTION_SIDE = 160
+#: Share of the grey scale between the film's dark and light below which it counts as blank,
+#: and below which too few grey levels are left to trust a reading of an 8-bit file (2 and 16
+#: of 256).
+BLANK_CONTRAST, LOW_CONTRAST = 2 / 256, 16 / 256
+#: Longer side over shorter, above which a good part of the chest must have been cut off: film
+#: formats go up to 1.25 (35 × 43 cm).
+CROPPED_ASPECT = 2.0
+
+#: Why a blank picture is refused.
+NO_CONTRAST = "no_contrast"
+
+_SAMPLED_SIDE = 128
+
+
+def contrast(radiograph: Radiograph) -> float:
+    """Share of the grey scale that lies between the 0.5th and the 99.5th percentile.
+
+    A 16-bit PNG or TIFF may hold 10 or 12 bits without saying so: there the scale ends at the
+    power of two above the brightest pixel. DICOM values are already on the display's scale.
+    """
+    pixels = radiograph.pixels
+    step = max(min(pixels.shape) // _SAMPLED_SIDE, 1)
+    sample = pixels[::step, ::step]
+    low, high = np.percentile(sample, (0.5, 99.5))
+    bits = 8 * pixels.dtype.itemsize
+    if bits == 16 and radiograph.dicom is None:
+        bits = max(8, int(sample.max()).bit_length())
+    return float(high - low) / float(2**bits - 1)
+
+
+def refuse_blank(radiograph: Radiograph) -> None:
+    """Refuse a picture that is one even grey.
+
+    Raises:
+        UnsuitableImageError: with the reason ``NO_CONTRAST``.
+    """
+    if contrast(radiograph) < BLANK_CONTRAST:
+        raise UnsuitableImageError(
+            "The image is blank: hardly any pixel differs from the others. Check the exposure or "
+            "the export, and send the radiograph as it is displayed.",
+            reason=NO_CONTRAST,
+        )

@@ -1,0 +1,196 @@
+"""``python -m training gate``: films and pictures of no chest → ``models/gate``."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from cxr.gate import load_gate, save_gate
+from cxr.preprocess import PreprocessSpec
+from cxr.verdict import CLASSES, FRONTAL
+from training.device import use_device
+from training.document import library_versions
+from training.gate import measure
+from training.gate.card import write_card
+from training.gate.films import MASKS_ZIP, Collection, read_films
+from training.gate.negatives import DICOM_FAMILY, FAMILIES, MAKERS, Collected, read_collected
+from training.gate.network import fit
+from training.gate.pool import FILMS, Pool, make_pool
+from training.gate.views import plain, view
+from training.probes import make_probes
+from training.run import git_commit
+
+SPEC = PreprocessSpec(size=64)
+
+#: Share of the validation films that the threshold may refuse.
+REFUSED_SHARE = 0.005
+#: Share of the training views that a network gets which is only there to be judged on the
+#: family it was trained without.
+_JUDGED_SHARE = 0.6
+
+
+@dataclass(frozen=True)
+class GateOptions:
+    """Of one ``gate``; see ``python -m training gate --help``."""
+
+    data: Path
+    out: Path
+    cache: Path
+    seed: int = 0
+    version: str = "1.0.0"
+    upright: int = 9000
+    views: int = 160_000
+
+
+def gate(options: GateOptions) -> Path:
+    """Train, choose the threshold, judge, export and verify the gate; its path.
+
+    Raises:
+        TrainingError: the data lacks something.
+        BundleError: what was exported does not load.
+    """
+    started = time.time()
+    device = use_device("float32")
+    films = read_films(options.data, options.cache, options.seed)
+    collected = read_collected(options.data)
+    print(f"Drawing views from {len(films.train.pictures)} films.", flush=True)
+    pool = make_pool(films.train.pictures, collected, SPEC, options.upright, options.seed)
+    validation = _validation_inputs(films, options.seed)
+
+    left_out = _judge_left_out(options, pool, validation, collected)
+    print(f"Training the gate itself on {len(pool.labels)} views.", flush=True)
+    model = fit(pool, SPEC.size, options.views, options.seed)
+    network = _network(model)
+    threshold = _threshold(network, validation)
+    metrics: dict[str, Any] = {
+        "films": measure.measure_films(network, films.measured, SPEC, threshold),
+        "left_out": left_out,
+        "left_out_total": {
+            origin: measure.total(
+                figures
+                for family in left_out.values()
+                for kind, figures in family["kinds"].items()
+                if kind in kinds
+            )
+            for origin, kinds in (("collected", collected), ("made", MAKERS))
+        },
+        DICOM_FAMILY: measure.rate(measure.refused(network, measure.dicom_inputs(SPEC), threshold)),
+        "turned": {
+            one.name: measure.measure_turned(network, [*one.normal, *one.diseased], SPEC, threshold)
+            for one in films.measured
+        },
+        "validation": {
+            name: measure.rate(measure.refused(network, inputs, threshold))
+            for name, inputs in zip(("films", "augmented"), validation, strict=True)
+        },
+    }
+    if (options.data / MASKS_ZIP).exists():
+        metrics["crops"] = measure.measure_crops(
+            network, options.data / MASKS_ZIP, SPEC, threshold, options.seed
+        )
+    document = {
+        "version": options.version,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "input": SPEC.to_json(),
+        "threshold": {FRONTAL: threshold, "refused_share": REFUSED_SHARE},
+        "metrics": metrics,
+        "training": {
+            "films": len(films.train.pictures),
+            "films_left_out_as_copies": films.left_out,
+            "validation_films": len(films.validation.pictures),
+            "data_sha256": list(films.data_sha256),
+            "families": {family: list(kinds) for family, kinds in FAMILIES.items()},
+            "pictures": {kind: len(one.pictures) for kind, one in collected.items()},
+            "pool": _counts(pool),
+            "views_shown": options.views,
+            "views_shown_judged": _judged_views(options),
+            "seed": options.seed,
+            "seconds": round(time.time() - started),
+            "device": str(device),
+            "commit": git_commit(),
+        },
+        "libraries": library_versions(),
+    }
+    labels = np.zeros(len(films.train.pictures), np.int64)
+    thumbnails = np.stack([plain(one, FRONTAL, SPEC) for one in films.train.pictures[:2000]])
+    probes = make_probes(thumbnails, labels[:2000], options.seed)
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    save_gate(options.out, model, document, probes, write_card(document))
+    load_gate(options.out)
+    print(f"Exported and verified: {options.out}, after {time.time() - started:.0f} s")
+    return options.out
+
+
+def _judge_left_out(
+    options: GateOptions,
+    pool: Pool,
+    validation: tuple[NDArray[np.float32], NDArray[np.float32]],
+    collected: Mapping[str, Collected],
+) -> dict[str, Any]:
+    """For each family a network trained without it, with its own threshold, judged on it."""
+    figures = {}
+    pictures = measure.negative_inputs(collected, SPEC, options.seed)
+    for family in FAMILIES:
+        print(f"Training without {family}.", flush=True)
+        model = fit(pool.without(family), SPEC.size, _judged_views(options), options.seed)
+        network = _network(model)
+        threshold = _threshold(network, validation)
+        kinds = measure.measure_kinds(network, pictures[family], threshold)
+        figures[family] = {
+            "threshold": threshold,
+            "kinds": kinds,
+            "total": measure.total(kinds.values()),
+            "validation": measure.rate(measure.refused(network, validation[0], threshold)),
+        }
+        for kind, one in kinds.items():
+            print(f"  {kind}: {one['refused']} of {one['pictures']} refused", flush=True)
+    return figures
+
+
+def _judged_views(options: GateOptions) -> int:
+    return round(options.views * _JUDGED_SHARE)
+
+
+def _validation_inputs(
+    films: Collection, seed: int
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    random = np.random.default_rng((seed, 3))
+    plainly = [plain(film, FRONTAL, SPEC) for film in films.validation.pictures]
+    augmented = [view(film, FRONTAL, SPEC, random) for film in films.validation.pictures]
+    return _inputs(np.stack(plainly)), _inputs(np.stack(augmented))
+
+
+def _inputs(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    return np.asarray(images[..., np.newaxis] / np.float32(255), np.float32)
+
+
+def _network(model: keras.Model) -> Callable[[NDArray[np.float32]], NDArray[Any]]:
+    def answer(inputs: NDArray[np.float32]) -> NDArray[Any]:
+        return np.asarray(model.predict(inputs, batch_size=256, verbose=0))
+
+    return answer
+
+
+def _threshold(
+    network: Callable[[NDArray[np.float32]], NDArray[Any]],
+    validation: tuple[NDArray[np.float32], NDArray[np.float32]],
+) -> float:
+    films, views = (network(inputs) for inputs in validation)
+    # Six digits, rounded down: what is written is what was judged.
+    return float(np.floor(measure.choose_threshold(films, views, REFUSED_SHARE) * 1e6) / 1e6)
+
+
+def _counts(pool: Pool) -> dict[str, int]:
+    classes = {name: int((pool.labels == index).sum()) for index, name in enumerate(CLASSES)}
+    families = {
+        family: int((pool.families == family).sum()) for family in FAMILIES if family != FILMS
+    }
+    return {**classes, **families}
