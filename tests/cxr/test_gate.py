@@ -139,7 +139,7 @@ def _spoil_probes(path: Path) -> None:
         (_edit(lambda document: document["classes"].reverse()), "gate.json"),
         (_edit(lambda document: document["threshold"].update(frontal=0.0)), "gate.json"),
         (_edit(lambda document: document["threshold"].update(model_sha256="0" * 64)), "gate.json"),
-        (_edit(lambda document: document["input"].update(size=64)), "model.keras"),
+        (_edit(lambda document: document["input"].update(size=64)), "gate.json"),
         (lambda path: (path / "model.keras").unlink(), "model.keras"),
         (lambda path: (path / "model.keras").write_bytes(b"PK\x03\x04"), "model.keras"),
         (lambda path: (path / "probes/probes.npz").unlink(), "probes.npz"),

@@ -25,6 +25,7 @@ from training.gate.negatives import DICOM_FAMILY, FAMILIES, MAKERS, Collected, r
 from training.gate.network import fit
 from training.gate.pool import FILMS, Pool, make_pool
 from training.gate.views import plain, view
+from training.lean import export_lean
 from training.probes import make_probes
 from training.run import git_commit
 
@@ -124,6 +125,7 @@ def gate(options: GateOptions) -> Path:
     probes = make_probes(thumbnails, labels[:2000], options.seed)
     options.out.parent.mkdir(parents=True, exist_ok=True)
     save_gate(options.out, model, document, probes, write_card(document))
+    export_lean(options.out)
     load_gate(options.out)
     print(f"Exported and verified: {options.out}, after {time.time() - started:.0f} s")
     return options.out
