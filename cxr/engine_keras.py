@@ -45,17 +45,16 @@ def traced(model: keras.Model, maps: bool) -> Any:
     these convolutions on a CPU, more time per call than the oneDNN kernels of the plain graph
     (``python benchmarks/engines.py``).
     """
-    outputs = [model.output]
     if maps:
-        outputs.append(model.get_layer(FEATURES_LAYER).output)
+        features = model.get_layer(FEATURES_LAYER).output
         kernel = model.get_layer(LOGITS_LAYER).kernel
-    both = keras.Model(model.input, outputs)
+        both = keras.Model(model.input, [model.output, features])
 
     def run(image: Any) -> tuple[Any, ...]:
-        answers = both(image, training=False)
-        if not maps:
-            return (answers[0],)
-        return answers[0], keras.ops.matmul(answers[1], kernel)
+        if not maps:  # Keras would unpack a list of one output
+            return (model(image, training=False),)
+        probabilities, found = both(image, training=False)
+        return probabilities, keras.ops.matmul(found, kernel)
 
     if keras.backend.backend() != "tensorflow":
         return run
