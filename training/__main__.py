@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from training.audit.command import add_audit_command
+from training.workbench import add_commands
 
 DATA_HELP = (
     "Kaggle zip or its extracted folder (Chest X-Ray Images (Pneumonia) or the COVID-19 "
@@ -101,6 +102,7 @@ def parser() -> argparse.ArgumentParser:
     _cache_argument(gate)
 
     add_audit_command(commands, DATA_HELP)
+    add_commands(commands, DATA_HELP)
     return whole
 
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,21 +17,10 @@ from training.device import Device
 from training.loop import Trained
 from training.provenance import provenance_of
 from training.recipe import Recipe
+from training.versions import library_versions
 
 if TYPE_CHECKING:
     from training.fit import FitOptions
-
-_LIBRARIES = (
-    "keras",
-    "tensorflow",
-    "tensorflow-cpu",
-    "jax",
-    "torch",
-    "numpy",
-    "pillow",
-    "opencv-python-headless",
-    "scikit-learn",
-)
 
 
 def describe(
@@ -104,14 +91,3 @@ def describe(
         },
         "libraries": library_versions(),
     }
-
-
-def library_versions() -> dict[str, str]:
-    """Python and the libraries that a result may depend on, as far as they are installed."""
-    found = {"python": platform.python_version()}
-    for library in _LIBRARIES:
-        try:
-            found[library] = version(library)
-        except PackageNotFoundError:
-            continue
-    return found

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +23,11 @@ from training.data import Prepared, prepare
 from training.device import use_device
 from training.document import describe
 from training.errors import TrainingError
-from training.loop import Trained, train
+from training.members import train_members
 from training.metrics import Answers, measure
 from training.probes import make_probes
 from training.progress import decoding_progress
-from training.recipe import Recipe, load_recipe
+from training.recipe import load_recipe
 from training.run import open_run
 
 
@@ -68,14 +68,16 @@ def fit(options: FitOptions) -> Path:
     prepared.dataset.write_manifest(run.folder / "manifest.csv")
     prepared.dataset.write_corrupt(run.folder / "corrupt.csv")
     prepared.dataset.write_near_duplicates(run.folder / "near_duplicates.csv")
-    members = _train_members(prepared, recipe, options.seed, run.folder)
+    rows = {split: prepared.indices(split) for split in ("train", "validation", "test")}
+    seen = rows["train"], rows["validation"]
+    members = train_members(prepared, recipe, seen, options.seed, run.folder)
 
     # What is exported computes in float32, whatever it was trained in.
     keras.mixed_precision.set_global_policy("float32")
     model = assemble([member.model for member in members], recipe.network)
     infected = np.array([finding.infected for finding in prepared.dataset.classes])
-    rows = {split: prepared.indices(split) for split in ("validation", "test")}
-    inputs = {split: _inputs(prepared.images, rows[split]) for split in rows}
+    measured = ("validation", "test")
+    inputs = {split: _inputs(prepared.images, rows[split]) for split in measured}
     # Stressed as the network last saw films: what a gentle last stage unlearned it does not meet.
     last = recipe.stages[-1].augmentation
     films = stressed(inputs["validation"], last, recipe.stressed_copies, options.seed)
@@ -89,7 +91,7 @@ def fit(options: FitOptions) -> Path:
         split: _answers(
             prepared, rows[split], calibration.apply(_predict(model, inputs[split])), infected
         )
-        for split in rows
+        for split in measured
     }
     metrics = {split: measure(answers[split], thresholds) for split in answers}
 
@@ -106,7 +108,7 @@ def fit(options: FitOptions) -> Path:
         run.document["commit"],
     )
     exported = run.folder / options.out.name
-    training = prepared.indices("train")
+    training = rows["train"]
     probes = make_probes(prepared.images[training], prepared.labels[training], options.seed)
     save_bundle(exported, model, document, probes, write_card(options.out.name, document))
     _export_lean_and_verify(exported)
@@ -127,51 +129,6 @@ def _check_splits(prepared: Prepared) -> None:
                 f"No film is left for the {split} split; add films. (Near-duplicates of "
                 "validation and test films are not trained on.)"
             )
-
-
-def _train_members(prepared: Prepared, recipe: Recipe, seed: int, folder: Path) -> list[Trained]:
-    return [
-        _train_one(prepared, recipe, seed + number, folder / f"member{number + 1}")
-        for number in range(recipe.members)
-    ]
-
-
-def _train_one(prepared: Prepared, recipe: Recipe, seed: int, folder: Path) -> Trained:
-    """All stages, one after the other; the epochs are counted through."""
-    rows = prepared.indices("train"), prepared.indices("validation")
-    classes = len(prepared.dataset.classes)
-    verbose = 1 if sys.stdout.isatty() else 2
-    trained: Trained | None = None
-    for number, stage in enumerate(recipe.stages, 1):
-        place = folder / f"stage{number}"
-        size = stage.size or recipe.preprocess.size
-        print(
-            f"{place.relative_to(folder.parent)}: at most {stage.epochs} epochs "
-            f"at {size} × {size} pixels.",
-            flush=True,
-        )
-        before = trained
-        trained = train(
-            prepared.images,
-            prepared.labels,
-            *rows,
-            classes,
-            recipe,
-            stage,
-            seed,
-            place,
-            verbose,
-            before.model if before else None,
-        )
-        if before:
-            trained = replace(
-                trained,
-                epochs=before.epochs + trained.epochs,
-                best_epoch=before.epochs + trained.best_epoch,
-                seconds=before.seconds + trained.seconds,
-            )
-    assert trained is not None  # a recipe has at least one stage
-    return trained
 
 
 def _inputs(images: NDArray[np.uint8], rows: NDArray[np.int64]) -> NDArray[np.float32]:

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import os
 import subprocess
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from training.recipe import Recipe
+from training.errors import TrainingError
+from training.versions import library_versions
 
 if TYPE_CHECKING:
     from training.fit import FitOptions
+    from training.recipe import Recipe
 
 
 @dataclass
@@ -44,30 +48,64 @@ class Run:
 def open_run(options: FitOptions, recipe: Recipe, data_sha256: str) -> Run:
     """The unfinished run with the same recipe, data and seed, or a new one."""
     same = {"recipe": recipe.to_json(), "data_sha256": data_sha256, "seed": options.seed}
+    return start_run(
+        options.recipe,
+        options.runs,
+        same,
+        {"recipe_name": options.recipe, "data": options.data.name},
+        fresh=options.fresh,
+    )
+
+
+def start_run(
+    name: str,
+    runs: Path,
+    same: Mapping[str, Any],
+    facts: Mapping[str, Any],
+    *,
+    fresh: bool = False,
+) -> Run:
+    """The unfinished run of that name in which the same was asked for, or a new one.
+
+    Args:
+        same: what must agree for work to be gone on with; part of ``run.json``.
+        facts: more for ``run.json``.
+    """
     fingerprint = hashlib.sha256(json.dumps(same, sort_keys=True).encode()).hexdigest()
-    if not options.fresh:
-        for path in sorted(options.runs.glob(f"{options.recipe}-*/run.json"), reverse=True):
+    if not fresh:
+        for path in sorted(runs.glob(f"{name}-*/run.json"), reverse=True):
             document = json.loads(path.read_text())
-            if document["fingerprint"] == fingerprint and "finished" not in document:
+            if document.get("fingerprint") == fingerprint and "finished" not in document:
                 print(f"Going on with {path.parent}, which was cut off (--fresh starts anew).")
                 return Run(path.parent, document)
-    stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
-    folder = options.runs / f"{options.recipe}-{stamp}"
-    folder.mkdir(parents=True)
+    folder = _new_folder(runs, f"{name}-{datetime.now().strftime('%Y%m%d-%H%M%S')}")
     run = Run(
         folder,
         {
             "fingerprint": fingerprint,
             "started": _now(),
-            "recipe_name": options.recipe,
-            "data": options.data.name,
             "commit": git_commit(),
+            "libraries": library_versions(),
+            **facts,
             **same,
         },
     )
     run.save()
     print(f"Run folder: {folder}")
     return run
+
+
+def _new_folder(runs: Path, name: str) -> Path:
+    for number in itertools.count(2):
+        folder = runs / name
+        try:
+            folder.mkdir(parents=True)
+            return folder
+        except FileExistsError:  # two runs within one second
+            name = f"{name.partition('+')[0]}+{number}"
+        except OSError as error:
+            raise TrainingError(f"The run folder {folder} cannot be made: {error}.") from error
+    raise AssertionError("itertools.count ends nowhere")
 
 
 def git_commit() -> str | None:
