@@ -39,6 +39,11 @@ Parameters = ParamSpec("Parameters")
 
 NOTICE = "Research use only. Not a medical device."
 
+#: Said where a heatmap was asked for and the network's architecture yields none.
+NO_HEATMAP = ReadingWarning(
+    "no_heatmap", "This model cannot show where it looked: its architecture yields no map."
+)
+
 HEATMAPS = ("none", "overlay", "map", "layer")
 #: What a map may show instead of one class: all that speaks for infection.
 INFECTION = "infection"
@@ -228,7 +233,8 @@ class Predictor:
         shown = self._for_people(data, radiograph) if with_film else radiograph
         picture = None
         activation = _activation(bundle, prediction, heatmap_class)
-        if heatmap != "none" and (map_if_normal or decision != "normal"):
+        wanted = heatmap != "none" and (map_if_normal or decision != "normal")
+        if wanted and activation is not None:
             height, width = shown.pixels.shape
             if heatmap == "overlay":
                 picture = overlay_png(shown, activation, bundle.map_offset)
@@ -241,7 +247,10 @@ class Predictor:
             decision=decision,
             infection_probability=infection,
             probabilities={label: float(p) for label, p in zip(labels, probabilities, strict=True)},
-            warnings=warnings_for(radiograph, bundle, doubtful=doubtful),
+            warnings=(
+                *warnings_for(radiograph, bundle, doubtful=doubtful),
+                *((NO_HEATMAP,) if wanted and activation is None else ()),
+            ),
             bundle=bundle,
             image_format=radiograph.format,
             image_width=radiograph.width,
@@ -274,13 +283,18 @@ class Predictor:
         return decode(data, self._limits, reduce_to=MAX_SIDE)
 
 
-def _activation(bundle: Bundle, prediction: Prediction, wanted: str) -> NDArray[np.float32]:
-    maps = prediction.activation_maps[0]
-    if wanted == INFECTION:
-        return infection_activation(maps, prediction.probabilities[0], bundle.classes)
+def _activation(
+    bundle: Bundle, prediction: Prediction, wanted: str
+) -> NDArray[np.float32] | None:
+    """The map for ``wanted``; None where the network's architecture yields none."""
     ids = [finding.id for finding in bundle.classes]
-    if wanted not in ids:
+    if wanted not in (INFECTION, *ids):
         raise InvalidParameterError(
             f"heatmap_class must be one of: {', '.join([INFECTION, *ids])}, for {bundle.name}."
         )
+    if prediction.activation_maps is None:
+        return None
+    maps = prediction.activation_maps[0]
+    if wanted == INFECTION:
+        return infection_activation(maps, prediction.probabilities[0], bundle.classes)
     return class_activation(maps, ids.index(wanted))

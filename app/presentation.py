@@ -30,6 +30,7 @@ WARNING_TITLES = {
     "doubtful_chest_xray": "Perhaps not a frontal chest radiograph",
     "low_contrast": "Hardly any contrast",
     "heavily_cropped": "Cut off",
+    "no_heatmap": "No heatmap",
     "age_outside_population": "The patient's age does not fit",
     "view_outside_population": "Not a frontal view",
     "body_part_outside_population": "Perhaps not a chest",

@@ -63,11 +63,12 @@ class Prediction:
     Attributes:
         probabilities: float64, shape (n, classes), calibrated; rows sum to 1.
         activation_maps: float32, shape (n, h, w, classes): what each place of the coarse
-            feature grid adds to each class's logit, on average over the grid.
+            feature grid adds to each class's logit, on average over the grid; None where
+            the network's architecture has no such map.
     """
 
     probabilities: NDArray[np.float64]
-    activation_maps: NDArray[np.float32]
+    activation_maps: NDArray[np.float32] | None
 
 
 @dataclass(frozen=True)
@@ -118,9 +119,14 @@ class Bundle:
             raise ValueError(f"images must have shape (n, {expected}), not {images.shape}")
         # The graph is compiled for one image: that is what a service gets.
         answers = [self.network(images[i : i + 1]) for i in range(len(images))]
-        probabilities = np.concatenate([probabilities for probabilities, _ in answers])
-        maps = np.concatenate([maps for _, maps in answers])
-        return Prediction(self.calibration.apply(probabilities), maps)
+        probabilities = self.calibration.apply(np.concatenate([answer[0] for answer in answers]))
+        maps = np.concatenate([answer[1] for answer in answers]) if self.explains else None
+        return Prediction(probabilities, maps)
+
+    @property
+    def explains(self) -> bool:
+        """Whether it has class activation maps: not every architecture has."""
+        return self.network.maps
 
     def infection_probability(self, probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
         """Sum over the infected classes: (n, classes) → (n,)."""

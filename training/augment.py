@@ -53,6 +53,22 @@ class Augmentation:
     mixup: float = 0.0
 
 
+#: Films as they are.
+NO_AUGMENTATION = Augmentation(
+    flip=False,
+    rotation=0.0,
+    zoom=0.0,
+    shift=0.0,
+    shear=0.0,
+    gamma=0.0,
+    contrast=0.0,
+    brightness=0.0,
+    blur=0.0,
+    noise=0.0,
+    erase=0.0,
+)
+
+
 class _RandomLayer(layers.Layer):  # type: ignore[misc]
     """A layer with its own seeded generator, whose state is saved with the model."""
 
@@ -171,15 +187,19 @@ class RandomErase(_RandomLayer):
 
 def augmenter(settings: Augmentation, seed: int) -> keras.Sequential:
     """All image layers in the order in which the physics has them: pose, optics, detector."""
-    chain: list[_RandomLayer] = [RandomAffine(settings, seed)]
-    if settings.blur:
+    s = settings
+    chain: list[layers.Layer] = []
+    if s.flip or s.rotation or s.zoom or s.shift or s.shear:
+        chain.append(RandomAffine(settings, seed))
+    if s.blur:
         chain.append(RandomBlur(settings, seed + 1))
-    if settings.tone:
+    if s.tone:
         chain.append(RandomTone(settings, seed + 4))
-    chain.append(RandomIntensity(settings, seed + 2))
-    if settings.erase:
+    if s.gamma or s.contrast or s.brightness or s.noise:
+        chain.append(RandomIntensity(settings, seed + 2))
+    if s.erase:
         chain.append(RandomErase(settings, seed + 3))
-    return keras.Sequential(chain, name="augmentation")
+    return keras.Sequential(chain or [layers.Identity()], name="augmentation")
 
 
 def mixup(

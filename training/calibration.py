@@ -8,6 +8,7 @@ augmentation, which stand in for the detectors that nobody has films of.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from sklearn.metrics import roc_curve
 
 from cxr.calibrate import Calibration, Thresholds
 from training.augment import Augmentation, augmenter
+from training.recipe import Recipe
 
 _BATCH = 64
 
@@ -45,6 +47,32 @@ def stressed(
             batch = change(images[start : start + _BATCH], training=True)
             versions.append(np.asarray(ops.convert_to_numpy(batch)))
     return np.concatenate(versions)
+
+
+def calibrate(
+    predict: Callable[[NDArray[np.float32]], NDArray[np.float64]],
+    films: NDArray[np.float32],
+    labels: NDArray[np.int64],
+    infected: NDArray[np.bool_],
+    recipe: Recipe,
+    seed: int,
+) -> tuple[Calibration, Thresholds]:
+    """Calibration and operating points of a trained model, from validation films alone.
+
+    Args:
+        predict: float32 films (n, size, size, 1) → probabilities (n, classes).
+        films: the validation films.
+        labels: shape (n,).
+        infected: shape (classes,).
+    """
+    # Stressed as the network last saw films: what a gentle last stage unlearned it does not meet.
+    last = recipe.stages[-1].augmentation
+    raw = predict(stressed(films, last, recipe.stressed_copies, seed))
+    versions = 1 + recipe.stressed_copies
+    truth = np.tile(labels, versions)
+    calibration = fit_calibration(raw, truth, infected)
+    infection = calibration.apply(raw)[:, infected].sum(axis=1)
+    return calibration, choose_thresholds(infection, infected[truth], versions)
 
 
 def fit_calibration(

@@ -135,7 +135,11 @@ def _write_results(
         run.folder / "folds.csv",
         ["fold", "films", *shown],
         [
-            [number, len(answered[number - 1][0]), *(f"{fold[name]['value']:.6f}" for name in shown)]
+            [
+                number,
+                len(answered[number - 1][0]),
+                *(f"{fold[name]['value']:.6f}" for name in shown),
+            ]
             for number, fold in enumerate(folds, 1)
         ],
     )
@@ -165,9 +169,7 @@ def _answers(prepared: Prepared, rows: Rows, trial: Trial) -> Answers:
     return answers_of(prepared, rows, trial.test)
 
 
-def _write_predictions(
-    path: Path, prepared: Prepared, answered: list[tuple[Rows, Trial]]
-) -> None:
+def _write_predictions(path: Path, prepared: Prepared, answered: list[tuple[Rows, Trial]]) -> None:
     classes = prepared.dataset.classes
     lines = []
     for number, (rows, trial) in enumerate(answered, 1):

@@ -15,6 +15,7 @@ from cxr.bundle import Bundle, load_bundle
 from training.data import Prepared, prepare
 from training.errors import TrainingError
 from training.metrics import Answers, measure
+from training.prepared import INFECTED, merge_infected
 from training.progress import decoding_progress
 
 
@@ -80,6 +81,8 @@ def prepare_as_trained(bundle: Bundle, data: Path, cache: Path) -> Prepared:
         if known.dataset.name != trained_on.get("name"):
             return known
         as_trained = prepare(data, bundle.spec, cache, seed)
+    if INFECTED in bundle.classes:
+        as_trained = merge_infected(as_trained)
     if as_trained.dataset.sha256 == trained_on["sha256"]:
         return as_trained
     if not any(record.official_split for record in known.dataset.records):
@@ -99,7 +102,11 @@ def answer(bundle: Bundle, prepared: Prepared, rows: np.ndarray[Any, Any]) -> An
         [bundle.predict(image / np.float32(255)).probabilities for image in inputs]
     )
     known = {finding.id: index for index, finding in enumerate(bundle.classes)}
-    of_dataset = [known.get(finding.id, -1) for finding in prepared.dataset.classes]
+    other = known.get(INFECTED.id, -1)  # a model of two classes calls every infection this
+    of_dataset = [
+        known.get(finding.id, other if finding.infected else -1)
+        for finding in prepared.dataset.classes
+    ]
     infected = np.array([finding.infected for finding in prepared.dataset.classes])
     labels = prepared.labels[rows]
     return Answers(

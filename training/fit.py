@@ -17,16 +17,16 @@ from numpy.typing import NDArray
 
 from cxr.bundle import save_bundle
 from training.architectures import assemble
-from training.calibration import choose_thresholds, fit_calibration, stressed
+from training.calibration import calibrate
 from training.card import write_card
-from training.data import Prepared, prepare
+from training.data import Prepared
 from training.device import use_device
 from training.document import describe
 from training.errors import TrainingError
 from training.members import train_members
 from training.metrics import Answers, measure
+from training.prepared import prepare_for
 from training.probes import make_probes
-from training.progress import decoding_progress
 from training.recipe import load_recipe
 from training.run import open_run
 
@@ -57,10 +57,7 @@ def fit(options: FitOptions) -> Path:
     device = use_device(options.precision)
     print(f"Training on {device}.", flush=True)
     recipe = load_recipe(options.recipe, epochs=options.epochs)
-    with decoding_progress() as progress:
-        prepared = prepare(
-            options.data, recipe.preprocess, options.cache, options.seed, progress=progress
-        )
+    prepared = prepare_for(recipe, options.data, options.cache, options.seed)
     _say_what_was_read(prepared)
 
     _check_splits(prepared)
@@ -78,15 +75,14 @@ def fit(options: FitOptions) -> Path:
     infected = np.array([finding.infected for finding in prepared.dataset.classes])
     measured = ("validation", "test")
     inputs = {split: _inputs(prepared.images, rows[split]) for split in measured}
-    # Stressed as the network last saw films: what a gentle last stage unlearned it does not meet.
-    last = recipe.stages[-1].augmentation
-    films = stressed(inputs["validation"], last, recipe.stressed_copies, options.seed)
-    raw = _predict(model, films)
-    versions = 1 + recipe.stressed_copies
-    labels = np.tile(prepared.labels[rows["validation"]], versions)
-    calibration = fit_calibration(raw, labels, infected)
-    infection = calibration.apply(raw)[:, infected].sum(axis=1)
-    thresholds = choose_thresholds(infection, infected[labels], versions)
+    calibration, thresholds = calibrate(
+        lambda films: _predict(model, films),
+        inputs["validation"],
+        prepared.labels[rows["validation"]],
+        infected,
+        recipe,
+        options.seed,
+    )
     answers = {
         split: _answers(
             prepared, rows[split], calibration.apply(_predict(model, inputs[split])), infected

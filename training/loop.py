@@ -184,12 +184,14 @@ def train(
     folder: Path,
     verbose: int = 2,
     start: keras.Model | None = None,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> Trained:
     """Go through one stage, or go on where ``folder`` says that an earlier call was cut off.
 
     Args:
         images: uint8, shape (n, size, size), at the size of the recipe's input.
         start: network whose weights it starts from, instead of random ones.
+        callbacks: run after the checkpoint of each epoch is written.
 
     Returns:
         The network with the weights of the epoch of least validation loss.
@@ -215,7 +217,11 @@ def train(
     model.compile(
         optimizer=optimizer,
         loss=smoothed_cross_entropy(recipe.label_smoothing, classes),
-        weighted_metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")],
+        weighted_metrics=[
+            keras.metrics.CategoricalAccuracy(name="accuracy"),
+            # Without smoothing and weights, so that recipes can be told apart by it.
+            keras.metrics.CategoricalCrossentropy(name="log_loss", from_logits=True),
+        ],
     )
     model.build((None, *network.input_shape[1:]))
     if first:
@@ -236,6 +242,7 @@ def train(
                 keras.callbacks.TerminateOnNaN(),
                 keras.callbacks.CSVLogger(str(folder / "history.csv"), append=bool(first)),
                 *_tensorboard(folder),
+                *callbacks,
             ],
         )
     _load(model.variables, folder / "best.npz")

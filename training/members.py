@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from cxr.calibrate import Thresholds
 from training.architectures import assemble
+from training.calibration import calibrate
 from training.data import Prepared
 from training.files import read_arrays, write_arrays
 from training.loop import Trained, train
@@ -21,21 +25,32 @@ Rows = NDArray[np.int64]
 
 
 def train_members(
-    prepared: Prepared, recipe: Recipe, rows: tuple[Rows, Rows], seed: int, folder: Path
+    prepared: Prepared,
+    recipe: Recipe,
+    rows: tuple[Rows, Rows],
+    seed: int,
+    folder: Path,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> list[Trained]:
     """Every member of the recipe, each resumed where an earlier call was cut off.
 
     Args:
         rows: those to train on, and those whose loss chooses the epoch.
+        callbacks: more of them, in every stage of every member.
     """
     return [
-        _train_one(prepared, recipe, rows, seed + number, folder / f"member{number + 1}")
+        _train_one(prepared, recipe, rows, seed + number, folder / f"member{number + 1}", callbacks)
         for number in range(recipe.members)
     ]
 
 
 def _train_one(
-    prepared: Prepared, recipe: Recipe, rows: tuple[Rows, Rows], seed: int, folder: Path
+    prepared: Prepared,
+    recipe: Recipe,
+    rows: tuple[Rows, Rows],
+    seed: int,
+    folder: Path,
+    callbacks: Sequence[keras.callbacks.Callback],
 ) -> Trained:
     """All stages, one after the other; the epochs are counted through."""
     classes = len(prepared.dataset.classes)
@@ -61,6 +76,7 @@ def _train_one(
             place,
             verbose,
             before.model if before else None,
+            callbacks,
         )
         if before:
             trained = replace(
@@ -78,14 +94,14 @@ class Trial:
     """A recipe trained on some rows, and what it answers to others.
 
     Attributes:
-        validation, test: float64, shape (n, classes), probabilities as the network gives
-            them, uncalibrated.
+        test: float64, shape (n, classes), calibrated probabilities.
+        thresholds: chosen, like the calibration, on the validation rows.
         fit_seconds, predict_seconds: the latter for all test films together.
         parameters: weights of the exported model.
     """
 
-    validation: NDArray[np.float64]
     test: NDArray[np.float64]
+    thresholds: Thresholds
     fit_seconds: float
     predict_seconds: float
     parameters: int
@@ -107,10 +123,10 @@ def run_trial(
     done = folder / "trial.npz"
     if done.exists():
         found = read_arrays(done)
-        fit_seconds, predict_seconds, parameters, epochs = found["facts"].tolist()
+        low, high, fit_seconds, predict_seconds, parameters, epochs = found["facts"].tolist()
         return Trial(
-            found["validation"],
             found["test"],
+            Thresholds(low, high),
             fit_seconds,
             predict_seconds,
             int(parameters),
@@ -122,34 +138,58 @@ def run_trial(
     keras.mixed_precision.set_global_policy("float32")
     try:
         model = assemble([member.model for member in members], recipe.network)
-        validation = predict(model, prepared.images, validation_rows)
-        began = time.perf_counter()
-        test = predict(model, prepared.images, test_rows)
-        seconds = time.perf_counter() - began
-        trial = Trial(
-            validation,
-            test,
-            sum(member.seconds for member in members),
-            seconds,
-            model.count_params(),
-            sum(member.epochs for member in members),
+        calibration, thresholds = calibrate(
+            lambda films: predict(model, films),
+            _inputs(prepared.images[validation_rows]),
+            prepared.labels[validation_rows],
+            np.array([finding.infected for finding in prepared.dataset.classes]),
+            recipe,
+            seed,
         )
+        began = time.perf_counter()
+        test = calibration.apply(predict(model, prepared.images, test_rows))
+        seconds = time.perf_counter() - began
     finally:
         keras.mixed_precision.set_global_policy(policy)
-    facts = [trial.fit_seconds, trial.predict_seconds, trial.parameters, trial.epochs]
-    write_arrays(done, validation=validation, test=test, facts=np.array(facts, np.float64))
+    trial = Trial(
+        test,
+        thresholds,
+        sum(member.seconds for member in members),
+        seconds,
+        model.count_params(),
+        sum(member.epochs for member in members),
+    )
+    facts = [
+        thresholds.rule_out,
+        thresholds.rule_in,
+        trial.fit_seconds,
+        seconds,
+        trial.parameters,
+        trial.epochs,
+    ]
+    write_arrays(done, test=test, facts=np.array(facts, np.float64))
     return trial
 
 
 def predict(
-    model: keras.Model, images: NDArray[np.uint8], rows: NDArray[np.int64], batch: int = 64
+    model: keras.Model,
+    films: NDArray[Any],
+    rows: NDArray[np.int64] | None = None,
+    batch: int = 64,
 ) -> NDArray[np.float64]:
-    """Probabilities of the films in ``rows``, a batch at a time: (n, classes)."""
-    answers = [
-        model.predict_on_batch(
-            images[rows[start : start + batch]].astype(np.float32)[..., np.newaxis]
-            / np.float32(255)
-        )
-        for start in range(0, len(rows), batch)
-    ]
+    """Probabilities, a batch at a time: shape (n, classes).
+
+    Args:
+        films: model inputs, or uint8 images of which ``rows`` are taken.
+    """
+    count = len(films) if rows is None else len(rows)
+    answers = []
+    for start in range(0, count, batch):
+        part = slice(start, start + batch)
+        chosen = films[part] if rows is None else _inputs(films[rows[part]])
+        answers.append(model.predict_on_batch(chosen))
     return np.concatenate(answers).astype(np.float64)
+
+
+def _inputs(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    return images.astype(np.float32)[..., np.newaxis] / np.float32(255)

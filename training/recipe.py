@@ -5,13 +5,17 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 import training.recipes
 from cxr.preprocess import PreprocessSpec
 from training.architectures import ResidualNetwork
 from training.augment import Augmentation
 from training.errors import TrainingError
+
+if TYPE_CHECKING:
+    from training.search import Search
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,7 @@ class Recipe:
             itself, calibration and thresholds are fitted (see ``training/calibration.py``).
         members: networks of different seeds that are averaged into the exported model.
         class_balance: 0 weighs every image alike, 1 every class.
+        merge_infected: learn one class of everything that is infected, against normal.
     """
 
     preprocess: PreprocessSpec = PreprocessSpec(size=160)
@@ -66,6 +71,7 @@ class Recipe:
     class_balance: float = 0.5
     stressed_copies: int = 4
     members: int = 1
+    merge_infected: bool = False
 
     def __post_init__(self) -> None:
         if not self.stages or self.stages[-1].size not in (None, self.preprocess.size):
@@ -81,20 +87,38 @@ def load_recipe(name: str, epochs: int | None = None) -> Recipe:
     Raises:
         TrainingError: there is no such recipe, or fewer than one epoch is asked for.
     """
+    recipe: Recipe = _module(name).RECIPE
+    if epochs is None:
+        return recipe
+    if epochs < 1:
+        raise TrainingError(f"--epochs must be at least 1, not {epochs}.")
+    return replace(recipe, stages=tuple(replace(stage, epochs=epochs) for stage in recipe.stages))
+
+
+def load_search(name: str) -> Search:
+    """The ``SEARCH`` of a recipe's file: what ``tune`` may change.
+
+    Raises:
+        TrainingError: there is no such recipe, or it names no search space.
+    """
+    search: Search | None = getattr(_module(name), "SEARCH", None)
+    if not search:
+        raise TrainingError(
+            f"The recipe '{name}' names no search space: add SEARCH = (Range(…), Choice(…), …) to "
+            f"training/recipes/{name}.py; training/search.py says how."
+        )
+    return search
+
+
+def _module(name: str) -> ModuleType:
     try:
-        module = importlib.import_module(f"training.recipes.{name}")
+        return importlib.import_module(f"training.recipes.{name}")
     except ModuleNotFoundError as error:
         if error.name != f"training.recipes.{name}":
             raise
         raise TrainingError(
             f"There is no recipe '{name}'. Those there are: {', '.join(recipe_names())}."
         ) from error
-    recipe: Recipe = module.RECIPE
-    if epochs is None:
-        return recipe
-    if epochs < 1:
-        raise TrainingError(f"--epochs must be at least 1, not {epochs}.")
-    return replace(recipe, stages=tuple(replace(stage, epochs=epochs) for stage in recipe.stages))
 
 
 def recipe_names() -> tuple[str, ...]:

@@ -17,6 +17,9 @@ def add_commands(commands: Any, data_help: str) -> None:
         commands: what ``ArgumentParser.add_subparsers`` returned.
     """
     _explore(commands, data_help)
+    _crossvalidate(commands, data_help)
+    _tune(commands, data_help)
+    _compare(commands, data_help)
 
 
 def _command(
@@ -57,3 +60,145 @@ def _explore(commands: Any, data_help: str) -> None:
     )
     _places(command, data_help)
     command.add_argument("--size", type=int, default=160, help="side of the films shown, pixels")
+
+
+def _training(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--epochs", type=int, help="in each stage, instead of the recipe's")
+    command.add_argument("--precision", default="auto", help="auto, float32, mixed_bfloat16, …")
+    command.add_argument("--fresh", action="store_true", help="do not resume an interrupted run")
+
+
+def _crossvalidate(commands: Any, data_help: str) -> None:
+    def start(given: argparse.Namespace) -> None:
+        from training.crossvalidate import CrossvalidateOptions, crossvalidate
+
+        crossvalidate(
+            CrossvalidateOptions(
+                recipe=given.recipe,
+                data=given.data,
+                runs=given.runs,
+                cache=given.cache,
+                seed=given.seed,
+                folds=given.folds,
+                epochs=given.epochs,
+                precision=given.precision,
+                include_test=given.include_test,
+                fresh=given.fresh,
+            )
+        )
+
+    command = _command(
+        commands,
+        "crossvalidate",
+        start,
+        help="judge a recipe on every patient, by k networks that never saw them",
+        description=(
+            "Stratified k-fold by patient: mean ± standard deviation over the folds, the "
+            "out-of-fold answer to every film (out_of_fold.csv) and a page (index.html). Within "
+            "each fold a tenth of the training patients chooses the epoch and calibrates. The "
+            "test split stays out unless --include-test asks for it. Call it again after an "
+            "interruption: finished folds are kept, the one that was cut off goes on."
+        ),
+    )
+    command.add_argument("recipe", metavar="RECIPE", help="name of a file in training/recipes/")
+    _places(command, data_help)
+    command.add_argument("--folds", type=int, default=5, help="how many networks are trained")
+    command.add_argument("--include-test", action="store_true", help="fold the test split in too")
+    _training(command)
+
+
+def _tune(commands: Any, data_help: str) -> None:
+    def start(given: argparse.Namespace) -> None:
+        from training.tune import TuneOptions, tune
+
+        tune(
+            TuneOptions(
+                recipe=given.recipe,
+                data=given.data,
+                runs=given.runs,
+                cache=given.cache,
+                seed=given.seed,
+                trials=given.trials,
+                epochs=given.epochs,
+                precision=given.precision,
+                fresh=given.fresh,
+            )
+        )
+
+    command = _command(
+        commands,
+        "tune",
+        start,
+        help="search better settings for a recipe, on validation films alone",
+        description=(
+            "Optuna tries settings from the recipe's SEARCH (learning rate, dropout, "
+            "augmentation, …), prunes hopeless trials after a few epochs, and keeps the study in "
+            "SQLite (study.db): call it again to go on, the trial that was cut off included. "
+            "Writes best.json, trials.csv, history and importance plots and a page. The recipe's "
+            "own file is left alone: what to take over is for you to decide."
+        ),
+    )
+    command.add_argument("recipe", metavar="RECIPE", help="name of a file in training/recipes/")
+    _places(command, data_help)
+    command.add_argument("--trials", type=int, default=30, help="how many there shall be in all")
+    _training(command)
+
+
+def _compare(commands: Any, data_help: str) -> None:
+    def start(given: argparse.Namespace) -> None:
+        from training.classical import BASELINES
+        from training.compare import CompareOptions, compare
+
+        compare(
+            CompareOptions(
+                data=given.data,
+                runs=given.runs,
+                cache=given.cache,
+                seed=given.seed,
+                recipes=tuple(given.recipes),
+                models=tuple(given.models),
+                baselines=BASELINES if given.baselines == ["all"] else tuple(given.baselines),
+                against=given.against,
+                sensitivity=tuple(given.sensitivity),
+                epochs=given.epochs,
+                precision=given.precision,
+                fresh=given.fresh,
+            )
+        )
+
+    command = _command(
+        commands,
+        "compare",
+        start,
+        help="networks and classical baselines on identical splits",
+        description=(
+            "Trains every recipe and every baseline on the same patients and asks all the same "
+            "test films: accuracy, sensitivity, specificity and AUC with 95 %% intervals, McNemar "
+            "and DeLong against one of them, time and size. The baselines are logistic "
+            "regression, linear and RBF SVM, k-NN, random forest and histogram gradient boosting, "
+            "each on HOG and on principal components (logistic-hog, rbf_svm-pca, …). "
+            "--sensitivity trains systems again on 10, 25, 50 and 100 %% of the patients, on other "
+            "input sizes and without augmentation. Call it again after an interruption: what is "
+            "there is not trained again."
+        ),
+    )
+    _places(command, data_help)
+    command.add_argument("--recipes", nargs="*", default=["residual"], metavar="RECIPE")
+    command.add_argument(
+        "--models",
+        nargs="*",
+        type=Path,
+        default=[],
+        metavar="models/NAME",
+        help="bundles trained on just this data and seed; asked, not trained again",
+    )
+    command.add_argument("--baselines", nargs="*", default=["all"], metavar="NAME")
+    command.add_argument(
+        "--sensitivity",
+        nargs="*",
+        default=[],
+        metavar="SYSTEM",
+        help="recipes or baselines to train on fewer films, at other sizes, without augmentation",
+    )
+    command.add_argument("--against", metavar="SYSTEM", help="what is tested against; the first")
+    _training(command)

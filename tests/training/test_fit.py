@@ -7,65 +7,21 @@ import json
 import os
 import subprocess
 import sys
-import zipfile
 from dataclasses import replace
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 
 from cxr.bundle import load_bundle
 from cxr.errors import BundleError
-from cxr.preprocess import PreprocessSpec
-from tests.phantoms import chest_phantom, encode_png
+from tests.training.tiny import TINY
 from training.__main__ import main
-from training.architectures import ResidualNetwork
 from training.loop import train
-from training.recipe import Recipe, Stage, load_recipe
+from training.recipe import Stage, load_recipe
 
 ROOT = Path(__file__).parents[2]
-TINY = Recipe(
-    preprocess=PreprocessSpec(size=64),
-    network=ResidualNetwork(stem=(4, 8), widths=(8, 8), depths=(1, 1)),
-    stages=(Stage(epochs=3),),
-    batch_size=8,
-)
 STAGE = TINY.stages[0]
-
-
-def _film(seed: int, infected: bool) -> bytes:
-    film = chest_phantom(size=96, seed=seed).astype(np.int32)
-    # Phantoms resemble each other so much that they count as near-duplicates.
-    coarse = np.random.default_rng(seed).normal(0, 60, (8, 8))
-    film = film // 4 + cv2.resize(coarse, (96, 96), interpolation=cv2.INTER_CUBIC) + 90
-    if infected:
-        film[40:60, 20:40] += 90
-    return encode_png(np.clip(film, 0, 255).astype(np.uint8))
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """60 phantoms under the names of Kermany's set."""
-    path = tmp_path_factory.mktemp("data") / "chest-xray-pneumonia.zip"
-    with zipfile.ZipFile(path, "w") as archive:
-        for split, count in (("train", 20), ("test", 5)):
-            for number in range(count):
-                seed = number + (100 if split == "test" else 0)
-                folder = f"chest_xray/{split}"
-                archive.writestr(f"{folder}/NORMAL/IM-{seed:04d}-0001.jpeg", _film(seed, False))
-                for kind in ("bacteria", "virus"):
-                    name = f"{folder}/PNEUMONIA/person{seed}_{kind}_{seed}.jpeg"
-                    offset = 1000 if kind == "bacteria" else 2000
-                    archive.writestr(name, _film(seed + offset, True))
-    return path
-
-
-@pytest.fixture
-def tiny_recipe(monkeypatch: pytest.MonkeyPatch) -> None:
-    import training.recipes.residual as residual
-
-    monkeypatch.setattr(residual, "RECIPE", TINY)
 
 
 @pytest.mark.usefixtures("tiny_recipe")

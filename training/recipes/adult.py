@@ -9,6 +9,7 @@ it reached stand, with their intervals, in ``models/covid19-radiography/CARD.md`
 
 from training.augment import Augmentation
 from training.recipe import Recipe, Stage
+from training.search import Choice, Range, Search
 
 MILD = Augmentation(
     rotation=8.0,
@@ -28,4 +29,15 @@ RECIPE = Recipe(
         Stage(epochs=26, size=112, augmentation=MILD),
         Stage(epochs=6, learning_rate=5e-4, augmentation=MILD),
     )
+)
+
+SEARCH: Search = (
+    Range("stages.learning_rate", 3e-4, 4e-3, log=True),
+    Range("weight_decay", 0.005, 0.2, log=True),
+    Range("label_smoothing", 0.0, 0.15),
+    Range("class_balance", 0.0, 1.0),
+    Range("network.dropout", 0.0, 0.5),
+    Range("stages.augmentation.gamma", 0.0, 0.9),
+    Range("stages.augmentation.erase", 0.0, 0.5),
+    Choice("stages.augmentation.mixup", (0.0, 0.2, 0.4)),
 )
