@@ -283,9 +283,7 @@ class Predictor:
         return decode(data, self._limits, reduce_to=MAX_SIDE)
 
 
-def _activation(
-    bundle: Bundle, prediction: Prediction, wanted: str
-) -> NDArray[np.float32] | None:
+def _activation(bundle: Bundle, prediction: Prediction, wanted: str) -> NDArray[np.float32] | None:
     """The map for ``wanted``; None where the network's architecture yields none."""
     ids = [finding.id for finding in bundle.classes]
     if wanted not in (INFECTION, *ids):

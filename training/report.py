@@ -95,9 +95,7 @@ def _figures(measured: dict[str, Any], bundle: Bundle, split: str) -> tuple[str,
         [name.replace("_", " "), f"{one['value']:.4f}", f"{one['low']:.4f} to {one['high']:.4f}"]
         for name, one in measured["figures"].items()
     ]
-    decisions = [
-        [truth, *counts.values()] for truth, counts in measured["decisions"].items()
-    ]
+    decisions = [[truth, *counts.values()] for truth, counts in measured["decisions"].items()]
     low, high = bundle.thresholds.rule_out, bundle.thresholds.rule_in
     return section(
         "Figures",
@@ -203,9 +201,8 @@ def _picture(
     height, width = radiograph.pixels.shape
     scale = min(1.0, _GALLERY_SIDE / max(height, width))
     size = (max(round(width * scale), 1), max(round(height * scale), 1))
-    small = replace(
-        radiograph, pixels=cv2.resize(radiograph.pixels, size, interpolation=cv2.INTER_AREA)
-    )
+    pixels: Any = cv2.resize(radiograph.pixels, size, interpolation=cv2.INTER_AREA)
+    small = replace(radiograph, pixels=pixels)
     activation = np.zeros((1, 1), np.float32)
     if prediction.activation_maps is not None:
         activation = infection_activation(
