@@ -20,7 +20,7 @@ import keras  # noqa: E402
 import numpy as np  # noqa: E402
 from keras import layers  # noqa: E402
 
-from training import architectures  # noqa: E402
+from training.architectures import residual as architectures  # noqa: E402
 from training.device import use_device  # noqa: E402
 from training.recipe import load_recipe  # noqa: E402
 

@@ -11,6 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxr.decode import Radiograph
+from cxr.enhance import crop_borders, denoise, remove_marks
+
+#: Settings that bundles of before they existed lack; those were trained without them.
+_LATER = frozenset({"remove_artefacts", "denoise"})
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,8 @@ class PreprocessSpec:
             1994), limit and tiles a side; evens out what different detectors and their
             tone curves do to the contrast within the lungs. It works on 8 bits, and enlarges
             what two decoders of one film leave between them: 0, the default, leaves it out.
+        remove_artefacts: cut off black borders and paint over burnt-in marks first.
+        denoise: strength of non-local means on the resized film, in grey levels; 0 for none.
     """
 
     size: int = 160
@@ -34,14 +40,16 @@ class PreprocessSpec:
     high_percentile: float = 99.5
     clahe_clip: float = 0.0
     clahe_tiles: int = 8
+    remove_artefacts: bool = False
+    denoise: float = 0.0
 
     def __post_init__(self) -> None:
         if not 32 <= self.size <= 1024:
             raise ValueError(f"size must be between 32 and 1024, not {self.size}")
         if not 0 <= self.low_percentile < self.high_percentile <= 100:
             raise ValueError("percentiles must satisfy 0 <= low < high <= 100")
-        if self.clahe_clip < 0 or self.clahe_tiles < 1:
-            raise ValueError("clahe_clip must not be negative, clahe_tiles at least 1")
+        if self.clahe_clip < 0 or self.clahe_tiles < 1 or self.denoise < 0:
+            raise ValueError("clahe_clip, denoise must not be negative, clahe_tiles at least 1")
 
     @property
     def reduce_to(self) -> int:
@@ -57,7 +65,7 @@ class PreprocessSpec:
 
     @classmethod
     def from_json(cls, fields: dict[str, Any]) -> PreprocessSpec:
-        missing = {field.name for field in dataclass_fields(cls)} - set(fields)
+        missing = {field.name for field in dataclass_fields(cls)} - set(fields) - _LATER
         if missing:  # a default of today must not stand in for what a model was trained with
             raise ValueError(f"the input lacks {', '.join(sorted(missing))}")
         return cls(**fields)
@@ -69,7 +77,9 @@ def to_model_input(radiograph: Radiograph, spec: PreprocessSpec) -> NDArray[np.f
     Returns:
         float32, shape (size, size, 1), range [0, 1], bright = dense.
     """
-    pixels = radiograph.pixels
+    pixels: Any = radiograph.pixels
+    if spec.remove_artefacts:
+        pixels = crop_borders(pixels)
     # Area averaging does not alias when shrinking; it would give blocks when enlarging.
     shrinking = min(pixels.shape) >= spec.size
     interpolation = cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR
@@ -79,6 +89,13 @@ def to_model_input(radiograph: Radiograph, spec: PreprocessSpec) -> NDArray[np.f
     if high <= low:  # a constant image; the gate refuses it, arithmetic must survive it
         return np.zeros((spec.size, spec.size, 1), np.float32)
     stretched = np.clip((levels - np.float32(low)) / np.float32(high - low), 0.0, 1.0)
+    if spec.remove_artefacts or spec.denoise:
+        eight_bits = (stretched * 255).round().astype(np.uint8)
+        if spec.remove_artefacts:
+            eight_bits = remove_marks(eight_bits)
+        if spec.denoise:
+            eight_bits = denoise(eight_bits, spec.denoise)
+        stretched = eight_bits.astype(np.float32) / np.float32(255)
     if spec.clahe_clip:
         tiles = (spec.clahe_tiles, spec.clahe_tiles)
         equalizer = cv2.createCLAHE(clipLimit=spec.clahe_clip, tileGridSize=tiles)

@@ -46,6 +46,20 @@ def parser() -> argparse.ArgumentParser:
     fit.add_argument("--version", default="1.0.0", help="of the bundle")
     fit.add_argument("--precision", default="auto", help="auto, float32, mixed_bfloat16, …")
     fit.add_argument("--runs", type=Path, default=Path("runs"), help="where run folders go")
+    fit.add_argument(
+        "--weights",
+        metavar="imagenet|none|PATH",
+        help="what a network of Keras Applications starts from, instead of the recipe's choice",
+    )
+    fit.add_argument(
+        "--no-augmentation", action="store_true", help="train on the films as they are"
+    )
+    fit.add_argument(
+        "--masks",
+        action="store_true",
+        help="black out all but the lungs, where the data set carries masks; the model then "
+        "reads masked films only",
+    )
     fit.add_argument("--fresh", action="store_true", help="do not resume an interrupted run")
     _cache_argument(fit)
 
@@ -136,6 +150,9 @@ def main(arguments: list[str] | None = None) -> int:
                     precision=given.precision,
                     fresh=given.fresh,
                     epochs=given.epochs,
+                    weights=given.weights,
+                    augmentation=not given.no_augmentation,
+                    masks=given.masks,
                 )
             )
         elif given.command == "export-lean":

@@ -18,10 +18,11 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -29,6 +30,7 @@ import cxr
 from cxr.decode import Limits, decode
 from cxr.errors import CxrError
 from cxr.preprocess import PreprocessSpec, to_model_input
+from cxr.radiograph import Radiograph
 from training.duplicates import HASH_SIDE, HASH_WORDS, THRESHOLD, near_pairs, perceptual_hash
 from training.errors import CacheError
 from training.source import Source, UnreadableMemberError, fingerprint
@@ -86,13 +88,18 @@ def decode_once(
     spec: PreprocessSpec,
     cache_dir: Path,
     progress: Progress | None = None,
+    *,
+    masks: bool = False,
 ) -> Decoded:
     """Decode ``paths``, or take them from the cache when it has just these.
+
+    Args:
+        masks: black out what the lung mask beside each film leaves out.
 
     Raises:
         CacheError: the cache cannot be written; nothing half-written stays behind.
     """
-    entry = cache_dir / _key(source, paths, spec)
+    entry = cache_dir / _key(source, paths, spec, masks)
     cached = _load(entry, spec)
     if cached is not None:
         return cached
@@ -102,7 +109,7 @@ def decode_once(
         with tempfile.TemporaryDirectory(prefix=".partial-", dir=cache_dir) as temporary:
             partial = Path(temporary) / "entry"
             partial.mkdir()
-            _fill(partial, source, paths, spec, progress)
+            _fill(partial, source, paths, spec, masks, progress)
             _publish(partial, entry, spec)
     except OSError as error:
         raise CacheError(_explain(error, cache_dir, len(paths) * spec.size**2)) from error
@@ -112,11 +119,14 @@ def decode_once(
     return decoded
 
 
-def _key(source: Source, paths: Sequence[str], spec: PreprocessSpec) -> str:
+def _key(source: Source, paths: Sequence[str], spec: PreprocessSpec, masks: bool) -> str:
     """Changes with the files and the input spec."""
     wanted = set(paths)
     digest = hashlib.sha256(fingerprint(m for m in source.members if m.path in wanted).encode())
     digest.update(json.dumps(spec.to_json(), sort_keys=True).encode())
+    if masks:
+        found = {source.mask_of(path) for path in paths}
+        digest.update(fingerprint(m for m in source.members if m.path in found).encode())
     return digest.hexdigest()[:24]
 
 
@@ -169,6 +179,7 @@ def _fill(
     source: Source,
     paths: Sequence[str],
     spec: PreprocessSpec,
+    masks: bool,
     progress: Progress | None,
 ) -> None:
     kept: list[str] = []
@@ -176,7 +187,7 @@ def _fill(
     hashes: list[NDArray[np.uint64]] = []
     corrupt: list[dict[str, str]] = []
     with (folder / "images.u8").open("wb") as file:
-        for done, (path, image) in enumerate(_decode_all(source, paths, spec), start=1):
+        for done, (path, image) in enumerate(_decode_all(source, paths, spec, masks), 1):
             if isinstance(image, Corrupt):
                 corrupt.append({"path": path, "reason": image.reason})
             else:
@@ -198,7 +209,7 @@ def _fill(
 
 
 def _decode_all(
-    source: Source, paths: Sequence[str], spec: PreprocessSpec
+    source: Source, paths: Sequence[str], spec: PreprocessSpec, masks: bool
 ) -> Iterator[tuple[str, _Image | Corrupt]]:
     # Threads are enough: reading, decoding, resizing and hashing release the GIL.
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
@@ -206,22 +217,36 @@ def _decode_all(
             window = paths[start : start + _WINDOW]
             yield from zip(
                 window,
-                pool.map(lambda path: _decode_one(source, path, spec), window),
+                pool.map(lambda path: _decode_one(source, path, spec, masks), window),
                 strict=True,
             )
 
 
-def _decode_one(source: Source, path: str, spec: PreprocessSpec) -> _Image | Corrupt:
+def _decode_one(source: Source, path: str, spec: PreprocessSpec, masks: bool) -> _Image | Corrupt:
     try:
         data = source.read(path, Limits().max_bytes)
         radiograph = decode(data, reduce_to=spec.reduce_to)
-        model_input = to_model_input(radiograph, spec)[:, :, 0]
+        shown = _masked(radiograph, source, path) if masks else radiograph
+        model_input = to_model_input(shown, spec)[:, :, 0]
     except CxrError as error:
         return Corrupt(path, error.detail)
     except UnreadableMemberError as error:
         return Corrupt(path, str(error))
     pixels = np.round(model_input * 255).astype(np.uint8)
     return _Image(hashlib.sha256(data).hexdigest(), pixels, perceptual_hash(radiograph.pixels))
+
+
+def _masked(radiograph: Radiograph, source: Source, path: str) -> Radiograph:
+    """Black outside the lungs, as the data set's own mask draws them."""
+    place = source.mask_of(path)
+    if place is None:
+        raise UnreadableMemberError("has no lung mask beside it")
+    mask = cv2.imdecode(np.frombuffer(source.read(place), np.uint8), cv2.IMREAD_GRAYSCALE)
+    if mask is None:
+        raise UnreadableMemberError(f"its lung mask {place} cannot be decoded")
+    height, width = radiograph.pixels.shape
+    lungs = cv2.resize(mask, (width, height), interpolation=cv2.INTER_NEAREST) > 127
+    return replace(radiograph, pixels=np.where(lungs, radiograph.pixels, 0))
 
 
 def _publish(partial: Path, entry: Path, spec: PreprocessSpec) -> None:

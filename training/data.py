@@ -152,6 +152,7 @@ def prepare(
     seed: int = 0,
     *,
     for_training: bool = True,
+    masks: bool = False,
     progress: Progress | None = None,
 ) -> Prepared:
     """Read a data set, whole or in part.
@@ -165,6 +166,7 @@ def prepare(
         for_training: refuse a set that cannot be trained on (one class, too few images)
             and split what has no official split. Otherwise, to evaluate an existing
             model, everything without an official split is "test".
+        masks: black out what the lung masks leave out.
         progress: called with (done, total) while decoding.
 
     Raises:
@@ -180,7 +182,13 @@ def prepare(
             )
         if for_training:
             check_trainable(data, named)
-        decoded = decode_once(source, [one.path for one in named], spec, cache_dir, progress)
+        if masks and not source.has_masks:
+            raise DataError(
+                f"There are no lung masks in {data} (a folder 'masks' beside 'images'). Train "
+                "without --masks, or take the data set's edition that has them."
+            )
+        paths = [one.path for one in named]
+        decoded = decode_once(source, paths, spec, cache_dir, progress, masks=masks)
         origins, unreadable = read_origins(source)
         has_masks = source.has_masks
     by_path = {one.path: one for one in named}

@@ -23,6 +23,12 @@ if TYPE_CHECKING:
     from training.fit import FitOptions
 
 
+MASKED = (
+    "Trained on films of which all but the lungs was blacked out by the data set's own masks: it "
+    "reads films that were masked the same way, and means nothing on whole ones."
+)
+
+
 def describe(
     options: FitOptions,
     recipe: Recipe,
@@ -62,7 +68,7 @@ def describe(
                 "sha256": dataset.sha256,
                 "source": provenance.source,
                 "licence": provenance.licence,
-                "caveats": list(provenance.caveats),
+                "caveats": [*provenance.caveats, *((MASKED,) if recipe.masks else ())],
                 "radiographs": {
                     split: {
                         finding.id: int((prepared.labels[prepared.indices(split)] == label).sum())

@@ -69,6 +69,7 @@ def prepare_as_trained(bundle: Bundle, data: Path, cache: Path) -> Prepared:
     """
     trained_on = bundle.document["training"].get("data", {})
     seed = bundle.document["training"].get("seed", 0)
+    masks = bool(bundle.document["training"].get("settings", {}).get("masks"))
     with decoding_progress() as progress:
         known = prepare(
             data,
@@ -76,11 +77,12 @@ def prepare_as_trained(bundle: Bundle, data: Path, cache: Path) -> Prepared:
             cache,
             seed,
             for_training=False,
+            masks=masks,
             progress=progress,
         )
         if known.dataset.name != trained_on.get("name"):
             return known
-        as_trained = prepare(data, bundle.spec, cache, seed)
+        as_trained = prepare(data, bundle.spec, cache, seed, masks=masks)
     if INFECTED in bundle.classes:
         as_trained = merge_infected(as_trained)
     if as_trained.dataset.sha256 == trained_on["sha256"]:

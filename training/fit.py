@@ -7,7 +7,8 @@ import shutil
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,19 +17,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxr.bundle import save_bundle
-from training.architectures import assemble
+from training.architectures import DenseNetwork, assemble
 from training.calibration import calibrate
 from training.card import write_card
 from training.data import Prepared
 from training.device import use_device
 from training.document import describe
 from training.errors import TrainingError
-from training.members import train_members
+from training.files import write_csv
+from training.members import Rows, train_members
 from training.metrics import Answers, measure
 from training.prepared import prepare_for
 from training.probes import make_probes
-from training.recipe import load_recipe
+from training.recipe import Recipe, load_recipe
 from training.run import open_run
+from training.variants import without_augmentation
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,9 @@ class FitOptions:
     precision: str = "auto"
     fresh: bool = False
     epochs: int | None = None
+    weights: str | None = None
+    augmentation: bool = True
+    masks: bool = False
 
 
 def fit(options: FitOptions) -> Path:
@@ -56,7 +62,7 @@ def fit(options: FitOptions) -> Path:
     started = time.time()
     device = use_device(options.precision)
     print(f"Training on {device}.", flush=True)
-    recipe = load_recipe(options.recipe, epochs=options.epochs)
+    recipe = _as_asked(load_recipe(options.recipe, epochs=options.epochs), options)
     prepared = prepare_for(recipe, options.data, options.cache, options.seed)
     _say_what_was_read(prepared)
 
@@ -107,6 +113,7 @@ def fit(options: FitOptions) -> Path:
     training = rows["train"]
     probes = make_probes(prepared.images[training], prepared.labels[training], options.seed)
     save_bundle(exported, model, document, probes, write_card(options.out.name, document))
+    _write_answers(run.folder, prepared, rows, answers)
     _export_lean_and_verify(exported)
     _publish(exported, options.out)
     run.finish(
@@ -116,6 +123,23 @@ def fit(options: FitOptions) -> Path:
     )
     _say_what_came_out(options.out, metrics)
     return options.out
+
+
+def _as_asked(recipe: Recipe, options: FitOptions) -> Recipe:
+    """The recipe with what the command line changes in it.
+
+    Raises:
+        TrainingError: its network starts from no weights.
+    """
+    if not options.augmentation:
+        recipe = without_augmentation(recipe)
+    if options.masks:
+        recipe = replace(recipe, masks=True)
+    if options.weights is None:
+        return recipe
+    if not isinstance(recipe.network, DenseNetwork):
+        raise TrainingError(f"The network of '{options.recipe}' starts from nothing: no --weights.")
+    return replace(recipe, network=replace(recipe.network, weights=options.weights))
 
 
 def _check_splits(prepared: Prepared) -> None:
@@ -149,6 +173,27 @@ def _answers(
         infected[labels],
         prepared.groups[rows],
     )
+
+
+def _write_answers(
+    folder: Path, prepared: Prepared, rows: Mapping[str, Rows], answers: Mapping[str, Answers]
+) -> None:
+    """The class dictionary, and one line a film for each split that was measured."""
+    classes = prepared.dataset.classes
+    write_csv(
+        folder / "classes.csv",
+        ["index", "id", "label", "infected"],
+        [[index, one.id, one.label, one.infected] for index, one in enumerate(classes)],
+    )
+    for split, answered in answers.items():
+        lines = []
+        for row, probabilities in zip(rows[split], answered.probabilities, strict=True):
+            record = prepared.dataset.records[row]
+            believed = classes[int(probabilities.argmax())].id
+            shares = [f"{one:.6f}" for one in probabilities]
+            lines.append([record.path, record.group, record.class_id, believed, *shares])
+        head = ["path", "group", "class", "finding", *(one.label for one in classes)]
+        write_csv(folder / f"predictions_{split}.csv", head, lines)
 
 
 def _export_lean_and_verify(bundle: Path) -> None:

@@ -15,8 +15,11 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from training.adaptive import AdaptiveRate
 from training.architectures import build
 from training.augment import augmenter, mixup
+from training.errors import TrainingError
+from training.optimizers import make_optimizer
 from training.recipe import Recipe, Stage
 
 
@@ -82,24 +85,6 @@ def shrink(images: NDArray[np.uint8], size: int | None) -> NDArray[np.uint8]:
     return np.stack(
         [cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA) for image in images]
     )
-
-
-@keras.saving.register_keras_serializable(package="training")
-class WarmupCosine(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]
-    """Linear climb to ``peak``, then half a cosine down to zero; counted in steps."""
-
-    def __init__(self, peak: float, warmup: int, total: int) -> None:
-        self.peak, self.warmup, self.total = peak, warmup, total
-
-    def __call__(self, step: Any) -> Any:
-        step = keras.ops.cast(step, "float32")
-        climb = step / max(self.warmup, 1)
-        share = (step - self.warmup) / max(self.total - self.warmup, 1)
-        fall = 0.5 * (1 + keras.ops.cos(np.pi * keras.ops.clip(share, 0.0, 1.0)))
-        return self.peak * keras.ops.where(step < self.warmup, climb, fall)
-
-    def get_config(self) -> dict[str, Any]:
-        return {"peak": self.peak, "warmup": self.warmup, "total": self.total}
 
 
 def smoothed_cross_entropy(smoothing: float, classes: int) -> Any:
@@ -208,14 +193,8 @@ def train(
     batches = Batches(images, labels, train_indices, *data, epoch=first)
     validation = Batches(images, labels, validation_indices, *data, training=False)
     steps = len(batches)
-    optimizer = keras.optimizers.AdamW(
-        WarmupCosine(stage.learning_rate, round(stage.warmup_epochs * steps), stage.epochs * steps),
-        weight_decay=recipe.weight_decay,
-        global_clipnorm=recipe.gradient_clip,
-    )
-    optimizer.exclude_from_weight_decay(var_names=["bias", "gain"])
     model.compile(
-        optimizer=optimizer,
+        optimizer=make_optimizer(recipe, stage, steps),
         loss=smoothed_cross_entropy(recipe.label_smoothing, classes),
         weighted_metrics=[
             keras.metrics.CategoricalAccuracy(name="accuracy"),
@@ -231,19 +210,31 @@ def train(
         first and first - checkpoint.state["best_epoch"] >= recipe.patience
     )
     if not done:
-        model.fit(
-            batches,
-            validation_data=validation,
-            initial_epoch=first,
-            epochs=stage.epochs,
-            verbose=verbose,
-            callbacks=[
-                checkpoint,
-                keras.callbacks.TerminateOnNaN(),
-                keras.callbacks.CSVLogger(str(folder / "history.csv"), append=bool(first)),
-                *_tensorboard(folder),
-                *callbacks,
-            ],
+        history = keras.callbacks.CSVLogger(str(folder / "history.csv"), append=bool(first))
+        adaptive = recipe.schedule == "adaptive"
+        try:
+            model.fit(
+                batches,
+                validation_data=validation,
+                initial_epoch=first,
+                epochs=stage.epochs,
+                verbose=verbose,
+                callbacks=[
+                    checkpoint,
+                    keras.callbacks.TerminateOnNaN(),
+                    history,
+                    *_tensorboard(folder),
+                    *([AdaptiveRate(folder, stage.epochs)] if adaptive else []),
+                    *callbacks,
+                ],
+            )
+        finally:  # Keras closes it only where training came to its end
+            if history.csv_file is not None:
+                history.csv_file.close()
+    if not (folder / "best.npz").exists():
+        raise TrainingError(
+            "The training diverged in its first epoch: the loss is not a number. Lower the "
+            "learning rate, or train in float32 (--precision float32)."
         )
     _load(model.variables, folder / "best.npz")
     state = checkpoint.state

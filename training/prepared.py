@@ -22,7 +22,9 @@ def prepare_for(recipe: Recipe, data: Path, cache: Path, seed: int) -> Prepared:
         DataError, CacheError: as ``prepare``.
     """
     with decoding_progress() as progress:
-        prepared = prepare(data, recipe.preprocess, cache, seed, progress=progress)
+        prepared = prepare(
+            data, recipe.preprocess, cache, seed, masks=recipe.masks, progress=progress
+        )
     return merge_infected(prepared) if recipe.merge_infected else prepared
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import training.recipes
 from cxr.preprocess import PreprocessSpec
-from training.architectures import ResidualNetwork
+from training.architectures import Network, ResidualNetwork
 from training.augment import Augmentation
 from training.errors import TrainingError
 
@@ -56,15 +56,23 @@ class Recipe:
         stressed_copies: augmented versions of each validation film on which, beside the film
             itself, calibration and thresholds are fitted (see ``training/calibration.py``).
         members: networks of different seeds that are averaged into the exported model.
+        optimizer: ``adamw``, ``adam``, ``adamax`` or ``rmsprop``.
+        schedule: ``cosine``, or ``adaptive`` (constant, lowered where training stalls; see
+            ``training/adaptive.py``).
+        gradient_clip: largest norm of all gradients together; 0 for none.
         class_balance: 0 weighs every image alike, 1 every class.
+        masks: black out what the data set's lung masks leave out. Such a network reads films
+            that were masked the same way, no others.
         merge_infected: learn one class of everything that is infected, against normal.
     """
 
     preprocess: PreprocessSpec = PreprocessSpec(size=160)
-    network: ResidualNetwork = ResidualNetwork()
+    network: Network = ResidualNetwork()
     stages: tuple[Stage, ...] = (Stage(),)
     patience: int = 12
     batch_size: int = 16
+    optimizer: str = "adamw"
+    schedule: str = "cosine"
     weight_decay: float = 0.05
     label_smoothing: float = 0.05
     gradient_clip: float = 1.0
@@ -72,10 +80,15 @@ class Recipe:
     stressed_copies: int = 4
     members: int = 1
     merge_infected: bool = False
+    masks: bool = False
 
     def __post_init__(self) -> None:
         if not self.stages or self.stages[-1].size not in (None, self.preprocess.size):
             raise ValueError("the last stage must be at the size of the input")
+        if self.optimizer not in ("adamw", "adam", "adamax", "rmsprop"):
+            raise ValueError(f"there is no optimizer {self.optimizer!r}")
+        if self.schedule not in ("cosine", "adaptive"):
+            raise ValueError(f"there is no schedule {self.schedule!r}")
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)

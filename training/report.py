@@ -55,6 +55,9 @@ def report(options: ReportOptions) -> Path:
     answers = answer(bundle, prepared, rows)
     measured = measure(answers, bundle.thresholds)
     page = options.out or options.run / "report.html"
+    if options.out is None and folder == options.run:
+        # The page shows radiographs: it must not lie in a bundle, which is passed on.
+        page = Path("runs") / f"report-{bundle.name}.html"
     training = bundle.document["training"]
     sections = [
         _figures(measured, bundle, options.split),

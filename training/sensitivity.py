@@ -15,13 +15,13 @@ from pathlib import Path
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
-from training.augment import NO_AUGMENTATION
 from training.classical import BASELINES
 from training.contest import Entry, baseline_entry, infected_of, once, recipe_entry
 from training.data import Prepared
 from training.members import Rows
 from training.prepared import prepare_for
 from training.recipe import Recipe
+from training.variants import at_size, without_augmentation
 
 SHARES = (0.1, 0.25, 0.5, 1.0)
 SIZES = (64, 96, 128, 160, 224)
@@ -89,25 +89,6 @@ def share_of(prepared: Prepared, rows: Rows, share: float, seed: int) -> Rows:
         kept = set(names[: max(1, round(share * len(names)))])
         taken.append(np.array([row for row in of_class if groups[row] in kept], np.int64))
     return np.sort(np.concatenate(taken))
-
-
-def at_size(recipe: Recipe, size: int) -> Recipe:
-    """The recipe for an input of another side; stages on smaller films keep their proportion."""
-    ratio = size / recipe.preprocess.size
-    stages = tuple(
-        replace(stage, size=None if stage.size is None else max(32, round(stage.size * ratio)))
-        for stage in recipe.stages
-    )
-    return replace(recipe, preprocess=replace(recipe.preprocess, size=size), stages=stages)
-
-
-def without_augmentation(recipe: Recipe) -> Recipe:
-    """The recipe on the films as they are; calibrated as before."""
-    return replace(
-        recipe,
-        stages=tuple(replace(stage, augmentation=NO_AUGMENTATION) for stage in recipe.stages),
-        stressed_copies=0,
-    )
 
 
 def _sweep_baseline(system: str, prepared: Prepared, seed: int, folder: Path) -> list[Point]:

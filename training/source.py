@@ -7,6 +7,7 @@ import zipfile
 import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 from types import TracebackType
 
@@ -86,6 +87,18 @@ class Source:
         """Whether lung masks lie beside the radiographs."""
         return any(_is_image(m.path) and _is_mask(m.path) for m in self.members)
 
+    def mask_of(self, path: str) -> str | None:
+        """The lung mask beside ``…/images/name.png``: ``…/masks/name.png``; None without one."""
+        return self._masks.get(_mask_key(path))
+
+    @cached_property
+    def _masks(self) -> dict[str, str]:
+        return {
+            _mask_key(member.path): member.path
+            for member in self.members
+            if _is_image(member.path) and _is_mask(member.path)
+        }
+
     @property
     def metadata(self) -> tuple[Member, ...]:
         """The ``*.metadata.xlsx`` spreadsheets."""
@@ -161,6 +174,14 @@ def _is_junk(path: str) -> bool:
 
 def _is_image(path: str) -> bool:
     return PurePosixPath(path).suffix.lower() in IMAGE_SUFFIXES
+
+
+def _mask_key(path: str) -> str:
+    """The same for an image and its mask: class folder and name, without suffix."""
+    place = PurePosixPath(path)
+    between = _MASK_FOLDERS | {"images", "image"}
+    folders = [part for part in place.parts[:-1] if part.lower() not in between]
+    return "/".join([*folders, place.stem]).lower()
 
 
 def _is_mask(path: str) -> bool:

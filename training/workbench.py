@@ -20,6 +20,7 @@ def add_commands(commands: Any, data_help: str) -> None:
     _crossvalidate(commands, data_help)
     _tune(commands, data_help)
     _compare(commands, data_help)
+    _report(commands, data_help)
 
 
 def _command(
@@ -202,3 +203,29 @@ def _compare(commands: Any, data_help: str) -> None:
     )
     command.add_argument("--against", metavar="SYSTEM", help="what is tested against; the first")
     _training(command)
+
+
+def _report(commands: Any, data_help: str) -> None:
+    def start(given: argparse.Namespace) -> None:
+        from training.report import ReportOptions, report
+
+        report(ReportOptions(given.run, given.data, given.cache, given.out, given.split))
+
+    command = _command(
+        commands,
+        "report",
+        start,
+        help="one self-contained page about a training",
+        description=(
+            "Figures with intervals, confusion matrix, ROC and precision-recall curve, "
+            "calibration, threshold table, the worst mistakes and random successes with class "
+            "activation maps, training curves, recipe, data and environment: one HTML file that "
+            "opens offline and prints to PDF. It shows radiographs of the data set: keep it where "
+            "the data may be."
+        ),
+    )
+    command.add_argument("run", type=Path, metavar="RUN", help="runs/RECIPE-TIME or models/NAME")
+    command.add_argument("--data", type=Path, required=True, metavar="PATH", help=data_help)
+    command.add_argument("--cache", type=Path, default=Path("cache"), help="decoded films")
+    command.add_argument("--out", type=Path, metavar="HTML", help="instead of RUN/report.html")
+    command.add_argument("--split", default="test", choices=["test", "validation", "train", "all"])

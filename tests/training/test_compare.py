@@ -13,7 +13,8 @@ from training.__main__ import main
 from training.classical import BASELINES, hog_features, make_baseline, scores
 from training.contest import Entry, infected_of
 from training.prepared import prepare_for
-from training.sensitivity import at_size, share_of, without_augmentation
+from training.sensitivity import share_of
+from training.variants import at_size, without_augmentation
 
 
 @pytest.fixture(scope="module")

@@ -139,7 +139,10 @@ def test_the_same_recipe_trains_on_other_backends(backend, tmp_path):
 def test_unknown_recipe_and_missing_data_end_in_a_sentence(tmp_path, capsys):
     out = ["--out", str(tmp_path / "model")]
     assert main(["fit", "nonsense", "--data", str(tmp_path), *out]) == 1
-    assert "Those there are: adult, residual" in capsys.readouterr().err
+    assert (
+        "Those there are: adult, densenet169, hog_cnn, interpreter, residual"
+        in capsys.readouterr().err
+    )
     assert main(["fit", "residual", "--data", str(tmp_path / "no.zip"), *out]) == 1
     message = capsys.readouterr().err
     assert message.startswith("error: ")

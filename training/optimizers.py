@@ -1,0 +1,52 @@
+"""Which optimizer a recipe asks for, and how its learning rate goes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import keras
+import numpy as np
+
+if TYPE_CHECKING:
+    from training.recipe import Recipe, Stage
+
+OPTIMIZERS = {
+    "adamw": keras.optimizers.AdamW,
+    "adam": keras.optimizers.Adam,
+    "adamax": keras.optimizers.Adamax,
+    "rmsprop": keras.optimizers.RMSprop,
+}
+
+
+@keras.saving.register_keras_serializable(package="training")
+class WarmupCosine(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]
+    """Linear climb to ``peak``, then half a cosine down to zero; counted in steps."""
+
+    def __init__(self, peak: float, warmup: int, total: int) -> None:
+        self.peak, self.warmup, self.total = peak, warmup, total
+
+    def __call__(self, step: Any) -> Any:
+        step = keras.ops.cast(step, "float32")
+        climb = step / max(self.warmup, 1)
+        share = (step - self.warmup) / max(self.total - self.warmup, 1)
+        fall = 0.5 * (1 + keras.ops.cos(np.pi * keras.ops.clip(share, 0.0, 1.0)))
+        return self.peak * keras.ops.where(step < self.warmup, climb, fall)
+
+    def get_config(self) -> dict[str, Any]:
+        return {"peak": self.peak, "warmup": self.warmup, "total": self.total}
+
+
+def make_optimizer(recipe: Recipe, stage: Stage, steps: int) -> keras.optimizers.Optimizer:
+    """The recipe's optimizer for one stage of ``steps`` batches an epoch."""
+    rate: Any = stage.learning_rate  # "adaptive": training/adaptive.py lowers it
+    if recipe.schedule == "cosine":
+        warmup = round(stage.warmup_epochs * steps)
+        rate = WarmupCosine(stage.learning_rate, warmup, stage.epochs * steps)
+    optimizer = OPTIMIZERS[recipe.optimizer](
+        rate,
+        weight_decay=recipe.weight_decay or None,
+        global_clipnorm=recipe.gradient_clip or None,
+    )
+    if recipe.weight_decay:
+        optimizer.exclude_from_weight_decay(var_names=["bias", "gain"])
+    return optimizer
