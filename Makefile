@@ -13,6 +13,7 @@
 #   make gate [DATA=folder]               train the gate again; docs/gate.md names the zips
 #   make advisories                       look the pinned packages up for known flaws
 #   make licences                         list the licences of what serving installs
+#   make results [DATA=folder]            run every known system, write docs/results.md (hours)
 #   make requirements                     compile requirements*.txt from requirements*.in
 #   make image [IMAGE=name:tag] [TARGET=lean]   build the container image with Docker
 
@@ -37,10 +38,10 @@ PYTHON ?= $(shell for candidate in python3 python3.13 python3.12 python3.11; do 
 INSTALL := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check \
 	--no-compile --require-hashes
 
-.PHONY: help run test fuzz-api lint bench kill-test train audit gate requirements image clean fuzz advisories licences
+.PHONY: help run test fuzz-api lint bench kill-test train audit gate results requirements image clean fuzz advisories licences
 
 help:
-	@sed -n '4,16s/^#   //p' Makefile
+	@sed -n '4,18s/^#   //p' Makefile
 
 $(VENV)/bin/python:
 	@if [ -z "$(PYTHON)" ] || ! "$(PYTHON)" -c "$(SUPPORTED)"; then \
@@ -129,6 +130,10 @@ audit: $(VENV)/.training
 
 gate: $(VENV)/.training
 	$(VENV)/bin/python -m training gate --data $(DATA) --out models/gate
+
+# Goes on where it was cut off; ONLY="rgb156 hog_cnn" runs some of them.
+results: $(VENV)/.training
+	$(VENV)/bin/python -m training results --data $(DATA) $(if $(ONLY),--only $(ONLY))
 
 # `uv pip compile` writes one file for every system and Python version; pip installs it.
 COMPILE := uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \

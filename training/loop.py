@@ -157,6 +157,30 @@ class Trained:
     seconds: float
 
 
+def compiled(
+    recipe: Recipe, stage: Stage, classes: int, steps: int, seed: int
+) -> tuple[keras.Model, keras.Model]:
+    """What is trained, augmentation included, ready for batches; and the network within it.
+
+    Args:
+        steps: batches an epoch.
+    """
+    keras.utils.set_random_seed(seed)
+    network = build(recipe.network, stage.size or recipe.preprocess.size, classes)
+    model = keras.Sequential([augmenter(stage.augmentation, seed * 10), network])
+    model.compile(
+        optimizer=make_optimizer(recipe, stage, steps),
+        loss=smoothed_cross_entropy(recipe.label_smoothing, classes),
+        weighted_metrics=[
+            keras.metrics.CategoricalAccuracy(name="accuracy"),
+            # Without smoothing and weights, so that recipes can be told apart by it.
+            keras.metrics.CategoricalCrossentropy(name="log_loss", from_logits=True),
+        ],
+    )
+    model.build((None, *network.input_shape[1:]))
+    return model, network
+
+
 def train(
     images: NDArray[np.uint8],
     labels: NDArray[np.int64],
@@ -182,27 +206,14 @@ def train(
         The network with the weights of the epoch of least validation loss.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    keras.utils.set_random_seed(seed)
-    network = build(recipe.network, stage.size or recipe.preprocess.size, classes)
-    if start is not None:
-        network.set_weights(start.get_weights())
-    model = keras.Sequential([augmenter(stage.augmentation, seed * 10), network])
     checkpoint = Checkpoint(folder, recipe.patience)
     first = checkpoint.state["epoch"]
     data = (classes, recipe, stage, seed)
     batches = Batches(images, labels, train_indices, *data, epoch=first)
     validation = Batches(images, labels, validation_indices, *data, training=False)
-    steps = len(batches)
-    model.compile(
-        optimizer=make_optimizer(recipe, stage, steps),
-        loss=smoothed_cross_entropy(recipe.label_smoothing, classes),
-        weighted_metrics=[
-            keras.metrics.CategoricalAccuracy(name="accuracy"),
-            # Without smoothing and weights, so that recipes can be told apart by it.
-            keras.metrics.CategoricalCrossentropy(name="log_loss", from_logits=True),
-        ],
-    )
-    model.build((None, *network.input_shape[1:]))
+    model, network = compiled(recipe, stage, classes, len(batches), seed)
+    if start is not None:
+        network.set_weights(start.get_weights())
     if first:
         model.optimizer.build(model.trainable_variables)
         _load([*model.variables, *model.optimizer.variables], folder / "last.npz")

@@ -11,6 +11,7 @@ from cxr.findings import NORMAL, FindingClass
 from training.data import Prepared, prepare
 from training.progress import decoding_progress
 from training.recipe import Recipe
+from training.split import TEST, TRAIN, VALIDATION
 
 INFECTED = FindingClass("infected", "Infected", infected=True)
 
@@ -37,3 +38,19 @@ def merge_infected(prepared: Prepared) -> Prepared:
     )
     dataset = replace(prepared.dataset, classes=(NORMAL, INFECTED), records=records)
     return Prepared(dataset, prepared.images, infected[prepared.labels].astype(np.int64))
+
+
+def leaky_split(prepared: Prepared, seed: int) -> Prepared:
+    """The same films split at random, film by film: 80/10/10, patients torn apart.
+
+    Only to show what figures from such a split are worth; nothing is exported from it.
+    """
+    order = np.random.default_rng(seed).permutation(len(prepared.labels))
+    tenth = round(0.1 * len(order))
+    splits = np.full(len(order), TRAIN, dtype=object)
+    splits[order[:tenth]], splits[order[tenth : 2 * tenth]] = TEST, VALIDATION
+    records = tuple(
+        replace(record, split=str(split))
+        for record, split in zip(prepared.dataset.records, splits, strict=True)
+    )
+    return replace(prepared, dataset=replace(prepared.dataset, records=records))

@@ -21,6 +21,7 @@ def add_commands(commands: Any, data_help: str) -> None:
     _tune(commands, data_help)
     _compare(commands, data_help)
     _report(commands, data_help)
+    _results(commands)
 
 
 def _command(
@@ -229,3 +230,43 @@ def _report(commands: Any, data_help: str) -> None:
     command.add_argument("--cache", type=Path, default=Path("cache"), help="decoded films")
     command.add_argument("--out", type=Path, metavar="HTML", help="instead of RUN/report.html")
     command.add_argument("--split", default="test", choices=["test", "validation", "train", "all"])
+
+
+def _results(commands: Any) -> None:
+    def start(given: argparse.Namespace) -> None:
+        from training.results import ResultsOptions, results
+
+        results(
+            ResultsOptions(
+                data=given.data,
+                out=given.out,
+                page=given.page,
+                cache=given.cache,
+                only=tuple(given.only),
+                epochs=given.epochs,
+                precision=given.precision,
+                write_only=given.write_only,
+            )
+        )
+
+    command = _command(
+        commands,
+        "results",
+        start,
+        help="run every known system and write docs/results.md",
+        description=(
+            "Trains each published system and all classical baselines on the splits of this "
+            "project and writes the page of claims and measured figures. Hours on two cores. What "
+            "is finished is kept in --out and not run again; a training that was cut off goes on."
+        ),
+    )
+    command.add_argument("--data", type=Path, required=True, help="folder with the two Kaggle zips")
+    command.add_argument("--out", type=Path, default=Path("runs/results"), help="finished pieces")
+    command.add_argument("--page", type=Path, default=Path("docs/results.md"), help="the page")
+    command.add_argument("--cache", type=Path, default=Path("cache"), help="decoded films")
+    command.add_argument("--only", nargs="*", default=[], metavar="SYSTEM", help="just these")
+    command.add_argument("--epochs", type=int, help="in each stage, instead of the recipe's")
+    command.add_argument("--precision", default="auto", help="auto, float32, mixed_bfloat16, …")
+    command.add_argument(
+        "--write-only", action="store_true", help="write the page from what is there"
+    )

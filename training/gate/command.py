@@ -17,7 +17,7 @@ from cxr.gate import load_gate, save_gate
 from cxr.preprocess import PreprocessSpec
 from cxr.verdict import CLASSES, FRONTAL
 from training.device import use_device
-from training.document import library_versions
+from training.versions import library_versions
 from training.gate import measure
 from training.gate.card import write_card
 from training.gate.films import MASKS_ZIP, Collection, read_films

@@ -1,0 +1,72 @@
+"""The results page: written from measured pieces, each made once, none invented."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.training.tiny import TINY
+from training import results as module
+from training import results_page
+from training.__main__ import main
+from training.prepared import leaky_split, prepare_for
+from training.recipe import load_recipe
+from training.systems import KERMANY_ZIP, SYSTEMS, System
+
+
+@pytest.mark.parametrize("system", SYSTEMS, ids=lambda system: system.name)
+def test_every_system_is_a_recipe_with_a_claim_or_a_reason(system):
+    recipe = module.recipe_of(system, None)
+    assert recipe.preprocess == load_recipe(system.recipe).preprocess
+    assert system.claim or system.why
+    assert len({one.name for one in SYSTEMS}) == len(SYSTEMS)
+
+
+def test_a_leaky_split_tears_patients_apart_and_keeps_every_film(data, tmp_path):
+    prepared = prepare_for(TINY, data, tmp_path, 0)
+    leaky = leaky_split(prepared, 0)
+    rows = [leaky.indices(split) for split in ("train", "validation", "test")]
+    assert sorted(np.concatenate(rows).tolist()) == list(range(len(prepared.labels)))
+    assert len(rows[2]) == round(0.1 * len(prepared.labels))
+    official = set(prepared.indices("test").tolist())
+    assert official & set(rows[0].tolist())
+
+
+@pytest.mark.usefixtures("tiny_recipe")
+def test_pieces_are_made_once_and_the_page_says_what_was_not_run(data, tmp_path, monkeypatch):
+    systems = (
+        System("residual", "residual", KERMANY_ZIP, "above them all", flagship=True),
+        System("leaky", "residual", KERMANY_ZIP, leaky=True, why="Because."),
+        System("other", "residual", KERMANY_ZIP, "99 %"),
+    )
+    monkeypatch.setattr(module, "SYSTEMS", systems)
+    monkeypatch.setattr(results_page, "SYSTEMS", systems)
+    monkeypatch.setattr(module, "BASELINES", ("logistic-hog", "knn-pca"))
+    page = tmp_path / "docs" / "results.md"
+    command = ["results", "--data", str(data.parent), "--out", str(tmp_path / "kept")]
+    command += ["--page", str(page), "--cache", str(tmp_path / "cache"), "--epochs", "1"]
+    command += ["--precision", "float32", "--only"]
+    assert main([*command, "residual", "leaky", f"baselines-{Path(KERMANY_ZIP).stem}"]) == 0
+
+    text = page.read_text()
+    kept = json.loads((tmp_path / "kept" / "residual" / "result.json").read_text())
+    accuracy = kept["figures"]["accuracy"]
+    assert f"| `residual` | above them all | {100 * accuracy['value']:.1f} %" in text
+    assert "`leaky`: " in text
+    assert "Because." in text
+    assert "`other`: `make results` trains them" in text
+    assert "99 %" not in text  # a claim without a measurement is no row
+    assert "logistic-hog" in text
+    picture = "results/baselines-chest-xray-pneumonia.png"
+    assert f"]({picture})" in text
+    assert (page.parent / picture).exists()
+
+    trained = []
+    monkeypatch.setattr(module, "run_trial", lambda *given: trained.append(given))
+    assert main([*command, "residual", "leaky"]) == 0
+    assert trained == []
+    assert page.read_text() == text
+    assert main([*command, "nobody"]) == 1

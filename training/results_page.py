@@ -1,0 +1,124 @@
+"""``docs/results.md`` and its plots, from the pieces that ``results`` kept."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from training import plots
+from training.compare import HEAD, table_row
+from training.files import write_whole
+from training.systems import COVID_ZIP, KERMANY_ZIP, SYSTEMS, System
+
+_TITLES = {
+    KERMANY_ZIP: "Pneumonia in children (Kermany, the official 624 test films)",
+    COVID_ZIP: "COVID-19 and other infections (COVID-19 Radiography Database, own 10 %)",
+}
+_SHOWN = ("accuracy", "sensitivity", "specificity", "precision", "auc")
+
+
+def write_results_page(page: Path, kept: Path) -> None:
+    """Write the page and, beside it in a folder of its name, the plots."""
+    found = {system.name: _read(kept / system.name) for system in SYSTEMS}
+    parts = [
+        "# Results",
+        "Written by `make results` from the trainings themselves; not edited by hand. Every system "
+        "was trained here, from its recipe in `training/recipes/`, on the split that this project "
+        "uses: by patient, the official test films where there are any. Calibration and cut come "
+        "from validation films; the cut is a calibrated probability of 0.5. In brackets: 95 % "
+        "intervals, bootstrap by patient. One seed each. Research use only. Not a medical device.",
+    ]
+    for archive, title in _TITLES.items():
+        systems = [system for system in SYSTEMS if system.archive == archive]
+        baselines = _read(kept / f"baselines-{Path(archive).stem}")
+        parts += [f"## {title}", *_systems(systems, found)]
+        if baselines:
+            parts += _baselines(baselines, archive, page)
+    parts += _open(found)
+    write_whole(page, ("\n\n".join(parts) + "\n").encode())
+
+
+def _systems(systems: list[System], found: dict[str, Any]) -> list[str]:
+    measured = [(system, found[system.name]) for system in systems if found[system.name]]
+    if not measured:
+        return ["No network was run on it yet."]
+    head = ["System", "Claim", *(name.capitalize() for name in _SHOWN), "All classes"]
+    head = [*head[:-2], "AUC", "All classes"]
+    rows = [
+        [
+            f"`{system.name}`",
+            system.claim or "–",
+            *(_cell(result["figures"].get(name), name) for name in _SHOWN),
+            _cell(result["figures"].get("class_accuracy"), "class_accuracy"),
+        ]
+        for system, result in measured
+    ]
+    facts = []
+    for system, result in measured:
+        words = (
+            f"- `{system.name}`: {result['films']['train']:,} films trained on, "
+            f"{result['films']['validation']:,} chose, {result['films']['test']:,} judged; "
+            f"{result['epochs']} epochs in {result['fit_seconds'] / 60:.1f} minutes on "
+            f"{result['device']}; {result['parameters'] / 1e6:.2f} million weights; commit "
+            f"{result['commit']}."
+        )
+        facts.append(f"{words} {system.why}".rstrip())
+    return [_table(head, rows), "\n".join(facts)]
+
+
+def _baselines(result: dict[str, Any], archive: str, page: Path) -> list[str]:
+    lines = result["systems"]
+    name = f"baselines-{Path(archive).stem}.png"
+    drawn = plots.intervals(
+        [line["system"] for line in lines],
+        np.array([line["auc"] for line in lines]),
+        np.array([line["auc_low"] for line in lines]),
+        np.array([line["auc_high"] for line in lines]),
+        "AUC on the test films, with its 95 % interval",
+    )
+    folder = page.with_suffix("")
+    write_whole(folder / name, plots.png(drawn, 90))
+    films = result["films"]
+    return [
+        "### Against classical baselines",
+        f"Infected against normal; scikit-learn pipelines fitted on {films['train']:,} films "
+        f"(those that train and those that choose), judged on {films['test']:,}. p: no difference "
+        f"from `{result['against']}` in accuracy (McNemar) and in AUC (DeLong), not corrected for "
+        f"the number of systems. Times on {result['device']}, with other work on the machine.",
+        _table(HEAD, [table_row(line, result["against"]) for line in lines]),
+        f"![AUC of each system]({folder.name}/{name})",
+    ]
+
+
+def _open(found: dict[str, Any]) -> list[str]:
+    missing = [f"`{name}`" for name, result in found.items() if not result]
+    if not missing:
+        return []
+    return [
+        "## Not run yet",
+        f"{', '.join(missing)}: `make results` trains them and adds their rows; it goes on where "
+        "it was cut off, and skips what stands above.",
+    ]
+
+
+def _cell(figure: dict[str, float] | None, name: str) -> str:
+    if figure is None:
+        return "–"
+    value, low, high = figure["value"], figure["low"], figure["high"]
+    if name == "auc":
+        return f"{value:.3f} [{low:.3f}, {high:.3f}]"
+    return f"{100 * value:.1f} % [{100 * low:.1f}, {100 * high:.1f}]"
+
+
+def _table(head: list[str], rows: list[list[str]]) -> str:
+    lines = [head, ["---"] * 2 + ["---:"] * (len(head) - 2), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _read(place: Path) -> dict[str, Any] | None:
+    path = place / "result.json"
+    found: dict[str, Any] | None = json.loads(path.read_text()) if path.exists() else None
+    return found

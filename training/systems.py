@@ -1,0 +1,84 @@
+"""The known systems: what each claimed, and how it is run here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+KERMANY_ZIP = "chest-xray-pneumonia.zip"
+COVID_ZIP = "covid19-radiography-database.zip"
+
+
+@dataclass(frozen=True)
+class System:
+    """One published system, or one way to run it.
+
+    Attributes:
+        claim: what its authors report; empty for a run that explains another.
+        archive: the data set, by the name of its zip.
+        leaky: split film by film at random, patients and official test set ignored, as many
+            published figures were; its figure says what such a split is worth.
+        epochs: instead of the recipe's, where its own do not fit a processor without a GPU.
+        why: why measured and claimed figures differ, where something is known about it.
+    """
+
+    name: str
+    recipe: str
+    archive: str
+    claim: str = ""
+    augmentation: bool = True
+    leaky: bool = False
+    flagship: bool = False
+    weights: str | None = None
+    epochs: int | None = None
+    why: str = ""
+
+
+_LEAKY = (
+    "Split film by film at random: films of one patient are on both sides, and the official "
+    "test films are mixed in. Not comparable with the row above; it shows what such a split adds."
+)
+
+SYSTEMS = (
+    System("residual", "residual", KERMANY_ZIP, "above them all", flagship=True),
+    System(
+        "single_conv-plain",
+        "single_conv",
+        KERMANY_ZIP,
+        "72.4 % accuracy on the official 624",
+        augmentation=False,
+    ),
+    System(
+        "single_conv",
+        "single_conv",
+        KERMANY_ZIP,
+        "87.3 % accuracy, 87 % sensitivity on the official 624",
+    ),
+    System("single_conv-leaky", "single_conv", KERMANY_ZIP, leaky=True, why=_LEAKY),
+    System(
+        "rgb156",
+        "rgb156",
+        KERMANY_ZIP,
+        "precision > 92 %, recall > 95 %, accuracy 90 to 96 %",
+    ),
+    System("rgb156-leaky", "rgb156", KERMANY_ZIP, leaky=True, why=_LEAKY),
+    System(
+        "hog_cnn",
+        "hog_cnn",
+        KERMANY_ZIP,
+        "early detection of pneumonia, cross-validated; no figure given",
+    ),
+    System("adult", "adult", COVID_ZIP, "above them all", flagship=True),
+    System("interpreter", "interpreter", COVID_ZIP, "87 % accuracy, normal against infected"),
+    System(
+        "densenet169-scratch",
+        "densenet169",
+        COVID_ZIP,
+        "96.27 % accuracy over four classes, from ImageNet weights",
+        weights="none",
+        epochs=4,
+        why=(
+            "From nothing and for 4 epochs: without a network there are no ImageNet weights, and "
+            "100 epochs do not fit two cores. The data at hand have three of the four classes."
+        ),
+    ),
+)
