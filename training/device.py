@@ -7,6 +7,8 @@ from pathlib import Path
 
 import keras
 
+from training.distribute import join_processes
+
 PRECISIONS = ("auto", "float32", "mixed_bfloat16", "mixed_float16")
 
 
@@ -29,12 +31,15 @@ class Device:
 
 def use_device(precision: str = "auto") -> Device:
     """Pick the GPU if the backend sees one, else the CPU; set Keras's precision for it."""
+    join_processes()
     backend = keras.backend.backend()
     gpus = _gpus(backend)
     if precision == "auto":
         precision = _gpu_precision(gpus[0][1]) if gpus else _cpu_precision(backend)
     keras.mixed_precision.set_global_policy(precision)
     name = f"{len(gpus)} × {gpus[0][0]}" if gpus else "CPU"
+    if len(gpus) > 1 and backend != "jax":
+        print(f"One of {len(gpus)} GPUs is used; KERAS_BACKEND=jax trains on all of them.")
     return Device(backend, name, precision)
 
 

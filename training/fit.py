@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxr.bundle import save_bundle
-from training.architectures import DenseNetwork, assemble
+from training.architectures import assemble
 from training.calibration import calibrate
 from training.card import write_card
 from training.data import Prepared
@@ -31,7 +31,7 @@ from training.prepared import prepare_for
 from training.probes import make_probes
 from training.recipe import Recipe, load_recipe
 from training.run import open_run
-from training.variants import without_augmentation
+from training.variants import starting_from, without_augmentation
 
 
 @dataclass(frozen=True)
@@ -135,11 +135,7 @@ def _as_asked(recipe: Recipe, options: FitOptions) -> Recipe:
         recipe = without_augmentation(recipe)
     if options.masks:
         recipe = replace(recipe, masks=True)
-    if options.weights is None:
-        return recipe
-    if not isinstance(recipe.network, DenseNetwork):
-        raise TrainingError(f"The network of '{options.recipe}' starts from nothing: no --weights.")
-    return replace(recipe, network=replace(recipe.network, weights=options.weights))
+    return recipe if options.weights is None else starting_from(recipe, options.weights)
 
 
 def _check_splits(prepared: Prepared) -> None:

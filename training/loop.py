@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from training.adaptive import AdaptiveRate
 from training.architectures import build
 from training.augment import augmenter, mixup
+from training.distribute import share_of_batch
 from training.errors import TrainingError
 from training.optimizers import make_optimizer
 from training.recipe import Recipe, Stage
@@ -42,11 +43,12 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
         *,
         epoch: int = 0,
         training: bool = True,
+        devices: int = 1,
     ) -> None:
         super().__init__()
         self.images, self.labels, self.indices = images, labels, indices
         self.classes, self.recipe, self.stage, self.seed = classes, recipe, stage, seed
-        self.epoch, self.training = epoch, training
+        self.epoch, self.training, self.devices = epoch, training, devices
         counts = np.bincount(labels[indices], minlength=classes)
         weights = np.maximum(counts, 1.0) ** -recipe.class_balance
         self.weights = (weights * len(indices) / (counts * weights).sum()).astype(np.float32)
@@ -63,7 +65,8 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
 
     def __getitem__(self, number: int) -> tuple[Any, Any]:
         size = self.recipe.batch_size
-        chosen = np.sort(self.order[number * size : (number + 1) * size])
+        chosen = self.order[number * size : (number + 1) * size]
+        chosen = np.sort(share_of_batch(chosen, self.order, self.devices))
         films = shrink(self.images[chosen], self.stage.size)
         images = films.astype(np.float32)[..., np.newaxis] / 255
         targets = np.eye(self.classes, dtype=np.float32)[self.labels[chosen]]
@@ -194,6 +197,7 @@ def train(
     verbose: int = 2,
     start: keras.Model | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
+    devices: int = 1,
 ) -> Trained:
     """Go through one stage, or go on where ``folder`` says that an earlier call was cut off.
 
@@ -201,6 +205,7 @@ def train(
         images: uint8, shape (n, size, size), at the size of the recipe's input.
         start: network whose weights it starts from, instead of random ones.
         callbacks: run after the checkpoint of each epoch is written.
+        devices: that share each batch; see ``training.distribute``.
 
     Returns:
         The network with the weights of the epoch of least validation loss.
@@ -209,8 +214,8 @@ def train(
     checkpoint = Checkpoint(folder, recipe.patience)
     first = checkpoint.state["epoch"]
     data = (classes, recipe, stage, seed)
-    batches = Batches(images, labels, train_indices, *data, epoch=first)
-    validation = Batches(images, labels, validation_indices, *data, training=False)
+    batches = Batches(images, labels, train_indices, *data, epoch=first, devices=devices)
+    validation = Batches(images, labels, validation_indices, *data, training=False, devices=devices)
     model, network = compiled(recipe, stage, classes, len(batches), seed)
     if start is not None:
         network.set_weights(start.get_weights())

@@ -17,6 +17,7 @@ from cxr.calibrate import Thresholds
 from training.architectures import assemble
 from training.calibration import calibrate
 from training.data import Prepared
+from training.distribute import on_all_devices
 from training.files import read_arrays, write_arrays
 from training.loop import Trained, train
 from training.recipe import Recipe
@@ -38,10 +39,19 @@ def train_members(
         rows: those to train on, and those whose loss chooses the epoch.
         callbacks: more of them, in every stage of every member.
     """
-    return [
-        _train_one(prepared, recipe, rows, seed + number, folder / f"member{number + 1}", callbacks)
-        for number in range(recipe.members)
-    ]
+    with on_all_devices() as devices:
+        return [
+            _train_one(
+                prepared,
+                recipe,
+                rows,
+                seed + number,
+                folder / f"member{number + 1}",
+                callbacks,
+                devices,
+            )
+            for number in range(recipe.members)
+        ]
 
 
 def _train_one(
@@ -51,6 +61,7 @@ def _train_one(
     seed: int,
     folder: Path,
     callbacks: Sequence[keras.callbacks.Callback],
+    devices: int,
 ) -> Trained:
     """All stages, one after the other; the epochs are counted through."""
     classes = len(prepared.dataset.classes)
@@ -77,6 +88,7 @@ def _train_one(
             verbose,
             before.model if before else None,
             callbacks,
+            devices,
         )
         if before:
             trained = replace(

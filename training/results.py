@@ -7,7 +7,7 @@ with; the page is written from what is there.
 from __future__ import annotations
 
 import time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -30,7 +30,7 @@ from training.recipe import Recipe, load_recipe
 from training.results_page import write_results_page
 from training.run import git_commit
 from training.systems import COVID_ZIP, KERMANY_ZIP, SYSTEMS, System
-from training.variants import without_augmentation
+from training.variants import starting_from, without_augmentation
 from training.versions import library_versions
 
 __all__ = ["COVID_ZIP", "KERMANY_ZIP", "ResultsOptions", "results"]
@@ -82,9 +82,7 @@ def recipe_of(system: System, epochs: int | None) -> Recipe:
     recipe = load_recipe(system.recipe, epochs=epochs or system.epochs)
     if not system.augmentation:
         recipe = without_augmentation(recipe)
-    if system.weights is not None:
-        recipe = replace(recipe, network=replace(recipe.network, weights=system.weights))  # type: ignore[call-arg]
-    return recipe
+    return recipe if system.weights is None else starting_from(recipe, system.weights)
 
 
 def _run(system: System, options: ResultsOptions, device: Device) -> None:

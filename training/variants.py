@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from training.architectures import DenseNetwork
 from training.augment import NO_AUGMENTATION
+from training.errors import TrainingError
 from training.recipe import Recipe
 
 
@@ -25,3 +27,14 @@ def without_augmentation(recipe: Recipe) -> Recipe:
         stages=tuple(replace(stage, augmentation=NO_AUGMENTATION) for stage in recipe.stages),
         stressed_copies=0,
     )
+
+
+def starting_from(recipe: Recipe, weights: str) -> Recipe:
+    """The recipe with other weights to start from: ``imagenet``, ``none`` or a path.
+
+    Raises:
+        TrainingError: its network starts from nothing.
+    """
+    if not isinstance(recipe.network, DenseNetwork):
+        raise TrainingError("The network of this recipe starts from nothing: no --weights.")
+    return replace(recipe, network=replace(recipe.network, weights=weights))
