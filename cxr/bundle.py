@@ -30,9 +30,7 @@ from cxr.bundle_fields import (
 )
 from cxr.calibrate import Calibration, Thresholds
 from cxr.engines import (
-    FEATURES_LAYER,
     LEAN_FILE,
-    LOGITS_LAYER,
     MODEL_FILE,
     EngineName,
     Network,
@@ -240,11 +238,6 @@ def load_bundle(path: Path, engine: EngineName = "keras") -> Bundle:
         raise BundleError(
             f"{path / file} maps {network.input_shape} to {network.classes} classes; "
             f"{DOCUMENT_FILE} speaks of {size} pixels and {classes} classes."
-        )
-    if not network.maps:
-        raise BundleError(
-            f"{path}: the network has no layers '{FEATURES_LAYER}' and '{LOGITS_LAYER}', so it "
-            "cannot say where it looked."
         )
     bundle.replay_probes()
     return bundle

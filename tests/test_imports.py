@@ -19,9 +19,13 @@ TRAINING_ONLY = {
     "imagehash",
     "matplotlib",
     "openpyxl",
+    "optuna",
     "pandas",
     "scipy",
+    "seaborn",
+    "skimage",
     "sklearn",
+    "statsmodels",
     "tensorboard",
     "tqdm",
 }

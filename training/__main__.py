@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import sys
 from pathlib import Path
@@ -183,6 +184,13 @@ def main(arguments: list[str] | None = None) -> int:
             )
     except CxrError as error:
         print(f"error: {error.detail}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        print(
+            "error: The disk is full. Free some room and call again: it goes on.", file=sys.stderr
+        )
         return 1
     except KeyboardInterrupt:
         print("\nInterrupted. Call the same command again to go on.", file=sys.stderr)

@@ -13,6 +13,8 @@ import pytest
 from skimage.feature import hog
 
 from cxr.bundle import load_bundle
+from cxr.engine_keras import KerasNetwork
+from cxr.engine_lean import LeanNetwork
 from tests.training.tiny import TINY
 from tests.training.trees import covid_files, write_folder
 from training.__main__ import main
@@ -20,6 +22,7 @@ from training.architectures import DenseNetwork, HogNetwork, PlainNetwork, assem
 from training.architectures.hog import hog_features
 from training.data import prepare
 from training.errors import DataError, TrainingError
+from training.lean import _write_onnx
 from training.recipe import Recipe, load_recipe, recipe_names
 
 NETWORKS = [
@@ -43,6 +46,17 @@ def test_what_is_exported_computes_what_was_trained(network, tmp_path):
         assemble(members[:number], network).save(tmp_path / "model.keras")
         again = keras.saving.load_model(tmp_path / "model.keras", safe_mode=True)
         np.testing.assert_allclose(np.asarray(again(images)), _softmax(expected), atol=1e-5)
+
+
+def test_the_lean_engine_computes_hog_too(tmp_path):
+    network = NETWORKS[2]
+    assemble([build(network, 64, 3)], network).save(tmp_path / "model.keras")
+    reference = KerasNetwork(tmp_path / "model.keras")
+    _write_onnx(reference, tmp_path / "model.onnx")
+    film = np.random.default_rng(0).random((1, 64, 64, 1), np.float32)
+    lean = LeanNetwork(tmp_path / "model.onnx")
+    assert not lean.maps
+    np.testing.assert_allclose(lean(film)[0], reference(film)[0], atol=1e-4)
 
 
 def test_hog_within_the_graph_is_scikit_images():
