@@ -6,6 +6,7 @@ with; the page is written from what is there.
 
 from __future__ import annotations
 
+import json
 import time
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -13,8 +14,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 
+from cxr.bundle import load_bundle
+from cxr.calibrate import Thresholds
+from cxr.engines import MODEL_FILE
 from training.classical import BASELINES
 from training.compare import compare_entries
 from training.contest import Entry, baseline_entry, once
@@ -22,9 +27,10 @@ from training.crossvalidate import answers_of
 from training.data import Prepared
 from training.device import Device, use_device
 from training.errors import TrainingError
-from training.files import read_arrays, write_json
+from training.evaluate import answer
+from training.files import read_arrays, write_arrays, write_json
 from training.members import run_trial
-from training.metrics import measure
+from training.metrics import Answers, measure
 from training.prepared import leaky_split, prepare_for
 from training.recipe import Recipe, load_recipe
 from training.results_page import write_results_page
@@ -94,25 +100,74 @@ def _run(system: System, options: ResultsOptions, device: Device) -> None:
     prepared = prepare_for(recipe, _archive(options, system.archive), options.cache, options.seed)
     if system.leaky:
         prepared = leaky_split(prepared, options.seed)
-    rows = tuple(prepared.indices(split) for split in ("train", "validation", "test"))
-    trial = run_trial(prepared, recipe, rows, options.seed, place)  # type: ignore[arg-type]
-    answers = answers_of(prepared, rows[2], trial.test)
-    measured = measure(answers, trial.thresholds)
+    answered = _ask_bundle(system, prepared, options) or _train(
+        recipe, prepared, options.seed, place
+    )
+    measured = measure(answered.answers, answered.thresholds)
+    splits = ("train", "validation", "test")
+    write_arrays(place / "answers.npz", infection=answered.answers.infection)
     _write(
         place,
         prepared,
         options,
-        device,
+        answered.facts.pop("device", str(device)),
         system=asdict(system),
-        recipe=recipe.to_json(),
         figures=measured["figures"],
         confusion_matrix=measured["confusion_matrix"],
-        films=dict(zip(("train", "validation", "test"), map(len, rows), strict=True)),
-        epochs=trial.epochs,
-        fit_seconds=trial.fit_seconds,
-        predict_ms_a_film=1000 * trial.predict_seconds / len(rows[2]),
-        parameters=trial.parameters,
+        films={split: len(prepared.indices(split)) for split in splits},
+        **answered.facts,
     )
+
+
+@dataclass(frozen=True)
+class _Answered:
+    answers: Answers
+    thresholds: Thresholds
+    facts: dict[str, Any]
+
+
+def _train(recipe: Recipe, prepared: Prepared, seed: int, place: Path) -> _Answered:
+    rows = prepared.indices("train"), prepared.indices("validation"), prepared.indices("test")
+    trial = run_trial(prepared, recipe, rows, seed, place)
+    facts = {
+        "recipe": recipe.to_json(),
+        "epochs": trial.epochs,
+        "fit_seconds": trial.fit_seconds,
+        "predict_ms_a_film": 1000 * trial.predict_seconds / len(rows[2]),
+        "parameters": trial.parameters,
+    }
+    return _Answered(answers_of(prepared, rows[2], trial.test), trial.thresholds, facts)
+
+
+def _ask_bundle(system: System, prepared: Prepared, options: ResultsOptions) -> _Answered | None:
+    """The shipped model's answers, if it was trained on just these films by this recipe."""
+    path = Path(system.bundle)
+    if not system.bundle or not (path / "bundle.json").exists():
+        return None
+    bundle = load_bundle(path)
+    training = bundle.document["training"]
+    if (training["data"]["sha256"], training["recipe"], training["seed"]) != (
+        prepared.dataset.sha256,
+        system.recipe,
+        options.seed,
+    ):
+        print(f"   {path} is of another recipe, data or seed: it is trained anew.", flush=True)
+        return None
+    rows = prepared.indices("test")
+    began = time.perf_counter()
+    answers = answer(bundle, prepared, rows)
+    seconds = time.perf_counter() - began
+    networks = training["networks"]
+    facts = {
+        "bundle": {"path": system.bundle, "sha256": bundle.sha256, "version": bundle.version},
+        "recipe": training["settings"],
+        "epochs": sum(network["epochs"] for network in networks),
+        "fit_seconds": sum(network["seconds"] for network in networks),
+        "predict_ms_a_film": 1000 * seconds / len(rows),
+        "parameters": keras.saving.load_model(path / MODEL_FILE, compile=False).count_params(),
+        "device": training["device"],
+    }
+    return _Answered(answers, bundle.thresholds, facts)
 
 
 def _run_baselines(archive: str, options: ResultsOptions, device: Device) -> None:
@@ -130,23 +185,20 @@ def _run_baselines(archive: str, options: ResultsOptions, device: Device) -> Non
         (system for system in SYSTEMS if system.flagship and system.archive == archive), None
     )
     against = entries[0].name
-    if flagship and (options.out / flagship.name / "trial.npz").exists():
-        found = read_arrays(options.out / flagship.name / "trial.npz")
-        infected = [finding.infected for finding in prepared.dataset.classes]
-        _, _, fit_seconds, predict_seconds, parameters, _ = found["facts"].tolist()
-        entries.insert(
-            0,
-            Entry(
-                flagship.name,
-                found["test"][:, infected].sum(axis=1),
-                fit_seconds,
-                predict_seconds,
-                4 * int(parameters),
-            ),
+    kept = options.out / flagship.name if flagship else place
+    if flagship and (kept / "answers.npz").exists():
+        facts = json.loads((kept / "result.json").read_text())
+        entry = Entry(
+            flagship.name,
+            read_arrays(kept / "answers.npz")["infection"],
+            facts["fit_seconds"],
+            facts["predict_ms_a_film"] * len(test) / 1000,
+            4 * facts["parameters"],
         )
+        entries.insert(0, entry)
         against = flagship.name
     lines = compare_entries(entries, prepared, against)
-    _write(place, prepared, options, device, archive=archive, against=against, systems=lines,
+    _write(place, prepared, options, str(device), archive=archive, against=against, systems=lines,
            films={"train": len(train) + len(validation), "test": len(test)})  # fmt: skip
 
 
@@ -158,7 +210,7 @@ def _archive(options: ResultsOptions, name: str) -> Path:
 
 
 def _write(
-    place: Path, prepared: Prepared, options: ResultsOptions, device: Device, **facts: Any
+    place: Path, prepared: Prepared, options: ResultsOptions, device: str, **facts: Any
 ) -> None:
     document = {
         **facts,
@@ -168,7 +220,7 @@ def _write(
             "classes": [finding.label for finding in prepared.dataset.classes],
         },
         "seed": options.seed,
-        "device": str(device),
+        "device": device,
         "commit": git_commit(),
         "libraries": library_versions(),
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),

@@ -18,6 +18,7 @@ class System:
         leaky: split film by film at random, patients and official test set ignored, as many
             published figures were; its figure says what such a split is worth.
         epochs: instead of the recipe's, where its own do not fit a processor without a GPU.
+        bundle: a shipped model of just this recipe and data, asked instead of trained again.
         why: why measured and claimed figures differ, where something is known about it.
     """
 
@@ -30,6 +31,7 @@ class System:
     flagship: bool = False
     weights: str | None = None
     epochs: int | None = None
+    bundle: str = ""
     why: str = ""
 
 
@@ -39,7 +41,14 @@ _LEAKY = (
 )
 
 SYSTEMS = (
-    System("residual", "residual", KERMANY_ZIP, "above them all", flagship=True),
+    System(
+        "residual",
+        "residual",
+        KERMANY_ZIP,
+        "above them all",
+        flagship=True,
+        bundle="models/pediatric-pneumonia",
+    ),
     System(
         "single_conv-plain",
         "single_conv",
@@ -67,7 +76,14 @@ SYSTEMS = (
         KERMANY_ZIP,
         "early detection of pneumonia, cross-validated; no figure given",
     ),
-    System("adult", "adult", COVID_ZIP, "above them all", flagship=True),
+    System(
+        "adult",
+        "adult",
+        COVID_ZIP,
+        "above them all",
+        flagship=True,
+        bundle="models/covid19-radiography",
+    ),
     System("interpreter", "interpreter", COVID_ZIP, "87 % accuracy, normal against infected"),
     System(
         "densenet169-scratch",

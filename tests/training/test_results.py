@@ -66,6 +66,7 @@ def test_pieces_are_made_once_and_the_page_says_what_was_not_run(data, tmp_path,
 
     trained = []
     monkeypatch.setattr(module, "run_trial", lambda *given: trained.append(given))
+    assert (tmp_path / "kept" / "residual" / "answers.npz").exists()
     assert main([*command, "residual", "leaky"]) == 0
     assert trained == []
     assert page.read_text() == text
