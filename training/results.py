@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -100,7 +100,7 @@ def _run(system: System, options: ResultsOptions, device: Device) -> None:
     prepared = prepare_for(recipe, _archive(options, system.archive), options.cache, options.seed)
     if system.leaky:
         prepared = leaky_split(prepared, options.seed)
-    answered = _ask_bundle(system, prepared, options) or _train(
+    answered = _ask_bundle(system, recipe, prepared, options) or _train(
         recipe, prepared, options.seed, place
     )
     measured = measure(answered.answers, answered.thresholds)
@@ -139,7 +139,9 @@ def _train(recipe: Recipe, prepared: Prepared, seed: int, place: Path) -> _Answe
     return _Answered(answers_of(prepared, rows[2], trial.test), trial.thresholds, facts)
 
 
-def _ask_bundle(system: System, prepared: Prepared, options: ResultsOptions) -> _Answered | None:
+def _ask_bundle(
+    system: System, recipe: Recipe, prepared: Prepared, options: ResultsOptions
+) -> _Answered | None:
     """The shipped model's answers, if it was trained on just these films by this recipe."""
     path = Path(system.bundle)
     if not system.bundle or not (path / "bundle.json").exists():
@@ -153,6 +155,10 @@ def _ask_bundle(system: System, prepared: Prepared, options: ResultsOptions) -> 
     ):
         print(f"   {path} is of another recipe, data or seed: it is trained anew.", flush=True)
         return None
+    if bundle.spec != recipe.preprocess:  # it was exported when the recipe's input was another
+        other = replace(recipe, preprocess=bundle.spec)
+        data = _archive(options, system.archive)
+        prepared = prepare_for(other, data, options.cache, options.seed)
     rows = prepared.indices("test")
     began = time.perf_counter()
     answers = answer(bundle, prepared, rows)
@@ -160,6 +166,7 @@ def _ask_bundle(system: System, prepared: Prepared, options: ResultsOptions) -> 
     networks = training["networks"]
     facts = {
         "bundle": {"path": system.bundle, "sha256": bundle.sha256, "version": bundle.version},
+        "trained_at": training["commit"],
         "recipe": training["settings"],
         "epochs": sum(network["epochs"] for network in networks),
         "fit_seconds": sum(network["seconds"] for network in networks),

@@ -63,8 +63,10 @@ def _systems(systems: list[System], found: dict[str, Any]) -> list[str]:
             f"{result['films']['validation']:,} chose, {result['films']['test']:,} judged; "
             f"{result['epochs']} epochs in {result['fit_seconds'] / 60:.1f} minutes on "
             f"{result['device']}; {result['parameters'] / 1e6:.2f} million weights; commit "
-            f"{result['commit']}."
+            f"{result.get('trained_at', result['commit'])}."
         )
+        if bundle := result.get("bundle"):
+            words += f" The shipped model `{bundle['path']}`, SHA-256 `{bundle['sha256'][:12]}…`."
         facts.append(f"{words} {system.why}".rstrip())
     return [_table(head, rows), "\n".join(facts)]
 
