@@ -32,7 +32,8 @@ class DeLong:
     def p_value(self, first: int, second: int) -> float:
         """Two-sided, of no difference between two areas; 1 where they are the same classifier."""
         contrast = np.zeros(len(self.areas))
-        contrast[first], contrast[second] = 1, -1
+        contrast[first] += 1
+        contrast[second] -= 1
         variance = float(contrast @ self.covariance @ contrast)
         difference = float(contrast @ self.areas)
         if variance <= 1e-18:

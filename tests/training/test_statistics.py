@@ -40,6 +40,7 @@ def test_p_value_tells_readers_apart_and_a_reader_not_from_itself():
     result = delong(truth, np.concatenate([scores, scores[:1]]))
     assert result.p_value(0, 1) < 0.001
     assert result.p_value(0, 2) == 1.0
+    assert result.p_value(1, 1) == 1.0
     low, high = result.interval(0)
     assert 0 < low < result.areas[0] < high < 1
 

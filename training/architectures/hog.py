@@ -47,7 +47,8 @@ def hog_features(image: Any, orientations: int, cell: int) -> Any:
     x = layers.Identity(dtype="float32", name="hog_film")(image)
     # A gradient votes for the direction nearest to it: the one it projects on the longest.
     angles = (np.arange(orientations) + 0.5) * np.pi / orientations
-    directions = np.stack([np.cos(angles), np.sin(angles)])
+    # Halfway between two directions the first wins: the others count a trifle less.
+    directions = np.stack([np.cos(angles), np.sin(angles)]) * (1 - 1e-6 * np.arange(orientations))
     kernels = {"gradient": np.eye(2), "projection": directions}
     found = {}
     for name, weights in kernels.items():
@@ -61,8 +62,10 @@ def hog_features(image: Any, orientations: int, cell: int) -> Any:
         found[name] = layers.ZeroPadding2D(1, dtype="float32")(convolution(x))
         convolution.set_weights([kernel])
     magnitude = ops.sqrt(ops.sum(ops.square(found["gradient"]), axis=-1, keepdims=True))
-    nearest = ops.argmax(ops.absolute(found["projection"]), axis=-1)
-    votes = ops.one_hot(nearest, orientations, dtype="float32") * magnitude
+    # A comparison, not ops.argmax: that compiles to what ONNX does not have.
+    length = ops.absolute(found["projection"])
+    longest = ops.equal(length, ops.max(length, axis=-1, keepdims=True))
+    votes = ops.cast(longest, "float32") * magnitude
     cells = layers.AveragePooling2D(cell, dtype="float32", name="hog_cells")(votes)
     corners = [((0, 1), (0, 1)), ((0, 1), (1, 0)), ((1, 0), (0, 1)), ((1, 0), (1, 0))]
     blocks = layers.Concatenate(dtype="float32", name="hog_blocks")(
