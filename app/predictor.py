@@ -258,7 +258,7 @@ class Predictor:
             image_sha256=hashlib.sha256(data).hexdigest(),
             heatmap=picture,
             film=film_png(shown) if with_film else None,
-            evidence=Evidence(radiograph, activation, bundle.map_offset) if with_evidence else None,
+            evidence=_evidence(radiograph, activation, bundle) if with_evidence else None,
             thumbnail=film_png(radiograph, THUMBNAIL_SIDE) if with_thumbnail else None,
             timing_ms={
                 "decode": (decoded - began) * 1000,
@@ -281,6 +281,14 @@ class Predictor:
         if side >= MAX_SIDE or side >= max(radiograph.width, radiograph.height):
             return radiograph
         return decode(data, self._limits, reduce_to=MAX_SIDE)
+
+
+def _evidence(
+    radiograph: Radiograph, activation: NDArray[np.float32] | None, bundle: Bundle
+) -> Evidence:
+    """Where the network yields no map, one that shows nothing anywhere."""
+    shown = np.zeros((1, 1), np.float32) if activation is None else activation
+    return Evidence(radiograph, shown, bundle.map_offset)
 
 
 def _activation(bundle: Bundle, prediction: Prediction, wanted: str) -> NDArray[np.float32] | None:

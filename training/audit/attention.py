@@ -18,6 +18,7 @@ from scipy.stats import spearmanr
 from cxr.bundle import Bundle
 from cxr.explain import infection_evidence, upsample
 from training.audit.films import Grey, predict_pictures
+from training.errors import TrainingError
 
 #: Share of the film that is deleted.
 DELETED = 0.20
@@ -46,6 +47,10 @@ def delete(
     """
     prediction = predict_pictures(bundle, [film])
     whole = float(bundle.infection_probability(prediction.probabilities)[0])
+    if prediction.activation_maps is None:
+        raise TrainingError(
+            f"{bundle.name} has no activation maps: where it looks cannot be audited."
+        )
     evidence = infection_evidence(
         prediction.activation_maps[0], prediction.probabilities[0], bundle.classes
     )

@@ -200,7 +200,14 @@ def _metrics(bundle: Bundle, prepared: Prepared) -> tuple[dict[str, Any], Answer
 def _offset(bundle: Bundle, images: NDArray[np.uint8], seed: int) -> list[float]:
     films = images[:: max(len(images) // _REGISTER_FILMS, 1)][:_REGISTER_FILMS]
     inputs = films[..., np.newaxis].astype(np.float32) / np.float32(255)
-    found = map_offset(lambda batch: bundle.predict(batch).activation_maps, inputs, seed)
+
+    def maps(batch: NDArray[np.float32]) -> NDArray[np.float32]:
+        found = bundle.predict(batch).activation_maps
+        if found is None:
+            raise TrainingError(f"{bundle.name} has no activation maps: it cannot be audited.")
+        return found
+
+    found = map_offset(maps, inputs, seed)
     return [round(value, 4) for value in found]
 
 
