@@ -17,7 +17,6 @@ from cxr.gate import load_gate, save_gate
 from cxr.preprocess import PreprocessSpec
 from cxr.verdict import CLASSES, FRONTAL
 from training.device import use_device
-from training.versions import library_versions
 from training.gate import measure
 from training.gate.card import write_card
 from training.gate.films import MASKS_ZIP, Collection, read_films
@@ -28,6 +27,7 @@ from training.gate.views import plain, view
 from training.lean import export_lean
 from training.probes import make_probes
 from training.run import git_commit
+from training.versions import library_versions
 
 SPEC = PreprocessSpec(size=64)
 
