@@ -70,27 +70,36 @@ def calibrate(
     raw = predict(stressed(films, last, recipe.stressed_copies, seed))
     versions = 1 + recipe.stressed_copies
     truth = np.tile(labels, versions)
-    calibration = fit_calibration(raw, truth, infected)
+    calibration = fit_calibration(raw, truth, infected, versions)
     infection = calibration.apply(raw)[:, infected].sum(axis=1)
     return calibration, choose_thresholds(infection, infected[truth], versions)
 
 
 def fit_calibration(
-    probabilities: NDArray[Any], labels: NDArray[np.int64], infected: NDArray[np.bool_]
+    probabilities: NDArray[Any],
+    labels: NDArray[np.int64],
+    infected: NDArray[np.bool_],
+    versions: int = 1,
 ) -> Calibration:
     """Temperature and bias of least cross-entropy, normal and infected films weighing alike.
 
     The share of infected films in a training set is an accident of its collection, so the
-    probabilities are calibrated for a population of which half is infected.
+    probabilities are calibrated for a population of which half is infected. Half of the
+    weight is on the films as they are, the other half on their versions, however many: a
+    film from home is as likely as one from elsewhere.
 
     Args:
-        probabilities: shape (n, classes), of the exported model.
-        labels: shape (n,).
+        probabilities: shape (versions × n, classes), of the exported model, the films as
+            they are first.
+        labels: shape (versions × n,).
         infected: shape (classes,).
     """
     logits = np.log(np.maximum(np.asarray(probabilities, np.float64), 1e-12))
     sick = infected[labels]
-    weights = np.where(sick, 0.5 / max(sick.sum(), 1), 0.5 / max((~sick).sum(), 1))
+    weights = np.full(len(labels), 1 / max(versions - 1, 1))
+    weights[: len(labels) // versions] = 1.0
+    for group in (sick, ~sick):
+        weights[group] *= 0.5 / max(weights[group].sum(), 1e-12)
     rows = np.arange(len(labels))
 
     def cross_entropy(parameters: NDArray[Any]) -> float:

@@ -23,11 +23,24 @@ MILD = Augmentation(
     noise=0.02,
     erase=0.15,
 )
+GENTLE = Augmentation(
+    rotation=5.0,
+    zoom=0.08,
+    shift=0.04,
+    shear=0.03,
+    gamma=0.2,
+    contrast=0.1,
+    brightness=0.05,
+    blur=0.0,
+    noise=0.01,
+    erase=0.0,
+)
 
 RECIPE = Recipe(
     stages=(
         Stage(epochs=26, size=112, augmentation=MILD),
         Stage(epochs=6, learning_rate=5e-4, augmentation=MILD),
+        Stage(epochs=5, learning_rate=4e-4, warmup_epochs=0.5, augmentation=GENTLE),
     )
 )
 

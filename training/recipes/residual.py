@@ -7,18 +7,10 @@ that it is tested on come from elsewhere than those that it learns from. The sco
 reached stand, with their intervals, in ``models/pediatric-pneumonia/CARD.md``.
 """
 
-from training.augment import Augmentation
 from training.recipe import Recipe, Stage
 from training.search import Choice, Range, Search
 
-STRONG = Augmentation(gamma=0.5, tone=0.5)
-
-RECIPE = Recipe(
-    stages=(
-        Stage(epochs=20, size=112, augmentation=STRONG),
-        Stage(epochs=6, learning_rate=5e-4, augmentation=STRONG),
-    )
-)
+RECIPE = Recipe(stages=(Stage(epochs=20, size=112), Stage(epochs=6, learning_rate=5e-4)))
 
 SEARCH: Search = (
     Range("stages.learning_rate", 3e-4, 4e-3, log=True),
