@@ -1,11 +1,21 @@
 from __future__ import annotations
 
+import sys
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.training.tiny import TINY, film
+
+
+@pytest.fixture(autouse=True)
+def float32_again() -> Iterator[None]:
+    """A training sets the precision of the whole process; the next test starts without it."""
+    yield
+    if keras := sys.modules.get("keras"):
+        keras.mixed_precision.set_global_policy("float32")
 
 
 @pytest.fixture(scope="session")
