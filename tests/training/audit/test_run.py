@@ -18,7 +18,7 @@ from cxr.bundle import load_bundle
 from cxr.preprocess import PreprocessSpec
 from tests.conftest import write_tiny_bundle
 from tests.phantoms import encode_png
-from tests.training.test_fit import _film
+from tests.training.tiny import film
 from training.__main__ import main
 from training.audit import lungs
 from training.audit.changes import CHANGES
@@ -33,11 +33,11 @@ def _kermany(path: Path) -> None:
             for number in range(start, start + count):
                 folder = f"chest_xray/{split}"
                 name = f"{folder}/NORMAL/IM-{number:04d}-0001.jpeg"
-                archive.writestr(name, _film(number, False))
+                archive.writestr(name, film(number, False))
                 for kind, offset in (("bacteria", 1000), ("virus", 2000)):
                     if number % 2:
                         name = f"{folder}/PNEUMONIA/person{number}_{kind}_{number}.jpeg"
-                        archive.writestr(name, _film(number + offset, True))
+                        archive.writestr(name, film(number + offset, True))
 
 
 def _external(path: Path) -> None:
@@ -51,7 +51,7 @@ def _external(path: Path) -> None:
             folder = "Pneumonia" if sick else "No_findings"
             verdict = ("Lung Opacity" if sick else "") if asked else "Normal"
             writer.writerow([name, folder, verdict, 40, "AP" if number % 2 else "PA", ""])
-            archive.writestr(f"{folder}/{name}", _film(5000 + number, sick))
+            archive.writestr(f"{folder}/{name}", film(5000 + number, sick))
         archive.writestr("labels.csv", table.getvalue())
 
 
@@ -61,7 +61,7 @@ def _masks(path: Path) -> None:
             mask = np.zeros((96, 96), np.uint8)
             cv2.ellipse(mask, (28, 50), (14, 30), 0, 0, 360, 255, -1)
             cv2.ellipse(mask, (68, 50), (14, 30), 0, 0, 360, 255, -1)
-            archive.writestr(f"x/images/{number}.png", _film(8000 + number, False))
+            archive.writestr(f"x/images/{number}.png", film(8000 + number, False))
             archive.writestr(f"x/masks/{number}.png", encode_png(mask))
 
 
