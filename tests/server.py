@@ -65,14 +65,10 @@ def running_server(
     models: Path,
     log: Path,
     *,
-    ready: str = "/readyz",
     application: str = "app:create_app()",
     **environment: str,
 ) -> Iterator[Server]:
     """Start gunicorn on a free port of the loopback, wait until it is ready, stop it at the end.
-
-    ``ready="/healthz"`` is for tests that need no reading: an empty folder of models starts
-    without TensorFlow.
 
     The gate is off, because most tests send drawn films; ``XRAY_GATE="on"`` switches it on.
     """
@@ -94,7 +90,7 @@ def running_server(
         )
     server = Server(f"http://127.0.0.1:{port}", port, process, log)
     try:
-        wait_for(f"{server.address}{ready}", 200, process)
+        wait_for(f"{server.address}/readyz", 200, process)
         yield server
     finally:
         process.terminate()

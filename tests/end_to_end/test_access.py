@@ -53,16 +53,18 @@ def test_it_refuses_to_start_in_one_sentence(
         assert "XRAY_ALLOW_ANONYMOUS=1" in ended.stderr
 
 
-def test_anonymous_on_purpose_starts_anywhere(tmp_path: Path) -> None:
-    environment = {"HOST": "0.0.0.0", "XRAY_ALLOW_ANONYMOUS": "1"}
+def test_anonymous_on_purpose_starts_anywhere(lean_bundle: Path, tmp_path: Path) -> None:
+    environment = {"HOST": "0.0.0.0", "XRAY_ALLOW_ANONYMOUS": "1", "XRAY_ENGINE": "lean"}
     with (
-        running_server(tmp_path, tmp_path / "log", ready="/healthz", **environment) as server,
+        running_server(lean_bundle.parent, tmp_path / "log", **environment) as server,
         urllib.request.urlopen(f"{server.address}/openapi.json") as response,
     ):
         assert response.status == 200
 
 
-def test_keys_hold_for_every_worker_and_end_without_a_restart(tmp_path: Path) -> None:
+def test_keys_hold_for_every_worker_and_end_without_a_restart(
+    lean_bundle: Path, tmp_path: Path
+) -> None:
     keys = KeyFile(tmp_path / "keys")
     secret = keys.create("ward")
     keys.create("other")
@@ -70,8 +72,9 @@ def test_keys_hold_for_every_worker_and_end_without_a_restart(tmp_path: Path) ->
         "HOST": "0.0.0.0",
         "XRAY_API_KEYS_FILE": str(keys.path),
         "WEB_CONCURRENCY": "2",
+        "XRAY_ENGINE": "lean",
     }
-    with running_server(tmp_path, tmp_path / "log", ready="/healthz", **environment) as server:
+    with running_server(lean_bundle.parent, tmp_path / "log", **environment) as server:
 
         def ask(key: str) -> tuple[int, str | None]:
             request = urllib.request.Request(
