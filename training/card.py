@@ -207,14 +207,14 @@ def _gate(gate: Mapping[str, Any] | None) -> list[str]:
         for films, conditions in gate["metrics"]["films"].items()
         for condition, one in conditions.items()
     ]
-    other = gate["metrics"]["left_out_total"]
-    rows.append(
+    rows += [
         [
-            "pictures of anything else, of kinds left out of its training",
+            f"{origin} pictures of anything else, of kinds left out of its training",
             f"{other['refused']} of {other['pictures']}",
             percent(other),
         ]
-    )
+        for origin, other in gate["metrics"]["left_out_total"].items()
+    ]
     return [
         "## The gate",
         "Before this model reads a picture, a small network of its own refuses what is no upright "
