@@ -45,7 +45,9 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
         training: bool = True,
         devices: int = 1,
     ) -> None:
-        super().__init__()
+        # With one worker Keras goes through tf.data, whose tuning thread sleeps for powers of two
+        # of 10 ms and is waited for at the end of an epoch: 6 s of work then take 10.
+        super().__init__(workers=2)
         self.images, self.labels, self.indices = images, labels, indices
         self.classes, self.recipe, self.stage, self.seed = classes, recipe, stage, seed
         self.epoch, self.training, self.devices = epoch, training, devices

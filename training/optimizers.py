@@ -20,20 +20,26 @@ OPTIMIZERS = {
 
 @keras.saving.register_keras_serializable(package="training")
 class WarmupCosine(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]
-    """Linear climb to ``peak``, then half a cosine down to zero; counted in steps."""
+    """Linear climb to ``peak``, then half a cosine down to ``final``; counted in steps."""
 
-    def __init__(self, peak: float, warmup: int, total: int) -> None:
-        self.peak, self.warmup, self.total = peak, warmup, total
+    def __init__(self, peak: float, warmup: int, total: int, final: float = 0.0) -> None:
+        self.peak, self.warmup, self.total, self.final = peak, warmup, total, final
 
     def __call__(self, step: Any) -> Any:
         step = keras.ops.cast(step, "float32")
         climb = step / max(self.warmup, 1)
         share = (step - self.warmup) / max(self.total - self.warmup, 1)
         fall = 0.5 * (1 + keras.ops.cos(np.pi * keras.ops.clip(share, 0.0, 1.0)))
-        return self.peak * keras.ops.where(step < self.warmup, climb, fall)
+        falling = self.final + (self.peak - self.final) * fall
+        return keras.ops.where(step < self.warmup, self.peak * climb, falling)
 
     def get_config(self) -> dict[str, Any]:
-        return {"peak": self.peak, "warmup": self.warmup, "total": self.total}
+        return {
+            "peak": self.peak,
+            "warmup": self.warmup,
+            "total": self.total,
+            "final": self.final,
+        }
 
 
 def make_optimizer(recipe: Recipe, stage: Stage, steps: int) -> keras.optimizers.Optimizer:
@@ -41,7 +47,9 @@ def make_optimizer(recipe: Recipe, stage: Stage, steps: int) -> keras.optimizers
     rate: Any = stage.learning_rate  # "adaptive": training/adaptive.py lowers it
     if recipe.schedule == "cosine":
         warmup = round(stage.warmup_epochs * steps)
-        rate = WarmupCosine(stage.learning_rate, warmup, stage.epochs * steps)
+        rate = WarmupCosine(
+            stage.learning_rate, warmup, stage.epochs * steps, stage.final_learning_rate
+        )
     optimizer = OPTIMIZERS[recipe.optimizer](
         rate,
         weight_decay=recipe.weight_decay or None,

@@ -28,8 +28,9 @@ class Stage:
             films cost a fraction of large ones and teach most of what there is to learn
             (progressive resizing; Tan 2021, arXiv 2104.00298).
         learning_rate: its peak.
-        warmup_epochs: in which the learning rate climbs from zero, before it falls to zero
-            along half a cosine.
+        final_learning_rate: to which it falls along half a cosine. A stage that another one
+            follows need not cool down to zero, only to be heated again.
+        warmup_epochs: in which the learning rate climbs from zero to its peak first.
         augmentation: strong makes a network robust, and leaves it looking at films that are
             all worse than those it will get; a last stage with a gentle one closes that gap
             (Touvron 2019, arXiv 1906.06423).
@@ -38,6 +39,7 @@ class Stage:
     epochs: int = 20
     size: int | None = None
     learning_rate: float = 1.5e-3
+    final_learning_rate: float = 0.0
     warmup_epochs: float = 1.0
     augmentation: Augmentation = field(default_factory=Augmentation)
 

@@ -6,11 +6,18 @@ import numpy as np
 import pytest
 
 from tests.phantoms import chest_phantom
-from training.augment import Augmentation, RandomAffine, RandomTone, augmenter, mixup
+from training.augment import (
+    Augmentation,
+    RandomAffine,
+    RandomBorder,
+    RandomTone,
+    augmenter,
+    mixup,
+)
 
 NOTHING = Augmentation(
     flip=False, rotation=0, zoom=0, shift=0, shear=0, gamma=0, tone=0, contrast=0, brightness=0,
-    blur=0, noise=0, erase=0, mixup=0,
+    blur=0, noise=0, erase=0, border=0, mixup=0,
 )  # fmt: skip
 
 
@@ -65,6 +72,16 @@ def test_shift_moves_by_no_more_than_asked(images):
         row, column = np.unravel_index(image.argmax(), image.shape)
         assert abs(row - 32) <= 7
         assert abs(column - 32) <= 7
+
+
+def test_a_frame_is_blanked_in_one_grey_and_the_middle_is_kept(images):
+    layer = RandomBorder(dataclasses.replace(NOTHING, border=1), 3)
+    changed = np.asarray(layer(images, training=True))[..., 0]
+    np.testing.assert_array_equal(changed[:, 8:56, 8:56], images[:, 8:56, 8:56, 0])
+    for before, after in zip(images[..., 0], changed, strict=True):
+        blanked = before != after
+        assert 0.01 < blanked.mean() < 0.45
+        assert len(np.unique(after[blanked])) == 1
 
 
 def test_mixup_blends_images_and_targets_alike():

@@ -12,35 +12,44 @@ from training.recipe import Recipe, Stage
 from training.search import Choice, Range, Search
 
 MILD = Augmentation(
-    rotation=8.0,
-    zoom=0.12,
+    rotation=10.0,
+    zoom=0.15,
     shift=0.06,
     shear=0.05,
     gamma=0.3,
     contrast=0.2,
     brightness=0.08,
-    blur=0.15,
+    blur=0.2,
     noise=0.02,
     erase=0.15,
+    border=0.3,
 )
 GENTLE = Augmentation(
-    rotation=5.0,
-    zoom=0.08,
+    rotation=8.0,
+    zoom=0.1,
     shift=0.04,
     shear=0.03,
     gamma=0.2,
     contrast=0.1,
     brightness=0.05,
-    blur=0.0,
+    blur=0.1,
     noise=0.01,
     erase=0.0,
+    border=0.1,
 )
 
+# One long fall of the learning rate, over three kinds of films.
 RECIPE = Recipe(
     stages=(
-        Stage(epochs=26, size=112, augmentation=MILD),
-        Stage(epochs=6, learning_rate=5e-4, augmentation=MILD),
-        Stage(epochs=5, learning_rate=4e-4, warmup_epochs=0.5, augmentation=GENTLE),
+        Stage(epochs=30, size=112, final_learning_rate=5e-4, augmentation=MILD),
+        Stage(
+            epochs=7,
+            learning_rate=5e-4,
+            final_learning_rate=2e-4,
+            warmup_epochs=0.3,
+            augmentation=MILD,
+        ),
+        Stage(epochs=7, learning_rate=2e-4, warmup_epochs=0.1, augmentation=GENTLE),
     )
 )
 
