@@ -114,9 +114,9 @@ kill-test: $(VENV)/.development
 	@$(VENV)/bin/python -m tests.pacs.kills $(ARGS)
 
 train: $(VENV)/.training
-	$(VENV)/bin/python -m training fit residual \
+	$(VENV)/bin/python -m training fit residual --version 1.1.0 \
 		--data $(DATA)/chest-xray-pneumonia.zip --out models/pediatric-pneumonia
-	$(VENV)/bin/python -m training fit adult \
+	$(VENV)/bin/python -m training fit adult --version 1.1.0 \
 		--data $(DATA)/covid19-radiography-database.zip --out models/covid19-radiography
 
 # The other two zips are optional: what is not there is not measured, and the card says less.

@@ -116,12 +116,18 @@ def fit(options: FitOptions) -> Path:
     _write_answers(run.folder, prepared, rows, answers)
     _export_lean_and_verify(exported)
     _publish(exported, options.out)
+    seconds = time.time() - started
     run.finish(
         device=str(device),
-        seconds={"total": time.time() - started, "training": training_seconds},
+        seconds={"total": seconds, "training": training_seconds},
         metrics=metrics,
     )
     _say_what_came_out(options.out, metrics)
+    # An earlier call that was cut off has its share in the time of training, not in this one's.
+    print(
+        f"This took {seconds / 60:.0f} minutes, and training in all {training_seconds / 60:.0f}, "
+        f"on {device}."
+    )
     return options.out
 
 
