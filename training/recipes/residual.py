@@ -2,9 +2,10 @@
 
     python -m training fit residual --data chest-xray-pneumonia.zip --out models/pediatric-pneumonia
 
-Most of its epochs see small films, and the learning rate falls once over all of them. Augmentation stays strong to the end, because the films
-that it is tested on come from elsewhere than those that it learns from. The scores that it
-reached stand, with their intervals, in ``models/pediatric-pneumonia/CARD.md``.
+Most of its epochs see small films, and the learning rate falls once over all of them.
+Augmentation stays strong to the end, because the films that it is tested on come from
+elsewhere than those that it learns from. The scores that it reached stand, with their
+intervals, in ``models/pediatric-pneumonia/CARD.md``.
 """
 
 from training.augment import Augmentation
