@@ -1,53 +1,45 @@
-"""The commands of the workbench: their arguments, and what each starts."""
+"""The commands of the workbench: look, compare, search and report, but export nothing."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-_FORMAT = argparse.ArgumentDefaultsHelpFormatter
+from training.arguments import (
+    add_cache,
+    add_command,
+    add_data,
+    add_epochs_and_precision,
+    add_places,
+    add_recipe,
+    add_split,
+    add_training,
+    options_from,
+)
 
 
-def add_commands(commands: Any, data_help: str) -> None:
-    """Add every command of the workbench; each sets ``start`` to what carries it out.
+def add_workbench_commands(commands: Any) -> None:
+    """Add ``explore``, ``crossvalidate``, ``tune``, ``compare``, ``report`` and ``results``.
 
     Args:
         commands: what ``ArgumentParser.add_subparsers`` returned.
     """
-    _explore(commands, data_help)
-    _crossvalidate(commands, data_help)
-    _tune(commands, data_help)
-    _compare(commands, data_help)
-    _report(commands, data_help)
+    _explore(commands)
+    _crossvalidate(commands)
+    _tune(commands)
+    _compare(commands)
+    _report(commands)
     _results(commands)
 
 
-def _command(
-    commands: Any, name: str, start: Callable[[argparse.Namespace], object], **words: str
-) -> argparse.ArgumentParser:
-    command: argparse.ArgumentParser = commands.add_parser(name, formatter_class=_FORMAT, **words)
-    command.set_defaults(start=start)
-    return command
-
-
-def _places(command: argparse.ArgumentParser, data_help: str) -> None:
-    command.add_argument("--data", type=Path, required=True, metavar="PATH", help=data_help)
-    command.add_argument("--runs", type=Path, default=Path("runs"), help="where run folders go")
-    command.add_argument(
-        "--cache", type=Path, default=Path("cache"), help="where decoded films are kept"
-    )
-    command.add_argument("--seed", type=int, default=0, help="of split, weights and sampling")
-
-
-def _explore(commands: Any, data_help: str) -> None:
+def _explore(commands: Any) -> None:
     def start(given: argparse.Namespace) -> None:
         from training.explore import ExploreOptions, explore
 
-        explore(ExploreOptions(given.data, given.runs, given.cache, given.size, given.seed))
+        explore(options_from(ExploreOptions, given))
 
-    command = _command(
+    command = add_command(
         commands,
         "explore",
         start,
@@ -60,36 +52,17 @@ def _explore(commands: Any, data_help: str) -> None:
             "class, too few films) is shown all the same, with the reason."
         ),
     )
-    _places(command, data_help)
+    add_places(command)
     command.add_argument("--size", type=int, default=160, help="side of the films shown, pixels")
 
 
-def _training(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--epochs", type=int, help="in each stage, instead of the recipe's")
-    command.add_argument("--precision", default="auto", help="auto, float32, mixed_bfloat16, …")
-    command.add_argument("--fresh", action="store_true", help="do not resume an interrupted run")
-
-
-def _crossvalidate(commands: Any, data_help: str) -> None:
+def _crossvalidate(commands: Any) -> None:
     def start(given: argparse.Namespace) -> None:
         from training.crossvalidate import CrossvalidateOptions, crossvalidate
 
-        crossvalidate(
-            CrossvalidateOptions(
-                recipe=given.recipe,
-                data=given.data,
-                runs=given.runs,
-                cache=given.cache,
-                seed=given.seed,
-                folds=given.folds,
-                epochs=given.epochs,
-                precision=given.precision,
-                include_test=given.include_test,
-                fresh=given.fresh,
-            )
-        )
+        crossvalidate(options_from(CrossvalidateOptions, given))
 
-    command = _command(
+    command = add_command(
         commands,
         "crossvalidate",
         start,
@@ -102,32 +75,20 @@ def _crossvalidate(commands: Any, data_help: str) -> None:
             "interruption: finished folds are kept, the one that was cut off goes on."
         ),
     )
-    command.add_argument("recipe", metavar="RECIPE", help="name of a file in training/recipes/")
-    _places(command, data_help)
+    add_recipe(command)
+    add_places(command)
     command.add_argument("--folds", type=int, default=5, help="how many networks are trained")
     command.add_argument("--include-test", action="store_true", help="fold the test split in too")
-    _training(command)
+    add_training(command)
 
 
-def _tune(commands: Any, data_help: str) -> None:
+def _tune(commands: Any) -> None:
     def start(given: argparse.Namespace) -> None:
         from training.tune import TuneOptions, tune
 
-        tune(
-            TuneOptions(
-                recipe=given.recipe,
-                data=given.data,
-                runs=given.runs,
-                cache=given.cache,
-                seed=given.seed,
-                trials=given.trials,
-                epochs=given.epochs,
-                precision=given.precision,
-                fresh=given.fresh,
-            )
-        )
+        tune(options_from(TuneOptions, given))
 
-    command = _command(
+    command = add_command(
         commands,
         "tune",
         start,
@@ -140,51 +101,37 @@ def _tune(commands: Any, data_help: str) -> None:
             "own file is left alone: what to take over is for you to decide."
         ),
     )
-    command.add_argument("recipe", metavar="RECIPE", help="name of a file in training/recipes/")
-    _places(command, data_help)
+    add_recipe(command)
+    add_places(command)
     command.add_argument("--trials", type=int, default=30, help="how many there shall be in all")
-    _training(command)
+    add_training(command)
 
 
-def _compare(commands: Any, data_help: str) -> None:
+def _compare(commands: Any) -> None:
     def start(given: argparse.Namespace) -> None:
         from training.classical import BASELINES
         from training.compare import CompareOptions, compare
 
-        compare(
-            CompareOptions(
-                data=given.data,
-                runs=given.runs,
-                cache=given.cache,
-                seed=given.seed,
-                recipes=tuple(given.recipes),
-                models=tuple(given.models),
-                baselines=BASELINES if given.baselines == ["all"] else tuple(given.baselines),
-                against=given.against,
-                sensitivity=tuple(given.sensitivity),
-                epochs=given.epochs,
-                precision=given.precision,
-                fresh=given.fresh,
-            )
-        )
+        baselines = BASELINES if given.baselines == ["all"] else given.baselines
+        compare(options_from(CompareOptions, given, baselines=tuple(baselines)))
 
-    command = _command(
+    command = add_command(
         commands,
         "compare",
         start,
         help="networks and classical baselines on identical splits",
         description=(
             "Trains every recipe and every baseline on the same patients and asks all the same "
-            "test films: accuracy, sensitivity, specificity and AUC with 95 %% intervals, McNemar "
+            "test films: accuracy, sensitivity, specificity and AUC with 95 % intervals, McNemar "
             "and DeLong against one of them, time and size. The baselines are logistic "
             "regression, linear and RBF SVM, k-NN, random forest and histogram gradient boosting, "
             "each on HOG and on principal components (logistic-hog, rbf_svm-pca, …). "
-            "--sensitivity trains systems again on 10, 25, 50 and 100 %% of the patients, on other "
+            "--sensitivity trains systems again on 10, 25, 50 and 100 % of the patients, on other "
             "input sizes and without augmentation. Call it again after an interruption: what is "
             "there is not trained again."
         ),
     )
-    _places(command, data_help)
+    add_places(command)
     command.add_argument("--recipes", nargs="*", default=["residual"], metavar="RECIPE")
     command.add_argument(
         "--models",
@@ -203,16 +150,16 @@ def _compare(commands: Any, data_help: str) -> None:
         help="recipes or baselines to train on fewer films, at other sizes, without augmentation",
     )
     command.add_argument("--against", metavar="SYSTEM", help="what is tested against; the first")
-    _training(command)
+    add_training(command)
 
 
-def _report(commands: Any, data_help: str) -> None:
+def _report(commands: Any) -> None:
     def start(given: argparse.Namespace) -> None:
         from training.report import ReportOptions, report
 
-        report(ReportOptions(given.run, given.data, given.cache, given.out, given.split))
+        report(options_from(ReportOptions, given))
 
-    command = _command(
+    command = add_command(
         commands,
         "report",
         start,
@@ -226,30 +173,19 @@ def _report(commands: Any, data_help: str) -> None:
         ),
     )
     command.add_argument("run", type=Path, metavar="RUN", help="runs/RECIPE-TIME or models/NAME")
-    command.add_argument("--data", type=Path, required=True, metavar="PATH", help=data_help)
-    command.add_argument("--cache", type=Path, default=Path("cache"), help="decoded films")
+    add_data(command)
+    add_cache(command)
     command.add_argument("--out", type=Path, metavar="HTML", help="instead of RUN/report.html")
-    command.add_argument("--split", default="test", choices=["test", "validation", "train", "all"])
+    add_split(command)
 
 
 def _results(commands: Any) -> None:
     def start(given: argparse.Namespace) -> None:
         from training.results import ResultsOptions, results
 
-        results(
-            ResultsOptions(
-                data=given.data,
-                out=given.out,
-                page=given.page,
-                cache=given.cache,
-                only=tuple(given.only),
-                epochs=given.epochs,
-                precision=given.precision,
-                write_only=given.write_only,
-            )
-        )
+        results(options_from(ResultsOptions, given))
 
-    command = _command(
+    command = add_command(
         commands,
         "results",
         start,
@@ -263,10 +199,9 @@ def _results(commands: Any) -> None:
     command.add_argument("--data", type=Path, required=True, help="folder with the two Kaggle zips")
     command.add_argument("--out", type=Path, default=Path("runs/results"), help="finished pieces")
     command.add_argument("--page", type=Path, default=Path("docs/results.md"), help="the page")
-    command.add_argument("--cache", type=Path, default=Path("cache"), help="decoded films")
+    add_cache(command)
     command.add_argument("--only", nargs="*", default=[], metavar="SYSTEM", help="just these")
-    command.add_argument("--epochs", type=int, help="in each stage, instead of the recipe's")
-    command.add_argument("--precision", default="auto", help="auto, float32, mixed_bfloat16, …")
+    add_epochs_and_precision(command)
     command.add_argument(
         "--write-only", action="store_true", help="write the page from what is there"
     )

@@ -19,7 +19,6 @@ from tests.training.trees import kermany_files, write_zip
 from training.__main__ import main
 from training.errors import DataError
 from training.gate import measure
-from training.gate.command import GateOptions, gate
 from training.gate.films import read_films
 from training.gate.negatives import (
     FAMILIES,
@@ -30,6 +29,7 @@ from training.gate.negatives import (
     working,
 )
 from training.gate.pool import FILMS, make_pool
+from training.gate.run import GateOptions, gate
 from training.gate.scenes import shuffled
 from training.gate.views import WORKING_SIDE, plain, view
 

@@ -1,0 +1,226 @@
+"""Every command hands all that it was told, and nothing else, to the function that does it."""
+
+from __future__ import annotations
+
+import importlib
+import re
+from pathlib import Path
+
+import pytest
+
+from training.__main__ import main
+
+EVERYTHING = {
+    "fit": (
+        "fit adult --data films.zip --out models/mine --runs r --cache c --seed 3 --epochs 2 "
+        "--version 2.0.0 --precision float32 --weights none --no-augmentation --masks --fresh",
+        "training.fit.FitOptions",
+        {
+            "recipe": "adult",
+            "data": Path("films.zip"),
+            "out": Path("models/mine"),
+            "runs": Path("r"),
+            "cache": Path("c"),
+            "seed": 3,
+            "epochs": 2,
+            "version": "2.0.0",
+            "precision": "float32",
+            "weights": "none",
+            "augmentation": False,
+            "masks": True,
+            "fresh": True,
+        },
+    ),
+    "evaluate": (
+        "evaluate models/mine --data films.zip --split all --json --predictions p.csv --cache c",
+        "training.evaluate.EvaluateOptions",
+        {
+            "bundle": Path("models/mine"),
+            "data": Path("films.zip"),
+            "cache": Path("c"),
+            "split": "all",
+            "predictions": Path("p.csv"),
+            "as_json": True,
+        },
+    ),
+    "gate": (
+        "gate --data zips --out models/gate --cache c --seed 3 --version 2.0.0",
+        "training.gate.run.GateOptions",
+        {
+            "data": Path("zips"),
+            "out": Path("models/gate"),
+            "cache": Path("c"),
+            "seed": 3,
+            "version": "2.0.0",
+        },
+    ),
+    "audit": (
+        "audit models/mine --data films.zip --external nih.zip --lung-masks masks.zip "
+        "--also models/second models/third --out o --films 50 --seed 3 --json --cache c",
+        "training.audit.run.AuditOptions",
+        {
+            "bundle": Path("models/mine"),
+            "data": Path("films.zip"),
+            "cache": Path("c"),
+            "external": Path("nih.zip"),
+            "lung_masks": Path("masks.zip"),
+            "also": (Path("models/second"), Path("models/third")),
+            "out": Path("o"),
+            "films": 50,
+            "seed": 3,
+            "as_json": True,
+        },
+    ),
+    "explore": (
+        "explore --data films.zip --runs r --cache c --seed 3 --size 64",
+        "training.explore.ExploreOptions",
+        {
+            "data": Path("films.zip"),
+            "runs": Path("r"),
+            "cache": Path("c"),
+            "size": 64,
+            "seed": 3,
+        },
+    ),
+    "crossvalidate": (
+        "crossvalidate adult --data films.zip --runs r --cache c --seed 3 --folds 4 "
+        "--include-test --epochs 2 --precision float32 --fresh",
+        "training.crossvalidate.CrossvalidateOptions",
+        {
+            "recipe": "adult",
+            "data": Path("films.zip"),
+            "runs": Path("r"),
+            "cache": Path("c"),
+            "seed": 3,
+            "folds": 4,
+            "epochs": 2,
+            "precision": "float32",
+            "include_test": True,
+            "fresh": True,
+        },
+    ),
+    "tune": (
+        "tune adult --data films.zip --runs r --cache c --seed 3 --trials 7 --epochs 2 "
+        "--precision float32 --fresh",
+        "training.tune.TuneOptions",
+        {
+            "recipe": "adult",
+            "data": Path("films.zip"),
+            "runs": Path("r"),
+            "cache": Path("c"),
+            "seed": 3,
+            "trials": 7,
+            "epochs": 2,
+            "precision": "float32",
+            "fresh": True,
+        },
+    ),
+    "compare": (
+        "compare --data films.zip --runs r --cache c --seed 3 --recipes adult rgb156 "
+        "--models models/mine --baselines knn-hog --sensitivity adult --against adult "
+        "--epochs 2 --precision float32 --fresh",
+        "training.compare.CompareOptions",
+        {
+            "data": Path("films.zip"),
+            "runs": Path("r"),
+            "cache": Path("c"),
+            "seed": 3,
+            "recipes": ("adult", "rgb156"),
+            "models": (Path("models/mine"),),
+            "baselines": ("knn-hog",),
+            "against": "adult",
+            "sensitivity": ("adult",),
+            "epochs": 2,
+            "precision": "float32",
+            "fresh": True,
+        },
+    ),
+    "report": (
+        "report runs/one --data films.zip --cache c --out page.html --split train",
+        "training.report.ReportOptions",
+        {
+            "run": Path("runs/one"),
+            "data": Path("films.zip"),
+            "cache": Path("c"),
+            "out": Path("page.html"),
+            "split": "train",
+        },
+    ),
+    "results": (
+        "results --data zips --out o --page p.md --cache c --only rgb156 hog_cnn --epochs 2 "
+        "--precision float32 --write-only",
+        "training.results.ResultsOptions",
+        {
+            "data": Path("zips"),
+            "out": Path("o"),
+            "page": Path("p.md"),
+            "cache": Path("c"),
+            "only": ("rgb156", "hog_cnn"),
+            "epochs": 2,
+            "precision": "float32",
+            "write_only": True,
+        },
+    ),
+}
+
+PLACES = {"runs": Path("runs"), "cache": Path("cache")}
+ONLY_WHAT_IS_NEEDED = {
+    "fit": ("fit adult --data d --out o", {"recipe": "adult", "out": Path("o"), **PLACES}),
+    "evaluate": ("evaluate b --data d", {"bundle": Path("b"), "cache": Path("cache")}),
+    "gate": ("gate --data d --out o", {"out": Path("o"), "cache": Path("cache")}),
+    "audit": ("audit b --data d", {"bundle": Path("b"), "cache": Path("cache")}),
+    "explore": ("explore --data d", PLACES),
+    "crossvalidate": ("crossvalidate adult --data d", {"recipe": "adult", **PLACES}),
+    "tune": ("tune adult --data d", {"recipe": "adult", **PLACES}),
+    "compare": ("compare --data d", PLACES),
+    "report": ("report r --data d", {"run": Path("r"), "cache": Path("cache")}),
+    "results": (
+        "results --data d",
+        {"out": Path("runs/results"), "page": Path("docs/results.md"), "cache": Path("cache")},
+    ),
+}
+
+
+@pytest.fixture
+def carried_out(monkeypatch):
+    """Command line and path of its options' class → the options, and that class."""
+
+    def carry_out(name, line, path):
+        module_name, kind = path.rsplit(".", 1)
+        module = importlib.import_module(module_name)
+        got = []
+        monkeypatch.setattr(module, name, got.append)
+        assert main(line.split()) == 0
+        assert len(got) == 1
+        return got[0], getattr(module, kind)
+
+    return carry_out
+
+
+@pytest.mark.parametrize("name", EVERYTHING)
+def test_a_command_hands_over_all_that_it_is_told(carried_out, name):
+    line, path, fields = EVERYTHING[name]
+    options, kind = carried_out(name, line, path)
+    assert options == kind(**fields)
+
+
+@pytest.mark.parametrize("name", EVERYTHING)
+def test_no_option_is_missing_above(name, capsys):
+    with pytest.raises(SystemExit):
+        main([name, "--help"])
+    options = set(re.findall(r"(?<!\w)--[a-z-]+", capsys.readouterr().out)) - {"--help"}
+    assert options == {word for word in EVERYTHING[name][0].split() if word.startswith("--")}
+
+
+@pytest.mark.parametrize("name", ONLY_WHAT_IS_NEEDED)
+def test_what_is_not_said_is_the_default(carried_out, name):
+    line, fields = ONLY_WHAT_IS_NEEDED[name]
+    options, kind = carried_out(name, line, EVERYTHING[name][1])
+    assert options == kind(data=Path("d"), **fields)
+
+
+@pytest.mark.parametrize("command", ["export-lean", "card"])
+def test_commands_on_bundles_want_at_least_one(command, capsys):
+    with pytest.raises(SystemExit):
+        main([command])
+    assert "models/NAME" in capsys.readouterr().err
