@@ -42,7 +42,7 @@ const pause = (seconds) => new Promise((resolve) => setTimeout(resolve, seconds 
  *
  * @returns {Promise<{state: string, ...}>} `done` with the server's answer, `refused` with the
  *   refusal's section and title, `patient` when the server must know child or adult, or
- *   `failed` when nothing sensible came back.
+ *   `signed-out` when the session has ended, or `failed` when nothing sensible came back.
  */
 export async function readFilm(form, file, fields, onProgress, signal) {
   for (let attempt = 1; ; attempt += 1) {
@@ -66,6 +66,8 @@ function isJson(request) {
 }
 
 function refusal(request) {
+  // Whoever is no longer signed in is sent to the page for it, and the request follows.
+  if (new URL(request.responseURL).pathname === "/sign-in") return { state: "signed-out" };
   const page = new DOMParser().parseFromString(request.responseText, "text/html");
   const section = page.querySelector(".refusal");
   if (!section) return { state: "failed" };

@@ -225,7 +225,7 @@ class Station {
       this.#others(item);
     } else if (item.state === "refused") {
       place.replaceChildren(item.section);
-    } else if (item.state === "patient" || item.state === "failed") {
+    } else if (["patient", "failed", "signed-out"].includes(item.state)) {
       place.replaceChildren(template(item.state));
     } else {
       if (!onlyProgress || !one("progress-title")) place.replaceChildren(template("progress"));
@@ -330,6 +330,7 @@ class Station {
       refused: () => item.title,
       patient: () => "Child or adult?",
       failed: () => "The server did not answer",
+      "signed-out": () => "You are no longer signed in",
     }[item.state]();
     const rest = left > 0 ? ` ${left} left.` : "";
     this.#announce(`${item.name}: ${words}.${rest}`);

@@ -94,7 +94,7 @@ export class Worklist {
 
   #group(item) {
     if (item.state === "done") return item.answer.reading.decision;
-    return item.state === "refused" || item.state === "failed" ? "refused" : "";
+    return ["refused", "failed", "signed-out"].includes(item.state) ? "refused" : "";
   }
 
   #rank(item) {
@@ -145,6 +145,7 @@ export class Worklist {
     }
     if (item.state === "refused") return [this.#icon("refused-icon"), item.title];
     if (item.state === "failed") return [this.#icon("refused-icon"), "No answer"];
+    if (item.state === "signed-out") return [this.#icon("refused-icon"), "Signed out"];
     if (item.state === "patient") return ["Child or adult?"];
     if (item.state === "waiting") return ["Waiting"];
     const sending = item.progress < 1;

@@ -50,11 +50,13 @@ def complaints() -> list[str]:
 
 
 @pytest.fixture
-def open_page(browser: Any, server: Server, complaints: list[str]) -> Iterator[Callable[..., Any]]:
-    """Open the first page in a new context with these options."""
+def open_page(
+    browser: Any, request: pytest.FixtureRequest, complaints: list[str]
+) -> Iterator[Callable[..., Any]]:
+    """Open the first page, of this server or else the common one, in a new context."""
     contexts = []
 
-    def open_with(**options: Any) -> Any:
+    def open_with(at: Server | None = None, **options: Any) -> Any:
         options = {"viewport": {"width": 1280, "height": 900}, **options}
         context = browser.new_context(**options)
         contexts.append(context)
@@ -64,7 +66,7 @@ def open_page(browser: Any, server: Server, complaints: list[str]) -> Iterator[C
             lambda message: complaints.append(message.text) if message.type == "error" else None,
         )
         page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.goto(server.address)
+        page.goto((at or request.getfixturevalue("server")).address)
         return page
 
     yield open_with
