@@ -24,6 +24,8 @@ sys.path.insert(0, str(ROOT))
 
 import numpy as np  # noqa: E402
 
+from cxr.probes import load_probes  # noqa: E402
+
 ROUNDS = 200
 
 
@@ -77,8 +79,7 @@ def measure(way: Callable[[Path], Callable[[Any], Any]], folder: Path) -> None:
     """Print one line; meant for a process of its own."""
     began = time.perf_counter()
     network = way(folder)
-    with np.load(folder / "probes" / "probes.npz") as probes:
-        images = probes["images"].astype(np.float32) / 255
+    images, _ = load_probes(folder)
     network(images[:1])
     loaded = time.perf_counter() - began
     times = []

@@ -40,6 +40,7 @@ from cxr.engines import (
 from cxr.errors import BundleError
 from cxr.findings import FindingClass
 from cxr.preprocess import PreprocessSpec
+from cxr.probes import as_inputs, replay_probes, save_probes
 
 if TYPE_CHECKING:
     import keras
@@ -47,11 +48,7 @@ if TYPE_CHECKING:
 FORMAT = "xray-bundle/1"
 DOCUMENT_FILE = "bundle.json"
 CARD_FILE = "CARD.md"
-PROBES_FILE = "probes/probes.npz"
 AUDIT_FILE = "audit.json"
-
-#: Largest difference of a probability between two machines that is put down to rounding.
-PROBE_TOLERANCE = 1e-3
 
 
 @dataclass(frozen=True)
@@ -137,21 +134,7 @@ class Bundle:
         Raises:
             BundleError: it is more than rounding, or the probes cannot be read.
         """
-        path = self.path / PROBES_FILE
-        try:
-            with path.open("rb") as file, np.load(file, allow_pickle=False) as probes:
-                images, expected = probes["images"], probes["probabilities"]
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-            raise BundleError(f"{path} cannot be read: {error}") from error
-        got = self.predict(images.astype(np.float32) / 255).probabilities
-        deviation = float(np.abs(got - expected).max())
-        if not deviation <= PROBE_TOLERANCE:
-            raise BundleError(
-                f"{path}: the model answers its own probes with probabilities that are off by "
-                f"{deviation:.4f}. The weights, the calibration or the libraries are not those "
-                "it was exported with."
-            )
-        return deviation
+        return replay_probes(self.path, lambda images: self.predict(images).probabilities)
 
 
 def save_bundle(
@@ -174,7 +157,7 @@ def save_bundle(
     """
     partial = path.with_name(f".{path.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
-    (partial / PROBES_FILE).parent.mkdir(parents=True)
+    partial.mkdir(parents=True)
     model.save(partial / MODEL_FILE)
     compress(partial / MODEL_FILE)
     digest = file_sha256(partial / MODEL_FILE)
@@ -183,11 +166,8 @@ def save_bundle(
     (partial / DOCUMENT_FILE).write_text(json.dumps(whole, indent=2) + "\n")
     (partial / CARD_FILE).write_text(card)
     calibration = calibration_of(whole["calibration"])
-    images = probes.astype(np.float32) / 255
-    answers = np.concatenate([np.asarray(model(image[None])) for image in images])
-    np.savez_compressed(
-        partial / PROBES_FILE, images=probes, probabilities=calibration.apply(answers)
-    )
+    answers = np.concatenate([np.asarray(model(image[None])) for image in as_inputs(probes)])
+    save_probes(partial, probes, calibration.apply(answers))
     shutil.rmtree(path, ignore_errors=True)
     os.replace(partial, path)
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,11 +19,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cxr.bundle import CARD_FILE, PROBE_TOLERANCE, PROBES_FILE
+from cxr.bundle import CARD_FILE
 from cxr.bundle_fields import read_json
 from cxr.engines import MODEL_FILE, EngineName, Network, file_sha256, open_network
 from cxr.errors import BundleError
 from cxr.preprocess import PreprocessSpec, to_model_input
+from cxr.probes import as_inputs, replay_probes, save_probes
 from cxr.radiograph import Radiograph
 from cxr.verdict import CLASSES, FRONTAL, Verdict, judge
 
@@ -91,19 +91,7 @@ class Gate:
         Raises:
             BundleError: it is more than rounding, or the probes cannot be read.
         """
-        path = self.path / PROBES_FILE
-        try:
-            with path.open("rb") as file, np.load(file, allow_pickle=False) as probes:
-                images, expected = probes["images"], probes["probabilities"]
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-            raise BundleError(f"{path} cannot be read: {error}") from error
-        deviation = float(np.abs(self.predict(images.astype(np.float32) / 255) - expected).max())
-        if not deviation <= PROBE_TOLERANCE:
-            raise BundleError(
-                f"{path}: the gate answers its own probes with probabilities that are off by "
-                f"{deviation:.4f}. The weights or the libraries are not those it was exported with."
-            )
-        return deviation
+        return replay_probes(self.path, self.predict)
 
 
 def save_gate(
@@ -123,15 +111,14 @@ def save_gate(
     """
     partial = path.with_name(f".{path.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
-    (partial / PROBES_FILE).parent.mkdir(parents=True)
+    partial.mkdir(parents=True)
     model.save(partial / MODEL_FILE)
     digest = file_sha256(partial / MODEL_FILE)
     whole = {"format": FORMAT, "sha256": digest, "classes": list(CLASSES), **document}
     whole["threshold"] = {**document["threshold"], "model_sha256": digest}
     (partial / DOCUMENT_FILE).write_text(json.dumps(whole, indent=2) + "\n")
     (partial / CARD_FILE).write_text(card)
-    answers = np.asarray(model(probes.astype(np.float32) / 255), np.float32)
-    np.savez_compressed(partial / PROBES_FILE, images=probes, probabilities=answers)
+    save_probes(partial, probes, np.asarray(model(as_inputs(probes)), np.float32))
     shutil.rmtree(path, ignore_errors=True)
     os.replace(partial, path)
 

@@ -22,6 +22,7 @@ from cxr.engine_lean import ACTIVATION_MAPS, INPUT, PROBABILITIES, LeanNetwork
 from cxr.engines import LEAN_FILE, MODEL_FILE, file_sha256, open_network
 from cxr.errors import RadiographError
 from cxr.preprocess import PreprocessSpec, to_model_input
+from cxr.probes import load_probes
 from training.errors import TrainingError
 from training.source import Source
 
@@ -29,7 +30,6 @@ from training.source import Source
 OPSET = 18
 #: Largest difference of a probability between the two engines.
 TOLERANCE = 1e-4
-PROBES_FILE = "probes/probes.npz"
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def export_lean(folder: Path) -> Comparison:
     Raises:
         TrainingError: the folder is not such a one, Keras does not run on TensorFlow, or the
             engines disagree; the folder is left as it was.
-        BundleError: the network does not verify.
+        BundleError: the network does not verify, or its probes cannot be read.
     """
     document_path, document = _document(folder)
     network = open_network(folder, document, "keras")
@@ -72,8 +72,7 @@ def export_lean(folder: Path) -> Comparison:
     partial = folder / f".{LEAN_FILE}.partial"
     try:
         _write_onnx(network, partial)
-        with np.load(folder / PROBES_FILE, allow_pickle=False) as probes:
-            images = probes["images"].astype(np.float32) / 255
+        images, _ = load_probes(folder)
         comparison = compare(network, LeanNetwork(partial), (image[np.newaxis] for image in images))
         _demand_equal(comparison, folder)
         os.replace(partial, folder / LEAN_FILE)
