@@ -64,7 +64,7 @@ def test_the_plain_form_reads_a_film_for_whoever_signed_in(
 ) -> None:
     page = open_page(locked, java_script_enabled=False)
     sign_in(page, keys.create("plain"))
-    page.locator("#file").set_input_files(jpeg())
+    choose(page, jpeg())
     page.get_by_role("button", name="Read the radiograph").click()
     page.locator("#decision").wait_for()
 
