@@ -15,7 +15,7 @@ from flask_openapi3.models.tag import Tag
 
 from app import cards
 from app.errors import PROBLEMS, wants_page
-from app.openapi import FILM_BODY, answers, document, problems
+from app.openapi import ASKS_A_MODEL, FILM_BODY, READS_FILMS, answers, document, problems
 from app.population import describe
 from app.predictor import Predictor
 from app.registry import Registry
@@ -53,20 +53,7 @@ def _predictor() -> Predictor:
         "default bundle reads."
     ),
     openapi_extensions={"requestBody": FILM_BODY},
-    responses=answers(
-        Reading,
-        "missing_file",
-        "empty_file",
-        "unknown_model",
-        "too_large",
-        "too_many_pixels",
-        "unsupported_format",
-        "unreadable_image",
-        "not_a_chest_xray",
-        "unsuitable_image",
-        "not_ready",
-        "overloaded",
-    ),
+    responses=answers(Reading, "missing_file", *ASKS_A_MODEL, *READS_FILMS),
 )
 def predict(query: PredictQuery) -> Response:
     """The reading of one radiograph, as JSON."""
@@ -113,7 +100,7 @@ def models() -> Response:
     operation_id="get_model",
     tags=[MODELS],
     summary="One model and its card",
-    responses=answers(ModelCard, "unknown_model", "not_ready"),
+    responses=answers(ModelCard, *ASKS_A_MODEL),
 )
 def model(path: ModelPath) -> Response:
     """One bundle with its card."""
@@ -138,7 +125,7 @@ def model(path: ModelPath) -> Response:
             "description": "The plot.",
             "content": {"image/svg+xml": {"schema": {"type": "string"}}},
         },
-        **problems("unknown_model", "not_found", "not_ready"),
+        **problems(*ASKS_A_MODEL, "not_found"),
     },
 )
 def figure(path: FigurePath) -> Response:

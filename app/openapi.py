@@ -27,6 +27,21 @@ API_VERSION = "1.0.0"
 #: Any route may answer these: a host that is not served, no key, too often, a defect here.
 EVERYWHERE = ("invalid_parameter", "unauthorized", "rate_limited", "internal_error")
 
+#: A route that asks a model by its name.
+ASKS_A_MODEL = ("unknown_model", "not_ready")
+
+#: A route that reads films.
+READS_FILMS = (
+    "empty_file",
+    "too_large",
+    "too_many_pixels",
+    "unsupported_format",
+    "unreadable_image",
+    "not_a_chest_xray",
+    "unsuitable_image",
+    "overloaded",
+)
+
 _BINARY = {"type": "string", "format": "binary"}
 
 #: The body of a request that carries one film. ``image/*`` is described, any of them is taken.

@@ -15,7 +15,7 @@ from pydantic import Field
 from app.errors import InvalidParameterError
 from app.inference import tensors
 from app.inference.tensors import InferRequest, InferResponse
-from app.openapi import API_VERSION, OPEN_TO_ALL, answers
+from app.openapi import API_VERSION, ASKS_A_MODEL, OPEN_TO_ALL, READS_FILMS, answers
 from app.predictor import NOTICE, Predictor, Reading
 from app.registry import Registry
 from app.schemas import Answer, ModelPath
@@ -96,7 +96,7 @@ def ready() -> Response:
 @blueprint.get(
     "/models/<name>/ready",
     operation_id="v2_model_ready",
-    responses=answers(IsReady, "unknown_model", "not_ready"),
+    responses=answers(IsReady, *ASKS_A_MODEL),
 )
 def model_ready(path: ModelPath) -> Response:
     """One model is ready to predict."""
@@ -107,7 +107,7 @@ def model_ready(path: ModelPath) -> Response:
 @blueprint.get(
     "/models/<name>",
     operation_id="v2_model",
-    responses=answers(ModelMetadata, "unknown_model", "not_ready"),
+    responses=answers(ModelMetadata, *ASKS_A_MODEL),
 )
 def model(path: ModelPath) -> Response:
     """What a model takes and gives."""
@@ -153,21 +153,7 @@ _BODY = {
         "`heatmap` where none is named; `probabilities` in the order of the parameter `classes`."
     ),
     openapi_extensions={"requestBody": _BODY},
-    responses={
-        **answers(
-            InferResponse,
-            "empty_file",
-            "unknown_model",
-            "too_large",
-            "too_many_pixels",
-            "unsupported_format",
-            "unreadable_image",
-            "not_a_chest_xray",
-            "unsuitable_image",
-            "not_ready",
-            "overloaded",
-        ),
-    },
+    responses=answers(InferResponse, *ASKS_A_MODEL, *READS_FILMS),
 )
 def infer(path: ModelPath) -> Response:
     """The readings of one or several films, as tensors."""
