@@ -13,12 +13,10 @@ from flask import (
 from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.models.tag import Tag
 
-from app import cards
+from app import cards, current
 from app.errors import PROBLEMS, wants_page
 from app.openapi import ASKS_A_MODEL, FILM_BODY, READS_FILMS, answers, document, problems
 from app.population import describe
-from app.predictor import Predictor
-from app.registry import Registry
 from app.schemas import FigurePath, ModelCard, ModelPath, Models, PredictQuery, Reading
 from app.security import FIGURE_POLICY
 from app.uploads import radiograph_bytes
@@ -30,15 +28,6 @@ MODELS = Tag(name="Models", description="What reads, and what is known of it.")
 blueprint = APIBlueprint("api", __name__)
 blueprint.add_app_template_filter(describe, "population")
 blueprint.add_app_template_filter(cards.inline_html, "inline")
-
-
-def _registry() -> Registry:
-    registry: Registry = current_app.extensions["registry"]
-    return registry
-
-
-def _predictor() -> Predictor:
-    return _registry().predictor
 
 
 @blueprint.post(
@@ -57,14 +46,13 @@ def _predictor() -> Predictor:
 )
 def predict(query: PredictQuery) -> Response:
     """The reading of one radiograph, as JSON."""
-    predictor = _predictor()
-    reading = predictor.read(
+    reading = current.predictor().read(
         radiograph_bytes(request),
         model=query.model or None,
         heatmap=query.heatmap,
         heatmap_class=query.heatmap_class,
     )
-    current_app.extensions["metrics"].count_reading(reading)
+    current.metrics().count_reading(reading)
     return jsonify(reading.to_json())
 
 
@@ -77,7 +65,7 @@ def predict(query: PredictQuery) -> Response:
 )
 def models() -> Response:
     """The loaded bundles."""
-    predictor = _predictor()
+    predictor = current.predictor()
     bundles = predictor.bundles.values()
     if wants_page():
         response = current_app.make_response(
@@ -87,9 +75,7 @@ def models() -> Response:
         response = jsonify(
             default=predictor.default.name,
             models=[cards.summary(bundle) for bundle in bundles],
-            failed=[
-                {"bundle": name, "reason": reason} for name, reason in _registry().failures.items()
-            ],
+            failed=cards.refused(current.registry().failures),
         )
     response.vary.add("Accept")
     return response
@@ -104,7 +90,7 @@ def models() -> Response:
 )
 def model(path: ModelPath) -> Response:
     """One bundle with its card."""
-    bundle = _predictor().bundle(path.name)
+    bundle = current.predictor().bundle(path.name)
     if wants_page():
         response = current_app.make_response(
             render_template("model.html", bundle=bundle, card=cards.card_html(bundle))
@@ -130,7 +116,7 @@ def model(path: ModelPath) -> Response:
 )
 def figure(path: FigurePath) -> Response:
     """One plot of a bundle's card; nothing else of its folder."""
-    folder = _predictor().bundle(path.name).path.resolve() / FIGURES_FOLDER
+    folder = current.predictor().bundle(path.name).path.resolve() / FIGURES_FOLDER
     response = send_from_directory(folder, path.file, mimetype="image/svg+xml")
     # A plot styles itself, wherever it is opened; that is all it may do.
     response.headers["Content-Security-Policy"] = FIGURE_POLICY

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from markdown_it import MarkdownIt
@@ -44,6 +45,11 @@ def summary(bundle: Bundle) -> dict[str, Any]:
 def gate_summary(gate: Gate | None) -> dict[str, str] | None:
     """Which gate stands before the models; None where it is switched off."""
     return None if gate is None else {"version": gate.version, "sha256": gate.sha256}
+
+
+def refused(failures: Mapping[str, str]) -> list[dict[str, str]]:
+    """What could not be loaded, and why."""
+    return [{"bundle": name, "reason": reason} for name, reason in failures.items()]
 
 
 def full(bundle: Bundle) -> dict[str, Any]:

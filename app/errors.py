@@ -16,6 +16,7 @@ from flask import Flask, Response, current_app, g, jsonify, render_template, req
 from structlog.stdlib import BoundLogger
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge, SecurityError
 
+from app import current
 from cxr.errors import CxrError, RadiographError
 
 log: BoundLogger = structlog.get_logger("app.errors")
@@ -227,7 +228,7 @@ def _http_error(error: HTTPException) -> Any:
     if status < 400:  # a redirect is an exception too
         return error
     if isinstance(error, RequestEntityTooLarge):
-        limit = current_app.extensions["settings"].max_upload_bytes
+        limit = current.settings().max_upload_bytes
         detail = f"The request is larger than this service accepts ({limit / 2**20:.0f} MiB)."
         return problem_response("too_large", detail)
     if isinstance(error, SecurityError):

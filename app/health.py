@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from flask import Response, abort, current_app, jsonify
+from flask import Response, abort, jsonify
 from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.models.tag import Tag
 
-from app import cards
-from app.metrics import Metrics
+from app import cards, current
 from app.openapi import OPEN_TO_ALL, answers, problems
-from app.registry import Registry
 from app.schemas import Alive, Ready
 
 HEALTH = Tag(name="Health", description="For whoever watches the service.")
@@ -38,7 +36,7 @@ def healthz() -> Response:
 )
 def readyz() -> Response:
     """Ready to predict, and with which bundles; 503 with the reason until then."""
-    registry: Registry = current_app.extensions["registry"]
+    registry = current.registry()
     predictor = registry.predictor  # raises NotReadyError
     return jsonify(
         status="ready",
@@ -47,7 +45,7 @@ def readyz() -> Response:
             for bundle in predictor.bundles.values()
         ],
         gate=cards.gate_summary(predictor.gate),
-        failed=[{"bundle": name, "reason": reason} for name, reason in registry.failures.items()],
+        failed=cards.refused(registry.failures),
     )
 
 
@@ -65,7 +63,6 @@ def readyz() -> Response:
 )
 def metrics() -> Response:
     """Prometheus metrics of all workers."""
-    if current_app.extensions["settings"].metrics == "off":
+    if current.settings().metrics == "off":
         abort(404)
-    counters: Metrics = current_app.extensions["metrics"]
-    return counters.exposition()
+    return current.metrics().exposition()

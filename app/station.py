@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import json
 
-from flask import Blueprint, Response, abort, current_app, jsonify, render_template, request
+from flask import Blueprint, Response, abort, jsonify, render_template, request
 
+from app import current
 from app.pictures import data_uri
 from app.predictor import INFECTION
 from app.presentation import BY_AGE, choices, present, report_text
-from app.registry import Registry
 from app.sample import sample_path
 from app.uploads import radiograph_bytes
 from cxr.film import film
@@ -22,15 +22,10 @@ from cxr.film import film
 blueprint = Blueprint("station", __name__, url_prefix="/station")
 
 
-def _registry() -> Registry:
-    registry: Registry = current_app.extensions["registry"]
-    return registry
-
-
 @blueprint.post("/reading")
 def reading() -> Response:
     """One reading: its JSON, its words, and the pictures that lie beside the film."""
-    predictor = _registry().predictor
+    predictor = current.predictor()
     data = radiograph_bytes(request)
     model = request.form.get("model")
     wanted_map = request.form.get("heatmap_class") or INFECTION
@@ -42,7 +37,7 @@ def reading() -> Response:
         with_thumbnail=True,
         needs_patient=model == BY_AGE,
     )
-    current_app.extensions["metrics"].count_reading(found)
+    current.metrics().count_reading(found)
     shown = present(found)
     return jsonify(
         reading={**found.to_json(), "heatmap": None},
@@ -77,7 +72,7 @@ def film_pixels() -> Response:
     The body holds rows × columns values, one or two bytes each, little end first; the
     header ``X-Film`` says the rest, as JSON.
     """
-    registry = _registry()
+    registry = current.registry()
     data = radiograph_bytes(request)
     # Decoding takes a core as a reading does: both wait in the same bounded queue.
     with registry.predictor.turn():

@@ -6,13 +6,13 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from flask import Blueprint, abort, current_app, render_template, request, url_for
+from flask import Blueprint, abort, render_template, request, url_for
 
+from app import current
 from app.errors import NotReadyError
 from app.population import bundle_for_age
 from app.predictor import NOTICE, Predictor, Reading
 from app.presentation import BY_AGE, DECISION_WORDS, choices, present
-from app.registry import Registry
 from app.sample import AGE_YEARS, DESCRIPTION, sample_path
 from app.settings import PROJECT_ROOT
 from app.uploads import radiograph_bytes
@@ -22,18 +22,12 @@ blueprint = Blueprint("web", __name__)
 
 @blueprint.app_context_processor
 def _for_every_page() -> dict[str, Any]:
-    settings = current_app.extensions["settings"]
     return {
         "notice": NOTICE,
         "sample": DESCRIPTION if sample_path() else None,
-        "max_megabytes": settings.max_upload_bytes // 2**20,
+        "max_megabytes": current.settings().max_upload_bytes // 2**20,
         "by_age": BY_AGE,
     }
-
-
-def _registry() -> Registry:
-    registry: Registry = current_app.extensions["registry"]
-    return registry
 
 
 @cache
@@ -52,7 +46,7 @@ def _sample_bundle(predictor: Predictor) -> str | None:
 @blueprint.get("/")
 def index() -> str:
     """The page with the form; says so while the models are still loading."""
-    registry = _registry()
+    registry = current.registry()
     sample_model = None
     try:
         patients = choices(registry.predictor)
@@ -75,7 +69,7 @@ def index() -> str:
 @blueprint.post("/")
 def read() -> str:
     """The result page for the file of the form."""
-    predictor = _registry().predictor
+    predictor = current.predictor()
     data = radiograph_bytes(request)
     model = request.form.get("model") or request.args.get("model")
     always = request.form.get("map") == "always"
@@ -85,7 +79,7 @@ def read() -> str:
 @blueprint.post("/sample")
 def read_sample() -> str:
     """The result page for the sample radiograph, read by the adults' model."""
-    predictor = _registry().predictor
+    predictor = current.predictor()
     path = sample_path()
     if path is None:
         abort(404)
@@ -108,7 +102,7 @@ def _result(
         with_film=True,
         needs_patient=model == BY_AGE,
     )
-    current_app.extensions["metrics"].count_reading(reading)
+    current.metrics().count_reading(reading)
     return render_template(
         "result.html",
         reading=reading,

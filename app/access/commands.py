@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import click
-from flask import current_app
 from flask.cli import AppGroup
 
+from app import current
 from app.access.keys import KeyFile, KeyFileError
 
 group = AppGroup("api-key", short_help="Create, list and revoke API keys.")
@@ -21,7 +21,7 @@ def is_running() -> bool:
 
 
 def _key_file() -> KeyFile:
-    path = current_app.extensions["settings"].api_keys_file
+    path = current.settings().api_keys_file
     if path is None:
         raise click.ClickException("Set XRAY_API_KEYS_FILE to the file that holds the keys.")
     return KeyFile(path)

@@ -16,6 +16,7 @@ from flask.typing import ResponseReturnValue
 from flask_wtf.csrf import CSRFError, CSRFProtect
 from werkzeug.exceptions import SecurityError
 
+from app import current
 from app.access.exposure import is_loopback
 from app.access.keys import ApiKey, KeyFile
 from app.errors import InvalidParameterError, UnauthorizedError, shows_page
@@ -92,7 +93,7 @@ def _sign_in_first() -> ResponseReturnValue:
 def _identify() -> ResponseReturnValue | None:
     g.client = None
     g.signed_in = False
-    settings: Settings = current_app.extensions["settings"]
+    settings = current.settings()
     keys = key_file()
     if isinstance(request.routing_exception, SecurityError):
         return None  # a host that is not served: refused as soon as it is dispatched

@@ -6,18 +6,18 @@ import json
 from typing import Any
 
 import numpy as np
-from flask import Response, current_app, jsonify, request
+from flask import Response, jsonify, request
 from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.models.tag import Tag
 from flask_openapi3.utils import parse_body
 from pydantic import Field
 
+from app import current
 from app.errors import InvalidParameterError
 from app.inference import tensors
 from app.inference.tensors import InferRequest, InferResponse
 from app.openapi import API_VERSION, ASKS_A_MODEL, OPEN_TO_ALL, READS_FILMS, answers
-from app.predictor import NOTICE, Predictor, Reading
-from app.registry import Registry
+from app.predictor import NOTICE, Reading
 from app.schemas import Answer, ModelPath
 from cxr.errors import RadiographError
 
@@ -59,11 +59,6 @@ class IsReady(Answer):
     ready: bool
 
 
-def _predictor() -> Predictor:
-    registry: Registry = current_app.extensions["registry"]
-    return registry.predictor
-
-
 @blueprint.get("", operation_id="v2_server", responses=answers(ServerMetadata))
 def server() -> Response:
     """What this server is."""
@@ -89,7 +84,7 @@ def live() -> Response:
 )
 def ready() -> Response:
     """Ready to predict."""
-    _predictor()
+    current.predictor()
     return jsonify(ready=True)
 
 
@@ -100,7 +95,7 @@ def ready() -> Response:
 )
 def model_ready(path: ModelPath) -> Response:
     """One model is ready to predict."""
-    _predictor().bundle(path.name)
+    current.predictor().bundle(path.name)
     return jsonify(ready=True)
 
 
@@ -111,7 +106,7 @@ def model_ready(path: ModelPath) -> Response:
 )
 def model(path: ModelPath) -> Response:
     """What a model takes and gives."""
-    bundle = _predictor().bundle(path.name)
+    bundle = current.predictor().bundle(path.name)
     return jsonify(
         name=bundle.name,
         versions=[bundle.version],
@@ -157,7 +152,7 @@ _BODY = {
 )
 def infer(path: ModelPath) -> Response:
     """The readings of one or several films, as tensors."""
-    predictor = _predictor()
+    predictor = current.predictor()
     bundle = predictor.bundle(path.name)
     body, binary = tensors.parse(
         request.get_data(cache=False), request.headers.get(tensors.JSON_LENGTH_HEADER)
@@ -173,7 +168,7 @@ def infer(path: ModelPath) -> Response:
             if body.inputs[0].shape[0] > 1 and body.inputs[0].name == "image":
                 error.detail = f"Film {number}: {error.detail}"
             raise
-        current_app.extensions["metrics"].count_reading(reading)
+        current.metrics().count_reading(reading)
         readings.append(reading)
     values = _values(readings)
     described, raw = zip(

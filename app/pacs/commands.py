@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 from flask import Flask, current_app
 
+from app import current
 from app.pacs.settings import PacsSettings
 from app.settings import SettingsError
 
@@ -19,8 +20,8 @@ def pacs_node() -> None:
     """Run the DICOM node until it is stopped."""
     from app.pacs.node import Node, run
 
-    registry = current_app.extensions["registry"]
-    models = current_app.extensions["settings"].models
+    registry = current.registry()
+    models = current.settings().models
     try:
         node = Node(_settings(), models, lambda: registry.predictor)
     except SettingsError as error:
@@ -53,7 +54,7 @@ def pacs_pull(study: str | None, accession: str | None) -> None:
             spool,
             open_queue(spool.root),
             settings,
-            look_at_models(current_app.extensions["settings"].models),
+            look_at_models(current.settings().models),
         )
         counts = pull(settings.source, settings, intake, study=study, accession=accession)
     except (SettingsError, PullError) as error:
