@@ -15,13 +15,16 @@ RUN pip install --no-cache-dir --no-compile --quiet --disable-pip-version-check 
 
 # What only building against TensorFlow or debugging it needs goes: C++ headers, static
 # libraries, the symbol table (200 MB), and a compiler front end that its metadata names but
-# nothing imports. Of the sample films one stays. pip has done its work.
+# nothing imports. Of imagecodecs (80 MB) the JPEG decoder stays, of the sample films one. pip
+# has done its work.
 RUN apt-get update -qq \
     && apt-get install -qq -y --no-install-recommends binutils >/dev/null \
     && cd /opt/venv/lib/python3.11/site-packages \
     && strip --strip-unneeded tensorflow/*.so.* \
     && rm -rf tensorflow/include clang libclang-*.dist-info numpy/tests numpy/*/tests h5py/tests \
         pynetdicom/tests pynetdicom/benchmarks \
+    && find imagecodecs imagecodecs.libs -name '*.so*' ! -name '_shared*' ! -name '_jpeg8*' \
+        ! -name 'libjpeg-*' -delete \
     && find . -name '*.a' -delete \
     && find data_store/data -type f ! -name RG1_J2KI.dcm -delete \
     && pip uninstall --quiet --yes setuptools pip
@@ -40,6 +43,7 @@ RUN TF_CPP_MIN_LOG_LEVEL=2 python -c "\
 import app.api, app.web, app.pacs.node, app.pacs.page, app.pacs.pull, gunicorn.app.wsgiapp, gunicorn.workers.gthread, pathlib; \
 from app.pacs.results import capture, presentation, report; \
 from app.sample import sample_path; \
+from imagecodecs import jpeg8_decode; \
 from cxr.bundle import list_bundles, load_bundle; \
 from cxr.decode import decode; \
 from cxr.gate import load_gate; \
@@ -58,11 +62,14 @@ COPY requirements-lean.txt .
 RUN pip install --no-cache-dir --no-compile --quiet --disable-pip-version-check \
         --require-hashes -r requirements-lean.txt
 
-# What only developing with a package needs goes. Of the sample films one stays.
+# What only developing with a package needs goes. Of imagecodecs (80 MB) the JPEG decoder stays,
+# of the sample films one.
 RUN cd /opt/venv/lib/python3.11/site-packages \
     && rm -rf numpy/tests numpy/*/tests numpy/_core/include numpy/f2py \
         onnxruntime/tools onnxruntime/transformers onnxruntime/quantization \
         onnxruntime/datasets \
+    && find imagecodecs imagecodecs.libs -name '*.so*' ! -name '_shared*' ! -name '_jpeg8*' \
+        ! -name 'libjpeg-*' -delete \
     && find . -name '*.a' -delete \
     && find data_store/data -type f ! -name RG1_J2KI.dcm -delete \
     && pip uninstall --quiet --yes setuptools pip
@@ -77,6 +84,7 @@ COPY models models
 RUN python -c "\
 import app.api, app.web, gunicorn.app.wsgiapp, gunicorn.workers.gthread, pathlib; \
 from app.sample import sample_path; \
+from imagecodecs import jpeg8_decode; \
 from cxr.bundle import list_bundles, load_bundle; \
 from cxr.decode import decode; \
 print(decode(sample_path().read_bytes()).dicom); \

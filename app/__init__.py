@@ -54,9 +54,17 @@ def create_app(settings: Settings | None = None, *, load: Loader | None = None) 
     app.json.sort_keys = False  # type: ignore[attr-defined]  # the contract's order
     app.extensions["settings"] = settings
 
+    # Flask runs after_request functions last to first: logs is registered first so that it
+    # sees the answer as it leaves.
+    logs.init_app(app, settings.log_level)
+    counters = metrics.init_app(app)
+
     limits = Limits(max_bytes=settings.max_upload_bytes, max_pixels=settings.max_pixels)
     admission = Admission(
-        settings.read_at_once or os.cpu_count() or 1, settings.max_waiting, settings.request_seconds
+        settings.read_at_once or os.cpu_count() or 1,
+        settings.max_waiting,
+        settings.request_seconds,
+        tell=counters.note_queue,
     )
     registry = Registry(
         Path(settings.models),
@@ -68,10 +76,6 @@ def create_app(settings: Settings | None = None, *, load: Loader | None = None) 
     )
     app.extensions["registry"] = registry
 
-    # Flask runs after_request functions last to first: logs is registered first so that it
-    # sees the answer as it leaves.
-    logs.init_app(app, settings.log_level)
-    counters = metrics.init_app(app)
     security.init_app(app)
     errors.init_app(app)
     access.init_app(app, settings)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from app.errors import OverloadedError
@@ -22,9 +22,18 @@ class Admission:
         at_once: readings that may be under way.
         waiting: requests that may wait for one of them to end.
         seconds: longest wait.
+        tell: is told how many wait, whenever that has changed.
     """
 
-    def __init__(self, at_once: int, waiting: int, seconds: float) -> None:
+    def __init__(
+        self,
+        at_once: int,
+        waiting: int,
+        seconds: float,
+        tell: Callable[[int], None] = lambda _: None,
+    ) -> None:
+        self._tell = tell
+        self._at_once = at_once
         self._places = threading.BoundedSemaphore(at_once)
         self._lock = threading.Lock()
         self._limit = at_once + waiting
@@ -49,7 +58,7 @@ class Admission:
                     "More radiographs are waiting than can be read soon. This one was not read: "
                     "send it again in a moment."
                 )
-            self._inside += 1
+            self._change(1)
         try:
             began = time.monotonic()
             if not self._places.acquire(timeout=self._seconds):
@@ -63,4 +72,10 @@ class Admission:
                 self._places.release()
         finally:
             with self._lock:
-                self._inside -= 1
+                self._change(-1)
+
+    def _change(self, by: int) -> None:
+        """Under the lock, so that whoever is told hears the changes in their order."""
+        before, self._inside = self._inside, self._inside + by
+        if max(before, self._inside) > self._at_once:
+            self._tell(max(self._inside - self._at_once, 0))

@@ -102,6 +102,9 @@ PROBLEMS: dict[str, Problem] = {
     "method_not_allowed": Problem(
         405, "This address does not answer that method", "Start again from the first page."
     ),
+    "request_timeout": Problem(
+        408, "The request came too slowly", "Send it again over a faster connection."
+    ),
     "too_large": Problem(
         413, "The file is too large", "Export the radiograph smaller, or compressed."
     ),
@@ -145,6 +148,7 @@ _CODE_BY_STATUS = {
     401: "unauthorized",
     404: "not_found",
     405: "method_not_allowed",
+    408: "request_timeout",
     413: "too_large",
     415: "unsupported_format",
     429: "rate_limited",

@@ -56,6 +56,12 @@ class Metrics:
             multiprocess_mode="livesum",
             registry=registry,
         )
+        self._queue_depth = Gauge(
+            "xray_queue_depth",
+            "Radiographs that wait for their turn to be read.",
+            multiprocess_mode="livesum",
+            registry=registry,
+        )
         self._readings = Counter(
             "xray_readings",
             "Readings by model and decision.",
@@ -120,6 +126,10 @@ class Metrics:
     def count_refusal(self, code: str) -> None:
         """Count one refusal, whichever way the radiograph came."""
         self._refusals.labels(code).inc()
+
+    def note_queue(self, waiting: int) -> None:
+        """Say how many radiographs of this worker wait to be read."""
+        self._queue_depth.set(waiting)
 
     def describe_bundles(self, registry: Registry) -> None:
         """Say which bundles this worker has; called when loading has ended."""

@@ -24,8 +24,15 @@ from app.settings import PROJECT_ROOT, Settings
 
 API_VERSION = "1.0.0"
 
-#: Any route may answer these: a host that is not served, no key, too often, a defect here.
-EVERYWHERE = ("invalid_parameter", "unauthorized", "rate_limited", "internal_error")
+#: Any route may answer these: a host that is not served, no key, a request that did not arrive
+#: in time, too many of them, a defect here.
+EVERYWHERE = (
+    "invalid_parameter",
+    "unauthorized",
+    "request_timeout",
+    "rate_limited",
+    "internal_error",
+)
 
 #: A route that asks a model by its name.
 ASKS_A_MODEL = ("unknown_model", "not_ready")

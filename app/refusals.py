@@ -51,7 +51,7 @@ TOO_SLOW = Refusal(
     "The request did not arrive whole in time. Send it again over a faster connection.",
 )
 TOO_LONG = Refusal(
-    "431 Request Header Fields Too Large",
+    "400 Bad Request",
     "invalid_parameter",
     "The request cannot be understood",
     "The headers of the request do not end.",

@@ -12,6 +12,7 @@ read, telling each client so in Flask would itself take a good part of the cores
 
 from __future__ import annotations
 
+import contextlib
 import re
 import selectors
 import socket
@@ -214,7 +215,6 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
 
     def _refuse(self, arrival: Arrival, *, closing: bool) -> None:
         """Say that the queue is full, and listen on where the request was read to its end."""
-        self.wsgi.extensions["metrics"].count_refusal("overloaded")
         if closing or not arrival.whole:
             self._drop(arrival, TOO_MANY)
             return
@@ -223,6 +223,7 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
         except OSError:
             self._drop(arrival)
             return
+        self._count(TOO_MANY)
         self._forget(arrival)
         conn = arrival.conn
         conn.set_timeout()
@@ -239,12 +240,14 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
     def _drop(self, arrival: Arrival, last_words: Refusal | None = None) -> None:
         self._forget(arrival)
         self.nr_conns -= 1
-        try:
-            if last_words:
+        if last_words:
+            self._count(last_words)
+            with contextlib.suppress(OSError):
                 arrival.conn.sock.send(last_words.encode())
-        except OSError:
-            pass
         arrival.conn.close()
+
+    def _count(self, refusal: Refusal) -> None:
+        self.wsgi.extensions["metrics"].count_refusal(refusal.code)
 
 
 class _DeadlineUnreader(http.parser.SocketUnreader):  # type: ignore[misc]

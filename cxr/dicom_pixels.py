@@ -29,14 +29,16 @@ from pydicom.uid import (
     RLELossless,
 )
 
+from cxr import jpeg_plugin
 from cxr.errors import UnreadableImageError
 
 _CUT_SHORT = "The DICOM file is damaged or cut short. Export or transfer it again."
-# Where pydicom has several decoders it tries pylibjpeg's first, which takes four times as
-# long as these for JPEG, and falls back to one in Python that would unfold an RLE bomb for
-# minutes.
+jpeg_plugin.register()
+# One decoder for each: where pydicom has several it tries them all, down to one in Python that
+# would unfold an RLE bomb for minutes.
 _PLUGINS = {
     JPEGBaseline8Bit: "pillow",
+    **dict.fromkeys(jpeg_plugin.DECODER_DEPENDENCIES, jpeg_plugin.LABEL),
     JPEGLSLossless: "pyjpegls",
     JPEGLSNearLossless: "pyjpegls",
     RLELossless: "pylibjpeg",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from importlib.metadata import PackageNotFoundError, metadata
 from pathlib import Path
 
 import pytest
@@ -86,6 +87,17 @@ def test_every_direct_dependency_is_pinned() -> None:
 def test_serving_installs_no_training_package() -> None:
     serving = pins("requirements").keys()
     assert not serving & {"imagehash", "matplotlib", "pandas", "scikit-learn", "tensorboard"}
+
+
+@pytest.mark.parametrize("name", sorted(pins("requirements")))
+def test_nothing_that_serving_installs_stands_under_the_gpl(name: str) -> None:
+    try:
+        about = metadata(name)
+    except PackageNotFoundError:
+        pytest.skip("for another system")
+    named = [about.get("License", ""), about.get("License-Expression", "")]
+    named += [line for line in about.get_all("Classifier", []) if line.startswith("License")]
+    assert not re.search(r"\bA?GPL|General Public License", " ".join(named))
 
 
 def test_lean_serving_installs_the_same_without_tensorflow() -> None:

@@ -89,13 +89,26 @@ def test_a_failed_reading_leaves_its_place() -> None:
     assert admission.inside == 0
 
 
-def test_answers_before_flask_look_like_those_of_flask() -> None:
+def test_whoever_counts_the_waiting_hears_every_change() -> None:
+    told: list[int] = []
+    admission = Admission(at_once=1, waiting=2, seconds=60, tell=told.append)
+    with admission.turn():
+        assert told == []  # nobody waits
+    release, threads = occupy(admission, 3)
+    with pytest.raises(OverloadedError), admission.turn():
+        pytest.fail("there was no place")
+    finish(release, threads)
+    assert told == [1, 2, 1, 0]
+
+
+@pytest.mark.parametrize("refusal", [refusals.TOO_MANY, refusals.TOO_SLOW, refusals.TOO_LONG])
+def test_answers_before_flask_look_like_those_of_flask(refusal: refusals.Refusal) -> None:
     assert refusals.RETRY_AFTER_SECONDS == errors.RETRY_AFTER_SECONDS
-    head, _, body = refusals.TOO_MANY.encode(close=False).partition(b"\r\n\r\n")
+    head, _, body = refusal.encode(close=False).partition(b"\r\n\r\n")
     problem = json.loads(body)
     assert set(problem) == {"type", "title", "status", "detail", "code", "request_id"}
     known = errors.PROBLEMS[problem["code"]]
     assert (problem["status"], problem["title"]) == (known.status, known.title)
     assert f"X-Request-ID: {problem['request_id']}".encode() in head
-    assert b"Retry-After: 2" in head
+    assert (b"Retry-After: 2" in head) is (known.status == 503)
     assert f"Content-Length: {len(body)}".encode() in head

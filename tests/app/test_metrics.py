@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
+import threading
+import time
+from contextlib import ExitStack
 
 import pytest
+from flask import Flask
 from flask.testing import FlaskClient
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -74,6 +79,25 @@ def test_a_request_is_in_progress_until_it_ends(client: FlaskClient) -> None:
     # The scrape itself is the one that is counted, and every one before it has ended.
     for _ in range(2):
         assert samples(client)["xray_requests_in_progress", frozenset()] == 1
+
+
+def test_who_waits_to_be_read_is_counted(app: Flask, client: FlaskClient, jpeg: bytes) -> None:
+    turn = app.extensions["registry"].predictor.turn
+    with ExitStack() as places:
+        for _ in range(app.extensions["settings"].read_at_once or os.cpu_count() or 1):
+            places.enter_context(turn())
+        assert samples(client)["xray_queue_depth", frozenset()] == 0
+        waiting = threading.Thread(
+            target=app.test_client().post,
+            args=("/predict",),
+            kwargs={"data": jpeg, "content_type": "image/jpeg"},
+        )
+        waiting.start()
+        end = time.monotonic() + 10
+        while samples(client)["xray_queue_depth", frozenset()] != 1:
+            assert time.monotonic() < end
+    waiting.join()
+    assert samples(client)["xray_queue_depth", frozenset()] == 0
 
 
 def test_addresses_and_methods_that_do_not_exist_share_one_time_series(client: FlaskClient) -> None:

@@ -33,6 +33,8 @@ def test_compose_follows_the_specification() -> None:
     compose_spec = pytest.importorskip("compose_spec")
     plain = yaml.safe_dump(yaml.safe_load(compose_text()))  # without merge keys
     compose_spec.PyCompose.from_yaml(plain).validate()
+    pacs = re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", (ROOT / "compose.pacs.yaml").read_text())
+    compose_spec.PyCompose.from_yaml(pacs).validate()
     with pytest.raises(ValueError, match="mem_limits"):
         compose_spec.PyCompose.from_yaml(plain.replace("mem_limit:", "mem_limits:", 1))
 
@@ -64,6 +66,25 @@ def test_compose_sets_only_settings_that_exist() -> None:
     assert set(services()["xray"]["environment"]) <= known
     (container,) = deployment()["containers"]
     assert {variable["name"] for variable in container["env"]} <= known
+
+
+def test_prometheus_reaches_the_dicom_node_and_the_archive_stays_outside() -> None:
+    included = yaml.safe_load((ROOT / "compose.pacs.yaml").read_text())
+    whole = yaml.safe_load(compose_text())
+    assert whole["include"] == ["compose.pacs.yaml"]
+    # Compose takes what both files define only where it is the same.
+    assert included["networks"] == whole["networks"]
+    assert set(whole["services"]["prometheus"]["networks"]) == {"inner"}
+    assert set(included["services"]["node"]["networks"]) == {"inner", "outer"}
+    assert set(included["services"]["orthanc"]["networks"]) == {"outer"}
+    scraped = yaml.safe_load((ROOT / "deploy/prometheus/prometheus.yml").read_text())
+    targets = {
+        target.split(":")[0]
+        for job in scraped["scrape_configs"]
+        for group in job["static_configs"]
+        for target in group["targets"]
+    }
+    assert targets <= {*whole["services"], *included["services"]}
 
 
 @pytest.mark.parametrize("path", MANIFESTS, ids=lambda path: path.stem)

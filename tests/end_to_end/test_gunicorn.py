@@ -225,4 +225,5 @@ def test_metrics_add_up_over_workers(tiny_bundle: Path, tmp_path: Path) -> None:
         if row.startswith("xray_requests_total{") and '"/predict"' in row and '"200"' in row
     ]
     assert float(line.split()[-1]) == answered
+    assert "xray_queue_depth 0.0" in text
     assert list(written.iterdir()) == []  # the numbers go with the server

@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 
 from tests.phantoms import chest_phantom, encode_jpeg, encode_png
-from tests.server import ROOT, Server, free_port, running_server, status, wait_for
+from tests.server import ROOT, Server, fetch, free_port, running_server, status, wait_for
 
 pytestmark = pytest.mark.slow
 
@@ -91,6 +91,9 @@ def test_slow_clients_hold_no_thread_and_are_told(server: Server) -> None:
     assert time.monotonic() - began < 20
     assert {answer.split(b"\r\n")[0] for answer in answers} == {b"HTTP/1.1 408 Request Timeout"}
     assert b'"code": "request_timeout"' in answers[0]
+    assert f'xray_refusals_total{{code="request_timeout"}} {len(slow)}.0' in fetch(
+        f"{server.address}/metrics"
+    )
 
 
 def test_past_the_queue_clients_are_refused_at_once_and_no_reading_is_wrong(
@@ -165,7 +168,7 @@ def test_a_client_that_asks_before_it_sends_is_told_to(server: Server) -> None:
 def test_endless_headers_are_refused(server: Server) -> None:
     with socket.create_connection(("127.0.0.1", server.port), timeout=30) as client:
         client.sendall(b"GET / HTTP/1.1\r\n" + b"X-A: " + b"a" * 32_768)
-        assert answer_of(client).startswith(b"HTTP/1.1 431")
+        assert answer_of(client).startswith(b"HTTP/1.1 400")
     assert post(server, FILM)[0] == 200
 
 
