@@ -9,7 +9,7 @@ other tree is ``[split/]class[/patient]/image``.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -171,8 +171,7 @@ def _recognise(places: Sequence[_Place]) -> str:
     return FOLDERS
 
 
-def _most(places: Sequence[_Place], matches: object) -> bool:
-    assert callable(matches)
+def _most(places: Sequence[_Place], matches: Callable[[str], object]) -> bool:
     return sum(matches(place.stem) is not None for place in places) * 2 > len(places)
 
 

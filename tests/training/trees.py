@@ -12,6 +12,8 @@ import numpy as np
 
 from tests.phantoms import encode_jpeg
 
+COVID_FOLDERS = ("COVID", "Lung_Opacity", "Normal", "Viral Pneumonia")
+
 
 @cache
 def picture(seed: int) -> bytes:
@@ -20,34 +22,42 @@ def picture(seed: int) -> bytes:
     return encode_jpeg(cv2.resize(coarse, (96, 96), interpolation=cv2.INTER_CUBIC))
 
 
-def kermany_files(top: str = "chest_xray") -> dict[str, bytes]:
-    """Train: 20 people of each class with one to three images; test: 4 of each; val: 2."""
+def kermany_names() -> list[str]:
+    """Train: 20 people of each class with one to three images; test: 4 of each; val: 1."""
+    return [
+        f"chest_xray/{split}/{name}"
+        for split, people in (("train", 20), ("test", 4), ("val", 1))
+        for person in range(1, people + 1)
+        for image in range(person % 3 + 1)
+        for name in (
+            f"PNEUMONIA/person{person}_bacteria_{image}.jpeg",
+            f"PNEUMONIA/person{person}_virus_{image}.jpeg",
+            f"NORMAL/IM-{len(split)}{person:03}-{image:04}.jpeg",
+        )
+    ]
+
+
+def kermany_files() -> dict[str, bytes]:
+    """A picture for each name."""
+    return {name: picture(seed) for seed, name in enumerate(kermany_names())}
+
+
+def covid_names(classes: tuple[str, ...] = COVID_FOLDERS, each: int = 20) -> list[str]:
+    """``each`` images of each class in ``images/``."""
+    return [
+        f"COVID-19_Radiography_Dataset/{name}/images/{name}-{number}.png"
+        for name in classes
+        for number in range(1, each + 1)
+    ]
+
+
+def covid_files(classes: tuple[str, ...] = COVID_FOLDERS, each: int = 20) -> dict[str, bytes]:
+    """A picture for each name, with a mask beside each."""
     files: dict[str, bytes] = {}
-
-    def add(path: str) -> None:
-        files[f"{top}/{path}"] = picture(len(files))
-
-    for split, people in (("train", 20), ("test", 4), ("val", 1)):
-        for person in range(1, people + 1):
-            for image in range(person % 3 + 1):
-                add(f"{split}/PNEUMONIA/person{person}_bacteria_{image}.jpeg")
-                add(f"{split}/PNEUMONIA/person{person}_virus_{image}.jpeg")
-                add(f"{split}/NORMAL/IM-{len(split)}{person:03}-{image:04}.jpeg")
-    return files
-
-
-def covid_files(
-    classes: tuple[str, ...] = ("COVID", "Lung_Opacity", "Normal", "Viral Pneumonia"),
-    each: int = 20,
-    top: str = "COVID-19_Radiography_Dataset",
-) -> dict[str, bytes]:
-    """``each`` images of each class in ``images/``, with a mask beside each."""
-    files: dict[str, bytes] = {}
-    for name in classes:
-        for number in range(1, each + 1):
-            content = picture(1000 + len(files))
-            files[f"{top}/{name}/images/{name}-{number}.png"] = content
-            files[f"{top}/{name}/masks/{name}-{number}.png"] = content
+    for name in covid_names(classes, each):
+        content = picture(1000 + len(files))
+        files[name] = content
+        files[name.replace("/images/", "/masks/")] = content
     return files
 
 
