@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from pathlib import Path
 
 from app.pacs.destinations import RefusedError, Sender, UnreachableError
@@ -16,6 +17,8 @@ log = logging.getLogger("app.pacs.delivery")
 _BATCH = 16
 _IDLE_SECONDS = 1.0
 _MAX_WAIT_SECONDS = 3600.0
+#: That a destination takes what it is sent is remembered once in so many seconds.
+_HEALTH_SECONDS = 5.0
 #: A destination that cannot be reached is tried again at least this often: nothing is wrong
 #: with the letters, so they neither count attempts nor become dead.
 _MAX_UNREACHABLE_SECONDS = 60.0
@@ -54,6 +57,7 @@ class Courier:
         self._max_attempts = max_attempts
         self._retain = retain
         self._unreachable = 0
+        self._noted: tuple[str | None, float] = ("", 0.0)
         self.wake = threading.Event()
 
     def run(self, stop: threading.Event) -> None:
@@ -133,4 +137,8 @@ class Courier:
                 "destination unreachable",
                 extra={"fields": {"destination": self._name, "reason": reason}},
             )
-        self._queue.note_health(self._name, reason)
+        before, when = self._noted
+        now = time.monotonic()
+        if reason != before or now - when > _HEALTH_SECONDS:
+            self._queue.note_health(self._name, reason)
+            self._noted = (reason, now)

@@ -10,11 +10,13 @@ from typing import Any, Protocol
 import requests
 from dicomweb_client import DICOMwebClient
 from pydicom import dcmread
+from pydicom.dataset import Dataset
 from pydicom.uid import (
     ComprehensiveSRStorage,
     ExplicitVRLittleEndian,
     GrayscaleSoftcopyPresentationStateStorage,
     ImplicitVRLittleEndian,
+    JPEGBaseline8Bit,
     SecondaryCaptureImageStorage,
 )
 from pynetdicom import AE
@@ -35,6 +37,8 @@ RESULT_CLASSES = (
     SecondaryCaptureImageStorage,
     GrayscaleSoftcopyPresentationStateStorage,
 )
+# PS3.18 Table 10.5.3-1: the referenced transfer syntax is not supported.
+_SYNTAX_NOT_SUPPORTED = 0xC122
 
 
 class UnreachableError(Exception):
@@ -43,6 +47,10 @@ class UnreachableError(Exception):
 
 class RefusedError(Exception):
     """The destination did not take an object; the text says why, without identity."""
+
+
+class _SyntaxNotTakenError(RefusedError):
+    """The destination does not take an object in the way it is compressed."""
 
 
 class Sender(Protocol):
@@ -72,8 +80,8 @@ class StoreSender:
         if association is None or not association.is_established:
             association = self._association = associate(self._peer, self._settings, RESULT_CLASSES)
         for path in paths:
-            dataset = dcmread(path)
             try:
+                dataset = _as_accepted(dcmread(path), association)
                 answer = association.send_c_store(dataset)
             except ValueError:
                 raise RefusedError(f"{path.stem}: this kind of object is not accepted") from None
@@ -92,6 +100,23 @@ class StoreSender:
             association.release()
 
 
+def _as_accepted(dataset: Dataset, association: Association) -> Dataset:
+    """A capture is JPEG; where the peer does not take that, the same picture uncompressed."""
+    syntax = dataset.file_meta.TransferSyntaxUID
+    accepted = {
+        context.transfer_syntax[0]
+        for context in association.accepted_contexts
+        if context.abstract_syntax == dataset.SOPClassUID
+    }
+    return dataset if syntax in accepted else _uncompressed(dataset)
+
+
+def _uncompressed(dataset: Dataset) -> Dataset:
+    if dataset.file_meta.TransferSyntaxUID.is_compressed:
+        dataset.decompress(generate_instance_uid=False)
+    return dataset
+
+
 def associate(peer: Peer, settings: PacsSettings, classes: Sequence[str]) -> Association:
     """Open an association.
 
@@ -106,6 +131,8 @@ def associate(peer: Peer, settings: PacsSettings, classes: Sequence[str]) -> Ass
     entity.maximum_pdu_size = settings.max_pdu
     for sop_class in classes:
         entity.add_requested_context(sop_class, [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
+        if sop_class == SecondaryCaptureImageStorage:  # a context of its own: each gets one syntax
+            entity.add_requested_context(sop_class, JPEGBaseline8Bit)
     try:
         tls = (client_tls(settings), peer.host) if peer.tls else None
     except OSError as error:
@@ -160,10 +187,19 @@ class StowSender:
         self._client = web_client(peer, settings)
 
     def send(self, paths: Sequence[Path]) -> None:
+        objects = [dcmread(path) for path in paths]
         try:
-            answer = self._client.store_instances([dcmread(path) for path in paths])
+            self._store(objects)
+        except _SyntaxNotTakenError:
+            self._store([_uncompressed(dataset) for dataset in objects])
+
+    def _store(self, objects: Sequence[Dataset]) -> None:
+        try:
+            answer = self._client.store_instances(objects)
         except requests.HTTPError as error:
             status = error.response.status_code if error.response is not None else 0
+            if status == 415:
+                raise _SyntaxNotTakenError(f"it answers with status {status}") from None
             if status in (401, 403, 429) or status >= 500:
                 raise UnreachableError(f"it answers with status {status}") from None
             raise RefusedError(f"it answers with status {status}") from None
@@ -173,9 +209,10 @@ class StowSender:
         stored = {item.ReferencedSOPInstanceUID for item in answer.get("ReferencedSOPSequence", ())}
         if failed:
             reason = int(failed[0].get("FailureReason") or 0)
-            raise RefusedError(f"{len(failed)} of {len(paths)} objects: {describe(reason)}")
-        if len(stored) != len(paths):
-            raise RefusedError(f"it says it stored {len(stored)} of {len(paths)} objects")
+            refused = _SyntaxNotTakenError if reason == _SYNTAX_NOT_SUPPORTED else RefusedError
+            raise refused(f"{len(failed)} of {len(objects)} objects: {describe(reason)}")
+        if len(stored) != len(objects):
+            raise RefusedError(f"it says it stored {len(stored)} of {len(objects)} objects")
 
     def close(self) -> None:
         """Nothing stays open that would matter."""

@@ -1,8 +1,9 @@
 """The queue: what was received, what became of it, what is still to be delivered.
 
-SQLite in write-ahead mode, synchronous to the disk: a committed line survives a crash. It
-holds no identity: a film is known by the hash of its SOP Instance UID. The node, the
-commands and the page use it at the same time, each thread over a connection of its own.
+SQLite in write-ahead mode: a committed line survives a crash of the process, and what somebody
+was told of is flushed to the disk, to survive one of the machine. It holds no identity: a film
+is known by the hash of its SOP Instance UID. The node, the commands and the page use it at the
+same time, each thread over a connection of its own.
 
 ``queued`` → ``delivering`` (its results lie in the spool, a delivery waits for each
 destination) → ``done``; a film that cannot even be refused properly becomes ``failed``.
@@ -110,6 +111,7 @@ class Queue:
         self._local = threading.local()
         self._claimed: set[int] = set()
         self._claiming = threading.Lock()
+        self._turn = threading.Lock()
         # SQLite gives its -wal and -shm files the rights of the database itself.
         os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
         self._connection().executescript(_SCHEMA)
@@ -120,7 +122,6 @@ class Queue:
             connection = sqlite3.connect(self._path, timeout=60, isolation_level=None)
             connection.row_factory = sqlite3.Row
             connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = FULL")
             connection.execute("PRAGMA foreign_keys = ON")
             self._local.connection = connection
         return connection
@@ -133,16 +134,26 @@ class Queue:
             del self._local.connection
 
     @contextmanager
-    def writing(self) -> Iterator[sqlite3.Connection]:
-        """A transaction that no other process or thread writes beside."""
+    def writing(self, *, durable: bool = True) -> Iterator[sqlite3.Connection]:
+        """A transaction that no other process or thread writes beside.
+
+        Args:
+            durable: flushed to the disk at the end. Without it a crash of the process loses
+                nothing either, but one of the machine may, with what was written since the
+                last durable one: for what may be done again.
+        """
         connection = self._connection()
-        connection.execute("BEGIN IMMEDIATE")
-        try:
-            yield connection
-        except BaseException:
-            connection.execute("ROLLBACK")
-            raise
-        connection.execute("COMMIT")
+        # Threads of this process take turns at once; SQLite lets them wait in growing naps.
+        with self._turn:
+            connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield connection
+                connection.execute("COMMIT")
+            except BaseException:
+                if connection.in_transaction:  # SQLite itself ends one for which the disk is full
+                    connection.execute("ROLLBACK")
+                raise
 
     def reading(self) -> sqlite3.Connection:
         """This thread's connection, for questions."""
@@ -179,7 +190,7 @@ class Queue:
 
     def count_dropped(self, reason: str) -> None:
         """Count a film that is not for us."""
-        with self.writing() as db:
+        with self.writing(durable=False) as db:
             db.execute(
                 "INSERT INTO dropped VALUES (?, 1, ?) ON CONFLICT (reason) "
                 "DO UPDATE SET films = films + 1, last = excluded.last",
@@ -194,7 +205,7 @@ class Queue:
         Its attempt is counted before it is read: a film that kills the process does not do
         so for ever.
         """
-        with self._claiming, self.writing() as db:
+        with self._claiming, self.writing(durable=False) as db:
             rows = db.execute(
                 "SELECT id, key, bundle, attempts, received FROM work "
                 "WHERE state = 'queued' AND due <= ? ORDER BY id LIMIT ?",
@@ -335,7 +346,7 @@ class Queue:
     def note_health(self, destination: str, reason: str | None) -> None:
         """Remember whether a destination takes what it is sent; None: it does."""
         now = time.time()
-        with self.writing() as db:
+        with self.writing(durable=False) as db:
             db.execute(
                 "INSERT INTO health VALUES (?, ?, ?, ?) ON CONFLICT (destination) DO UPDATE SET "
                 "since = CASE WHEN (reason IS NULL) = (excluded.reason IS NULL) THEN since "

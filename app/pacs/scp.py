@@ -29,11 +29,10 @@ from pynetdicom import AE, evt
 from pynetdicom.events import Event
 from pynetdicom.pdu import P_DATA_TF
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
-from pynetdicom.transport import ThreadedAssociationServer
 
+from app.pacs.connections import CallerServer, read_fast
 from app.pacs.intake import Intake
 from app.pacs.metrics import NodeMetrics
-from app.pacs.peers import Callers
 from app.pacs.routing import SOP_CLASSES, MalformedObjectError
 from app.pacs.settings import PacsSettings
 from app.pacs.spool import SpoolFullError
@@ -60,52 +59,6 @@ TRANSFER_SYNTAXES: tuple[UID, ...] = (
 
 # PS3.8 §9.3.4: rejected permanently by the service user; calling AE title not recognized.
 _REJECTED_PERMANENT, _BY_USER, _CALLING_TITLE = 0x01, 0x01, 0x03
-#: Connections beyond the associations served are turned away politely up to this multiple,
-#: after that they are closed at once: each costs two threads.
-_CONNECTIONS_PER_ASSOCIATION = 4
-
-
-class _Server(ThreadedAssociationServer):
-    """Closes what comes from nowhere we know, and never waits for a client when accepting."""
-
-    callers: Callers
-    metrics: NodeMetrics
-    daemon_threads = True
-    request_queue_size = 128
-
-    def get_request(self) -> tuple[socket.socket, Any]:
-        # The library would shake hands here, where one silent client stops all others.
-        listening: Any = self.socket
-        connection, address = listening.accept()
-        connection.settimeout(self.ae.network_timeout)
-        if self.ssl_context is not None:
-            connection = self.ssl_context.wrap_socket(
-                connection, server_side=True, do_handshake_on_connect=False
-            )
-        return connection, address
-
-    def verify_request(self, request: Any, client_address: Any) -> bool:
-        if not self.callers.knows_address(client_address[0]):
-            self.metrics.associations.labels("unknown_address").inc()
-            log.warning("connection refused", extra={"fields": {"reason": "unknown address"}})
-            return False
-        most = _CONNECTIONS_PER_ASSOCIATION * self.ae.maximum_associations
-        if len(self.active_associations) >= most:
-            self.metrics.associations.labels("too_many").inc()
-            return False
-        return True
-
-    def finish_request(self, request: Any, client_address: Any) -> None:
-        if isinstance(request, ssl.SSLSocket):
-            request.settimeout(self.ae.acse_timeout)
-            request.do_handshake()
-            request.settimeout(self.ae.network_timeout)
-        super().finish_request(request, client_address)
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        # The default prints a traceback; a failed handshake is the peer's affair.
-        self.metrics.associations.labels("no_handshake").inc()
-        log.warning("connection failed", extra={"fields": {"reason": "no handshake"}})
 
 
 class StorageProvider:
@@ -115,7 +68,7 @@ class StorageProvider:
         self._settings = settings
         self._intake = intake
         self._metrics = metrics
-        self._server: _Server | None = None
+        self._server: CallerServer | None = None
 
     @property
     def port(self) -> int:
@@ -144,6 +97,7 @@ class StorageProvider:
             (settings.host, settings.port),
             ssl_context=server_tls(settings),
             evt_handlers=[
+                (evt.EVT_CONN_OPEN, read_fast, [settings.max_pdu]),
                 (evt.EVT_REQUESTED, self._check_caller),
                 (evt.EVT_ACCEPTED, self._count, ["accepted"]),
                 (evt.EVT_REJECTED, self._count, ["too_many"]),
@@ -152,7 +106,7 @@ class StorageProvider:
                 (evt.EVT_PDU_RECV, self._bound),
                 (evt.EVT_DIMSE_RECV, self._forget_size),
             ],
-            server_class=_Server,
+            server_class=CallerServer,
         )
         server.callers = settings.callers
         server.metrics = self._metrics

@@ -10,6 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from pydicom.dataset import Dataset
+from pydicom.uid import ExplicitVRLittleEndian, JPEGBaseline8Bit
 from pynetdicom import AE, evt
 from pynetdicom.sop_class import (
     ComprehensiveSRStorage,
@@ -39,9 +41,14 @@ class Archive:
         self.status = status
         self.syntaxes = syntaxes
         self.stored: list[str] = []
+        self.captures: list[Dataset] = []
 
     def store(self, event: evt.Event) -> int:
         if self.status == 0x0000:
+            if event.request.AffectedSOPClassUID == SecondaryCaptureImageStorage:
+                dataset = event.dataset
+                dataset.file_meta = event.file_meta
+                self.captures.append(dataset)
             self.stored.append(str(event.request.AffectedSOPInstanceUID))
         return self.status
 
@@ -129,6 +136,25 @@ def test_a_destination_of_implicit_syntax_alone_gets_its_results(
         wait_until(lambda: len(archive.stored) == 3)
 
 
+@pytest.mark.parametrize("jpeg", [False, True])
+def test_a_capture_goes_as_the_destination_takes_it(
+    pacs_settings: PacsSettings, models: Path, jpeg: bool
+) -> None:
+    port = free_port()
+    syntaxes = [ExplicitVRLittleEndian, *([JPEGBaseline8Bit] if jpeg else [])]
+    archive = Archive(syntaxes=[str(syntax) for syntax in syntaxes])
+    settings = replace(pacs_settings, destinations=archive_peers(port))
+    with running_node(settings, models) as node, archive.running(port):
+        node.intake.take([encode(film())])
+        wait_until(lambda: len(archive.stored) == 3)
+    (capture,) = archive.captures
+    assert capture.file_meta.TransferSyntaxUID == syntaxes[-1]
+    assert capture.LossyImageCompression == "01"  # and stays so
+    pixels = capture.pixel_array
+    assert pixels.shape[1:] == (1024, 3)
+    assert 0.01 < (pixels[1024:] > 180).mean() < 0.3  # the words
+
+
 def test_results_are_kept_as_long_as_is_asked_for(
     pacs_settings: PacsSettings, models: Path
 ) -> None:
@@ -168,28 +194,50 @@ def test_results_can_be_chosen(pacs_settings: PacsSettings, models: Path) -> Non
 
 class _Answers(http.server.BaseHTTPRequestHandler):
     status = 503
+    bodies: list[bytes]
 
     def do_POST(self) -> None:
-        while size := int(self.rfile.readline(), 16):  # the client sends in chunks
-            self.rfile.read(size + 2)
-        self.rfile.readline()
+        self.bodies.append(b"".join(self._parts()))
         self.send_response(self.status)
         self.end_headers()
 
+    def _parts(self) -> Iterator[bytes]:
+        """The body: whole, or in chunks as the client sends a large one."""
+        if length := self.headers["Content-Length"]:
+            yield self.rfile.read(int(length))
+            return
+        while size := int(self.rfile.readline(), 16):
+            yield self.rfile.read(size)
+            self.rfile.readline()
+        self.rfile.readline()
+
     def log_message(self, *_: object) -> None:
         pass
+
+
+@contextmanager
+def web_server(status: int) -> Iterator[tuple[tuple[Peer, ...], list[bytes]]]:
+    """A DICOMweb server that always answers so: the destination, and what it is sent."""
+    bodies: list[bytes] = []
+    handler = type("Handler", (_Answers,), {"status": status, "bodies": bodies})
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield (
+            read_peers(f"web=http://user:secret@127.0.0.1:{server.server_port}/dicom-web"),
+            bodies,
+        )
+    finally:
+        server.shutdown()
+        server.server_close()
 
 
 @pytest.mark.parametrize(("status", "dead"), [(503, False), (409, True)])
 def test_stow_tells_a_server_in_trouble_from_one_that_refuses(
     pacs_settings: PacsSettings, models: Path, status: int, dead: bool
 ) -> None:
-    handler = type("Handler", (_Answers,), {"status": status})
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        address = f"http://user:secret@127.0.0.1:{server.server_port}/dicom-web"
-        settings = replace(pacs_settings, destinations=read_peers(f"web={address}"), max_attempts=1)
+    with web_server(status) as (web, _):
+        settings = replace(pacs_settings, destinations=web, max_attempts=1)
         with running_node(settings, models) as node:
             node.intake.take([encode(film())])
             db = node.queue.reading()
@@ -201,9 +249,20 @@ def test_stow_tells_a_server_in_trouble_from_one_that_refuses(
                 assert states(node) == {"web": "waiting"}
                 reason = db.execute("SELECT reason FROM health").fetchone()[0]
             assert reason == f"it answers with status {status}"
-    finally:
-        server.shutdown()
-        server.server_close()
+
+
+def test_a_web_server_that_does_not_take_jpeg_is_offered_the_picture_uncompressed(
+    pacs_settings: PacsSettings, models: Path
+) -> None:
+    with web_server(415) as (web, bodies):
+        settings = replace(pacs_settings, destinations=web, max_attempts=1)
+        with running_node(settings, models) as node:
+            node.intake.take([encode(film())])
+            wait_until(lambda: states(node) == {"web": "dead"})
+    first, second = bodies
+    assert JPEGBaseline8Bit.encode() in first
+    assert JPEGBaseline8Bit.encode() not in second
+    assert len(second) > 1024 * 1024 * 3 > len(first)
 
 
 def test_one_spool_has_one_node(pacs_settings: PacsSettings, models: Path) -> None:

@@ -16,8 +16,11 @@ from pydicom.dataset import Dataset
 
 from app.pacs.results import Refusal, objects_of
 from app.pacs.results.capture import words
-from app.pacs.results.identity import derived_uid
+from app.pacs.results.identity import derived_uid, source_of
 from app.pacs.results.presentation import outlines
+from app.pacs.results.report import build, report
+from app.pacs.results.template import encoded
+from app.pacs.results.verdict import Verdict
 from app.pacs.settings import RESULTS
 from app.predictor import NOTICE, Predictor, Reading
 from cxr.radiograph import Limits
@@ -84,6 +87,28 @@ def test_the_same_film_makes_the_same_objects_byte_for_byte() -> None:
     data = encode(film())
     first = objects_of(data, read(data), WHEN, RESULTS)
     assert objects_of(data, read(data), WHEN, RESULTS) == first
+
+
+@pytest.mark.parametrize("infection", [0.05, 0.4, 0.83, None])
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"digital": True, "PatientName": "山田^太郎", "SpecificCharacterSet": "ISO_IR 192"},
+        {"ViewPosition": "LL", "StudyDescription": "Thorax", "InstanceNumber": 5},
+        {"PatientAge": None, "StudyDate": "", "PatientID": ""},
+    ],
+    ids=lambda fields: ",".join(fields),
+)
+def test_a_report_filled_in_is_the_report_that_highdicom_makes(
+    fields: Any, infection: float | None
+) -> None:
+    data = encode(film(**fields))
+    outcome = read(data, infection) if infection else Refusal("not_a_chest_xray", "A hand.")
+    verdict = Verdict(source_of(data).dataset, outcome, WHEN)
+    made, filled = build(verdict), report(verdict)
+    for dataset in (made, filled):
+        dataset.ContributingEquipmentSequence[0].ContributionDateTime = ""  # it says now
+    assert encoded(filled) == encoded(made)
 
 
 def test_other_weights_make_other_objects_of_the_same_film() -> None:

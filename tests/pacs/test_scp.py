@@ -243,6 +243,21 @@ def test_an_object_beyond_the_limit_ends_the_connection(
         assert store(small.port, film()) == StoreStatus.SUCCESS
 
 
+def test_a_data_unit_beyond_what_was_negotiated_ends_the_connection(
+    node: Node, pacs_settings: PacsSettings
+) -> None:
+    address = ("127.0.0.1", pacs_settings.port)
+    with association(pacs_settings.port) as opened:
+        connection = opened.dul.socket.socket
+        connection.sendall(b"\x04\x00" + (2**31).to_bytes(4, "big") + bytes(4096))
+        wait_until(lambda: not opened.is_established)
+    # As the first unit of a connection too, before anybody said who it is.
+    with socket.create_connection(address, timeout=20) as client:
+        client.sendall(b"\x01\x00\xff\xff\xff\xff")
+        assert client.recv(1) == b""
+    assert store(pacs_settings.port, film()) == StoreStatus.SUCCESS
+
+
 def test_dcmtk_sends_a_film(node: Node, pacs_settings: PacsSettings, tmp_path: Path) -> None:
     path = tmp_path / "film.dcm"
     path.write_bytes(encode(film()))

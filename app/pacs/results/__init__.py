@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from io import BytesIO
 
 from pydicom.dataset import Dataset
 
 from app.pacs.results.identity import Source, source_of
+from app.pacs.results.template import encoded
 from app.pacs.results.verdict import Refusal, Verdict
 from app.predictor import Reading
 
@@ -49,6 +49,4 @@ def _file(dataset: Dataset, verdict: Verdict, source: Source) -> bytes:
         equipment.ContributionDateTime = verdict.when.strftime("%Y%m%d%H%M%S")
     if "Modality" in dataset and dataset.Modality != "SR":
         dataset.Laterality = None
-    buffer = BytesIO()
-    dataset.save_as(buffer, enforce_file_format=True)
-    return buffer.getvalue()
+    return encoded(dataset)

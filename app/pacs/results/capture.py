@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, lru_cache
 
 import cv2
 import numpy as np
@@ -10,9 +10,12 @@ from highdicom.sc import ConversionTypeValues, SCImage
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from pydicom.dataset import Dataset
+from pydicom.encaps import encapsulate
 from pydicom.sr.codedict import codes
-from pydicom.uid import ExplicitVRLittleEndian
+from pydicom.uid import ExplicitVRLittleEndian, JPEGBaseline8Bit
+from pydicom.valuerep import DA, TM
 
+from app.pacs.results.template import Template, blank_source, fill_header
 from app.pacs.results.verdict import PRODUCT, Verdict
 from app.predictor import NOTICE, Reading
 from app.presentation import DECISION_WORDS
@@ -23,51 +26,80 @@ _WIDTH = 1024
 _BAND_LINES = 4
 _TEXT_SIZE, _LINE = 22, 30
 _MARGIN = 16
+#: Of the JPEG: no difference is seen beside the uncompressed picture, nor around the words.
+_QUALITY = 90
 _WHITE, _GREY = (255, 255, 255), (190, 190, 190)
 
 
-def capture(verdict: Verdict) -> SCImage:
+def capture(verdict: Verdict) -> Dataset:
     """The Secondary Capture of a reading; flagged as derived and as burnt in."""
     reading, source = verdict.outcome, verdict.source
     assert isinstance(reading, Reading), "a refusal has no picture"
+    pixels = picture(reading)
+    jpeg = _jpeg(pixels)
+    image = _template(verdict.software).copy()
+    fill_header(image, verdict, "capture")
+    image.SourceImageSequence = [_reference(source)]
+    image.Rows, image.Columns = pixels.shape[:2]
+    image.LossyImageCompressionRatio = round(pixels.size / len(jpeg), 2)
+    image.add_new("PixelData", "OB", encapsulate([jpeg], has_bot=False))
+    image["PixelData"].is_undefined_length = True
+    return image
+
+
+@lru_cache(maxsize=16)
+def _template(software: str) -> Template:
+    """A capture without its picture, by the software that it names."""
+    nobody = blank_source()
     image = SCImage(
-        pixel_array=picture(reading),
+        pixel_array=np.zeros((1, 1, 3), np.uint8),
         photometric_interpretation="RGB",
         bits_allocated=8,
         coordinate_system="PATIENT",
-        study_instance_uid=source.StudyInstanceUID,
-        series_instance_uid=verdict.series_uid("capture"),
+        study_instance_uid=nobody.StudyInstanceUID,
+        series_instance_uid=nobody.SeriesInstanceUID,
         series_number=SERIES_NUMBER,
-        sop_instance_uid=verdict.instance_uid("capture"),
-        instance_number=verdict.instance_number,
+        sop_instance_uid=nobody.SOPInstanceUID,
+        instance_number=1,
         manufacturer=PRODUCT,
         manufacturer_model_name=PRODUCT,
-        software_versions=verdict.software,
+        software_versions=software,
         series_description="Reading by software, unverified",
-        patient_id=source.PatientID,
-        patient_birth_date=source.PatientBirthDate or None,
-        patient_sex=source.PatientSex,
-        accession_number=source.AccessionNumber,
-        study_id=source.StudyID,
-        study_date=source.StudyDate or None,
-        study_time=source.StudyTime or None,
         patient_orientation=("L", "F"),
-        content_date=verdict.when.date(),
-        content_time=verdict.when.time(),
         specific_character_set="ISO_IR 192",
         transfer_syntax_uid=ExplicitVRLittleEndian,
     )
-    image.copy_patient_and_study_information(source)
+    image.copy_patient_and_study_information(nobody)
     image.ImageType = ["DERIVED", "SECONDARY"]
     image.BurnedInAnnotation = "YES"
     image.ConversionType = ConversionTypeValues.WSD.value
     image.DerivationDescription = "Film with activation map and reading burnt in"
-    image.SourceImageSequence = [_reference(source)]
-    image.InstanceCreationDate = image.DateOfSecondaryCapture = image.ContentDate
-    image.InstanceCreationTime = image.TimeOfSecondaryCapture = image.ContentTime
+    # Here, so that they are filled in with the others.
+    image.InstanceCreationDate = image.DateOfSecondaryCapture = DA("20000101")
+    image.InstanceCreationTime = image.TimeOfSecondaryCapture = TM("000000")
     # How the film lies is not known for certain, and the band below is no anatomy.
     image["PatientOrientation"].value = ""
-    return image
+    # PS3.5 §8.2.1: colours at half the resolution across, as _jpeg writes them.
+    image.PhotometricInterpretation = "YBR_FULL_422"
+    image.LossyImageCompression = "01"
+    image.LossyImageCompressionMethod = "ISO_10918_1"
+    image.file_meta.TransferSyntaxUID = JPEGBaseline8Bit
+    del image.PixelData
+    return Template.of(image)
+
+
+def _jpeg(pixels: NDArray[np.uint8]) -> bytes:
+    """JPEG Baseline: uncompressed, the picture is twenty times as large on every way it takes."""
+    written, jpeg = cv2.imencode(
+        ".jpg",
+        pixels,
+        [
+            *(cv2.IMWRITE_JPEG_QUALITY, _QUALITY),
+            *(cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_422),
+        ],
+    )
+    assert written, "bytes of three colours can always be written"
+    return jpeg.tobytes()
 
 
 def _reference(source: Dataset) -> Dataset:
@@ -83,17 +115,15 @@ def _reference(source: Dataset) -> Dataset:
 
 
 def picture(reading: Reading) -> NDArray[np.uint8]:
-    """RGB, 1024 pixels wide: the film with its map, below it a band with the words."""
+    """1024 pixels wide, BGR: the film with its map, below it a band with the words."""
     evidence = reading.evidence
     assert evidence is not None, "the reading was asked for its evidence"
-    film = cv2.cvtColor(
-        overlay(evidence.film, evidence.activation, evidence.offset), cv2.COLOR_BGR2RGB
-    )
+    film = overlay(evidence.film, evidence.activation, evidence.offset)
     height, width = film.shape[:2]
     if width != _WIDTH:  # a band that is too narrow could not hold its words
         height = max(round(height * _WIDTH / width), 1)
         film = np.asarray(cv2.resize(film, (_WIDTH, height), interpolation=cv2.INTER_LINEAR))
-    return np.ascontiguousarray(np.vstack([film, _band(reading)]))
+    return np.vstack([film, cv2.cvtColor(_band(reading), cv2.COLOR_RGB2BGR)])
 
 
 def words(reading: Reading) -> tuple[str, ...]:
@@ -116,6 +146,7 @@ def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
 
 
 def _band(reading: Reading) -> NDArray[np.uint8]:
+    """RGB: the words in white and grey on black."""
     band = Image.new("RGB", (_WIDTH, _BAND_LINES * _LINE + 2 * _MARGIN))
     draw = ImageDraw.Draw(band)
     for number, line in enumerate(words(reading)):

@@ -22,7 +22,7 @@ from pydicom.valuerep import DA, TM, validate_value
 _VERBATIM = ("PatientID", "StudyInstanceUID", "SeriesInstanceUID")
 # Kept from highdicom, which warns of names it finds unlikely and quotes them.
 _NAMES = ("PatientName", "ReferringPhysicianName")
-_REQUIRED_STUDY = (
+REQUIRED_OF_STUDY = (
     "PatientBirthDate",
     "PatientSex",
     "StudyDate",
@@ -31,6 +31,8 @@ _REQUIRED_STUDY = (
     "AccessionNumber",
 )
 _OPTIONAL_STUDY = ("IssuerOfPatientID", "PatientAge", "StudyDescription")
+#: What a result has of its film's patient and study, beside the names.
+IDENTITY = ("PatientID", "StudyInstanceUID", *REQUIRED_OF_STUDY, *_OPTIONAL_STUDY)
 _IMAGE = (
     "SOPClassUID",
     "SOPInstanceUID",
@@ -86,11 +88,11 @@ def source_of(data: bytes) -> Source:
     source = Dataset()
     for keyword in _VERBATIM:
         setattr(source, keyword, header.get(keyword) or "")
-    for keyword in (*_REQUIRED_STUDY, *_OPTIONAL_STUDY):
+    for keyword in (*REQUIRED_OF_STUDY, *_OPTIONAL_STUDY):
         value = _valid(header, keyword)
         if value is not None:
             setattr(source, keyword, value)
-        elif keyword in _REQUIRED_STUDY:
+        elif keyword in REQUIRED_OF_STUDY:
             setattr(source, keyword, "")
     if source.PatientSex not in _SEXES:
         source.PatientSex = ""

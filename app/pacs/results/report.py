@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from functools import lru_cache
+
 from highdicom.sr import (
     AlgorithmIdentification,
     CodedConcept,
@@ -18,10 +22,13 @@ from highdicom.sr import (
     TextContentItem,
     TrackingIdentifier,
 )
+from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
+from pydicom.valuerep import DS
 
 from app.pacs.results import codes as ours
 from app.pacs.results.identity import derived_uid
+from app.pacs.results.template import Template, blank_source, fill_header
 from app.pacs.results.verdict import PRODUCT, Refusal, Verdict
 from app.predictor import NOTICE, Reading
 
@@ -36,8 +43,68 @@ _ADVICE = {
 }
 
 
-def report(verdict: Verdict) -> ComprehensiveSR:
+#: Where in a measurement group the items stand that differ from film to film, by their code.
+_TRACKING_TEXT, _TRACKING_UID, _SOURCE = "112039", "112040", "121112"
+
+
+@dataclass(frozen=True)
+class _Wording:
+    """What a report says beside identity and probability; reports that say it are alike.
+
+    Attributes:
+        outcome: one that says it, without its film.
+    """
+
+    said: tuple[object, ...]
+    outcome: Reading | Refusal = field(compare=False, repr=False)
+
+    @classmethod
+    def of(cls, outcome: Reading | Refusal) -> _Wording:
+        if isinstance(outcome, Refusal):
+            return cls((outcome.code, outcome.detail), outcome)
+        bundle, thresholds = outcome.bundle, outcome.bundle.thresholds
+        said = (
+            *(bundle.name, bundle.version, bundle.sha256),
+            *(thresholds.rule_out, thresholds.rule_in),
+            *(outcome.decision, outcome.finding, outcome.warnings),
+        )
+        return cls(said, replace(outcome, infection_probability=0.5, evidence=None))
+
+
+def report(verdict: Verdict) -> Dataset:
     """The report of a reading, or of a refusal."""
+    outcome, source = verdict.outcome, verdict.source
+    template, places = _template(_Wording.of(outcome))
+    document = template.copy()
+    fill_header(document, verdict, "report")
+    evidence = document.CurrentRequestedProcedureEvidenceSequence[0]
+    evidence.StudyInstanceUID = source.StudyInstanceUID
+    series = evidence.ReferencedSeriesSequence[0]
+    series.SeriesInstanceUID = source.SeriesInstanceUID
+    items = document.ContentSequence[-1].ContentSequence[0].ContentSequence
+    items[places[_TRACKING_TEXT]].TextValue, items[places[_TRACKING_UID]].UID = _tracking(verdict)
+    for item in (series, items[places[_SOURCE]]):
+        item.ReferencedSOPSequence[0].ReferencedSOPClassUID = source.SOPClassUID
+        item.ReferencedSOPSequence[0].ReferencedSOPInstanceUID = source.SOPInstanceUID
+    if isinstance(outcome, Reading):
+        value = round(outcome.infection_probability, 6)
+        measured = items[places[ours.PROBABILITY.value]].MeasuredValueSequence[0]
+        measured.FloatingPointValue = value
+        measured.NumericValue = DS(value, auto_format=True)
+    return document
+
+
+@lru_cache(maxsize=64)
+def _template(wording: _Wording) -> tuple[Template, dict[str, int]]:
+    """A report of that wording, and the places in its group by the code of what stands there."""
+    document = build(Verdict(blank_source(), wording.outcome, datetime(2000, 1, 1)))
+    items = document.ContentSequence[-1].ContentSequence[0].ContentSequence
+    places = {item.ConceptNameCodeSequence[0].get("CodeValue"): n for n, item in enumerate(items)}
+    return Template.of(document), places
+
+
+def build(verdict: Verdict) -> ComprehensiveSR:
+    """The report, made from nothing: valid because highdicom made it, and slow."""
     outcome, source = verdict.outcome, verdict.source
     group = (
         _of_reading(verdict, outcome)
@@ -83,9 +150,15 @@ def report(verdict: Verdict) -> ComprehensiveSR:
     return document
 
 
-def _tracking(verdict: Verdict) -> TrackingIdentifier:
+def _tracking(verdict: Verdict) -> tuple[str, str]:
+    """The identifier that people see, and the unique one."""
     uid = verdict.instance_uid("tracking")
-    return TrackingIdentifier(uid=uid, identifier=f"Reading {uid[-12:]}")
+    return f"Reading {uid[-12:]}", uid
+
+
+def _tracking_identifier(verdict: Verdict) -> TrackingIdentifier:
+    identifier, uid = _tracking(verdict)
+    return TrackingIdentifier(uid=uid, identifier=identifier)
 
 
 def _source_image(verdict: Verdict) -> SourceImageForMeasurementGroup:
@@ -119,7 +192,7 @@ def _of_reading(verdict: Verdict, reading: Reading) -> MeasurementsAndQualitativ
         (ours.RULE_IN, bundle.thresholds.rule_in),
     )
     group = MeasurementsAndQualitativeEvaluations(
-        tracking_identifier=_tracking(verdict),
+        tracking_identifier=_tracking_identifier(verdict),
         finding_type=ours.PNEUMONIA,
         algorithm_id=algorithm,
         measurements=[
@@ -139,7 +212,7 @@ def _of_reading(verdict: Verdict, reading: Reading) -> MeasurementsAndQualitativ
 
 def _of_refusal(verdict: Verdict, refusal: Refusal) -> MeasurementsAndQualitativeEvaluations:
     group = MeasurementsAndQualitativeEvaluations(
-        tracking_identifier=_tracking(verdict),
+        tracking_identifier=_tracking_identifier(verdict),
         qualitative_evaluations=[
             QualitativeEvaluation(ours.DECISION, ours.NOT_READ),
             QualitativeEvaluation(ours.REFUSAL, ours.reason(refusal.code, _words(refusal.code))),
