@@ -29,7 +29,13 @@ def films() -> list[Film]:
     except ImportError:
         sys.exit("No radiograph: install the package pydicom-data (make test does).")
     dicom = Path(DataStore().get_path("RG1_UNCR.dcm")).read_bytes()
-    grey = Image.fromarray((decode(dicom).pixels >> 8).astype(np.uint8))
+    return [*encodings(dicom), Film("2 k DICOM", "application/dicom", dicom)]
+
+
+def encodings(film: bytes) -> list[Film]:
+    """Any film as a 2048² JPEG, a 1024² PNG and a 224² JPEG, of 8 bits."""
+    pixels = decode(film).pixels
+    grey = Image.fromarray((pixels >> (8 * (pixels.itemsize - 1))).astype(np.uint8))
     made = []
     for name, side, options in (
         ("2048² JPEG", 2048, {"format": "JPEG", "quality": 75}),
@@ -40,4 +46,4 @@ def films() -> list[Film]:
         grey.resize((side, side)).save(buffer, **options)
         content_type = f"image/{options['format'].lower()}"
         made.append(Film(name, content_type, buffer.getvalue()))
-    return [*made, Film("2 k DICOM", "application/dicom", dicom)]
+    return made

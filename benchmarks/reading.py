@@ -9,7 +9,6 @@ radiograph of pydicom-data, re-encoded as a 2048² JPEG, a 1024² PNG, a 224² J
 
 from __future__ import annotations
 
-import io
 import statistics
 import sys
 import time
@@ -20,7 +19,7 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 import numpy as np  # noqa: E402
-from PIL import Image  # noqa: E402
+from _films import encodings  # noqa: E402
 
 from app.sample import sample_path  # noqa: E402
 from cxr.bundle import load_bundle  # noqa: E402
@@ -42,21 +41,6 @@ def median_ms(work: Callable[[], object]) -> float:
     return statistics.median(times)
 
 
-def encodings(film: bytes) -> dict[str, bytes]:
-    """The film as it is, and as clinicians would send it."""
-    grey = Image.fromarray((decode(film).pixels >> 8).astype(np.uint8))
-    files = {"as it is": film}
-    for name, side, options in (
-        ("2048² JPEG", 2048, {"format": "JPEG", "quality": 75}),
-        ("1024² PNG", 1024, {"format": "PNG"}),
-        ("224² JPEG", 224, {"format": "JPEG", "quality": 90}),
-    ):
-        buffer = io.BytesIO()
-        grey.resize((side, side)).save(buffer, **options)
-        files[name] = buffer.getvalue()
-    return files
-
-
 def main() -> None:
     path = Path(sys.argv[1]) if len(sys.argv) > 1 else sample_path()
     if path is None:
@@ -66,7 +50,8 @@ def main() -> None:
     print(
         f"{'input':12s} {'KB':>7s} {'decode':>8s} {'prepare':>8s} {'network':>8s} {'overlay':>8s}"
     )
-    for name, data in encodings(path.read_bytes()).items():
+    given = path.read_bytes()
+    for name, data in {"as it is": given, **{f.name: f.data for f in encodings(given)}}.items():
         film = decode(data, reduce_to=reduce_to)
         image = to_model_input(film, bundle.spec)[np.newaxis]
         prediction = bundle.predict(image)

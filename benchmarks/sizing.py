@@ -10,7 +10,6 @@ to use, with nothing beside it. The load average before each row is printed with
 from __future__ import annotations
 
 import http.client
-import io
 import os
 import statistics
 import sys
@@ -23,24 +22,11 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from PIL import Image  # noqa: E402
+from _films import films  # noqa: E402
 
-from app.sample import sample_path  # noqa: E402
-from cxr.decode import decode  # noqa: E402
 from tests.server import Server, running_server  # noqa: E402
 
 ROWS = ((1, 1), (1, 4), (2, 4))
-
-
-def film() -> bytes:
-    """The sample radiograph as a 2048² JPEG."""
-    path = sample_path()
-    if path is None:
-        sys.exit("No film: install pydicom-data.")
-    grey = Image.fromarray((decode(path.read_bytes()).pixels >> 8).astype("uint8"))
-    buffer = io.BytesIO()
-    grey.resize((2048, 2048)).save(buffer, "JPEG", quality=75)
-    return buffer.getvalue()
 
 
 def load(server: Server, data: bytes, connections: int, seconds: float) -> list[float]:
@@ -80,7 +66,7 @@ def resident_bytes(server: Server) -> float:
 
 def main() -> None:
     seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 20.0
-    data = film()
+    (data,) = (film.data for film in films() if film.name == "2048² JPEG")
     print(f"2048² JPEG of {len(data) / 1024:.0f} KB; {os.cpu_count()} cores")
     print("| workers | connections | ready after | readings/s | p50 | p99 | memory | load before |")
     print("|---|---|---|---|---|---|---|---|")
