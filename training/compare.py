@@ -26,10 +26,10 @@ from training.contest import (
 from training.data import Prepared
 from training.device import use_device
 from training.errors import TrainingError
-from training.files import write_csv, write_json, write_whole
+from training.files import write_csv, write_json
 from training.members import Rows
 from training.metrics import Answers, measure
-from training.page import figure, section, table, text, write_page
+from training.page import plot, section, table, text, write_page
 from training.prepared import prepare_for
 from training.recipe import Recipe, load_recipe
 from training.run import Run, start_run
@@ -217,11 +217,7 @@ def _write_results(
         "accuracy": "Accuracy at each system's own cut",
         "auc": "Area under the ROC curve",
     }
-    pictures = []
-    for name, one in drawn.items():
-        content = plots.png(one)
-        write_whole(folder / f"{name}.png", content)
-        pictures.append(figure(content, captions[name]))
+    pictures = [plot(folder, name, one, captions[name]) for name, one in drawn.items()]
     sections.append(section("Curves and intervals", *pictures))
     if points:
         sections.append(_sensitivity_section(folder, points))
@@ -264,9 +260,8 @@ def _sensitivity_section(folder: Path, points: Sequence[Point]) -> tuple[str, st
     for kind, words in (("films", "share of the training patients"), ("size", "side, pixels")):
         chosen = [point for point in points if point.kind == kind]
         if chosen:
-            content = plots.png(_lines(chosen, words))
-            write_whole(folder / f"sensitivity_{kind}.png", content)
-            parts.append(figure(content, f"AUC and accuracy against the {words}"))
+            caption = f"AUC and accuracy against the {words}"
+            parts.append(plot(folder, f"sensitivity_{kind}", _lines(chosen, words), caption))
     return section("What it owes to films, size and augmentation", *parts, table(head, rows))
 
 

@@ -17,10 +17,10 @@ from training import plots
 from training.data import Prepared
 from training.device import use_device
 from training.errors import DataError
-from training.files import write_csv, write_json, write_whole
+from training.files import write_csv, write_json
 from training.members import Rows, Trial, run_trial
 from training.metrics import Answers, measure
-from training.page import figure, section, table, text, write_page
+from training.page import plot, section, table, text, write_page
 from training.prepared import prepare_for
 from training.recipe import load_recipe
 from training.run import Run, start_run
@@ -198,10 +198,7 @@ def _write_page(
     pooled: tuple[Rows, NDArray[np.float64]],
 ) -> None:
     answers = answers_of(prepared, *pooled)
-    curves = plots.png(
-        plots.roc_and_precision_recall({"out of fold": (answers.infected, answers.infection)})
-    )
-    write_whole(run.folder / "curves.png", curves)
+    curves = plots.roc_and_precision_recall({"out of fold": (answers.infected, answers.infection)})
     head = ["Figure", "mean ± sd", *(f"fold {number}" for number in range(1, len(folds) + 1)),
             "out of fold [95 %]"]  # fmt: skip
     rows = [
@@ -230,6 +227,9 @@ def _write_page(
                 ),
                 table(head, rows),
             ),
-            section("Curves", figure(curves, "Over all films, out of fold")),
+            section(
+                "Curves",
+                plot(run.folder, "curves", curves, "Over all films, out of fold"),
+            ),
         ],
     )

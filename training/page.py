@@ -11,6 +11,9 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from pathlib import Path
 
+from matplotlib.figure import Figure
+
+from training import plots
 from training.files import write_whole
 
 _STYLE = """
@@ -77,6 +80,13 @@ def figure(png: bytes, caption: str) -> str:
         f'<figure><img alt="{escape(caption)}" src="data:image/png;base64,{data}">'
         f"<figcaption>{escape(caption)}</figcaption></figure>"
     )
+
+
+def plot(folder: Path, name: str, drawn: Figure, caption: str) -> str:
+    """A plot within the page in ``folder`` that also lies beside it, as ``name.png``."""
+    png = plots.png(drawn)
+    write_whole(folder / f"{name}.png", png)
+    return figure(png, caption)
 
 
 def gallery(pictures: Iterable[tuple[bytes, str]]) -> str:

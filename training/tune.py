@@ -21,9 +21,9 @@ from training import plots
 from training.data import Prepared
 from training.device import use_device
 from training.errors import TrainingError
-from training.files import write_csv, write_json, write_whole
+from training.files import write_csv, write_json
 from training.members import train_members
-from training.page import figure, section, table, text, write_page
+from training.page import plot, section, table, text, write_page
 from training.prepared import prepare_for
 from training.recipe import Recipe, load_recipe, load_search
 from training.run import Run, start_run
@@ -204,11 +204,7 @@ def _write_results(run: Run, study: optuna.Study, recipe: Recipe, search: Search
             _bars(importances),
             "Share of the loss's variance that each setting explains (fANOVA)",
         )
-    shown = []
-    for name, (drawn, caption) in pictures.items():
-        content = plots.png(drawn)
-        write_whole(run.folder / f"{name}.png", content)
-        shown.append(figure(content, caption))
+    shown = [plot(run.folder, name, drawn, caption) for name, (drawn, caption) in pictures.items()]
     ranked = sorted(complete, key=lambda trial: trial.value or 0.0)[:20]
     best_rows = [row for trial in ranked for row in rows if row[0] == trial.number]
     write_page(
