@@ -25,8 +25,10 @@ from cxr.explain import (
     infection_activation,
     layer_png,
     map_png,
+    overlay,
     overlay_png,
 )
+from cxr.png import png
 from cxr.preprocess import to_model_input
 from cxr.radiograph import Limits, Radiograph
 from cxr.suitability import refuse_blank
@@ -236,7 +238,9 @@ class Predictor:
         wanted = heatmap != "none" and (map_if_normal or decision != "normal")
         if wanted and activation is not None:
             height, width = shown.pixels.shape
-            if heatmap == "overlay":
+            if heatmap == "overlay" and with_film:  # both for people, in the same size
+                picture = png(overlay(shown, activation, bundle.map_offset))
+            elif heatmap == "overlay":
                 picture = overlay_png(shown, activation, bundle.map_offset)
             else:
                 draw = map_png if heatmap == "map" else layer_png

@@ -43,7 +43,7 @@ class PredictQuery(Parameters):
     heatmap: Literal[HEATMAPS] = Field(  # type: ignore[valid-type]
         "none",
         description="Also draw where the film spoke for infection: over the film, or alone, as a "
-        "PNG whose palette index is the strength from 0 to 255.",
+        "PNG of at most 640 pixels a side, whose palette index is the strength from 0 to 255.",
     )
     heatmap_class: str = Field(
         INFECTION,

@@ -11,10 +11,12 @@ from cxr.explain import (
     class_activation,
     infection_activation,
     map_png,
+    overlay,
     overlay_png,
     upsample,
 )
 from cxr.findings import BACTERIAL_PNEUMONIA, NORMAL, VIRAL_PNEUMONIA
+from cxr.png import png
 from cxr.radiograph import Radiograph
 from tests.phantoms import chest_phantom
 
@@ -66,12 +68,60 @@ def test_overlay_changes_the_film_only_where_there_is_evidence():
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
-def test_large_films_are_shown_at_most_1024_wide(dtype):
-    pixels = np.full((1000, 2000), np.iinfo(dtype).max // 2, dtype)
-    shown = _png(overlay_png(Radiograph(pixels, "DICOM", 2000, 1000), np.zeros((5, 5), np.float32)))
-    assert shown.shape == (512, 1024, 3)
-    assert abs(int(shown.mean()) - 127) <= 1
-    assert _png(map_png(np.ones((5, 5), np.float32), 2000, 1000)).shape == (512, 1024, 3)
+def test_large_films_are_shown_smaller(dtype):
+    pixels = np.full((1001, 2001), np.iinfo(dtype).max // 2, dtype)
+    film, nothing = Radiograph(pixels, "DICOM", 2001, 1001), np.zeros((5, 5), np.float32)
+    for shown, shape in (
+        (overlay(film, nothing), (512, 1024, 3)),  # for people
+        (_png(overlay_png(film, nothing)), (250, 500, 3)),  # for programs
+    ):
+        assert shown.shape == shape
+        assert abs(int(shown.mean()) - 127) <= 1
+    assert _png(map_png(np.ones((5, 5), np.float32), 2001, 1001)).shape == (250, 500, 3)
+
+
+@pytest.mark.parametrize("side", [300, 701, 2047])
+def test_an_overlay_lies_on_its_place_of_the_film_at_every_size(side):
+    """A mark on the film and the evidence for it: they must not drift apart in shrinking."""
+    film = np.full((side, side), 40, np.uint8)
+    place = slice(round(0.7 * side), round(0.8 * side)), slice(round(0.2 * side), round(0.3 * side))
+    film[place] = 200
+    activation = np.zeros((10, 10), np.float32)
+    activation[7, 2] = 1
+    radiograph = Radiograph(film, "PNG", side, side)
+    plain = _png(overlay_png(radiograph, np.zeros((10, 10), np.float32)))
+    shown = _png(overlay_png(radiograph, activation))
+    assert shown.shape == plain.shape
+    assert max(shown.shape) <= 640
+    scale = shown.shape[0] / side
+    mark = np.argwhere(plain[..., 0] > 120)
+    np.testing.assert_allclose((mark.mean(axis=0) + 0.5) / scale / side, (0.75, 0.25), atol=0.004)
+    colours = np.abs(shown.astype(float) - plain).sum(axis=2)
+    coloured = np.argwhere(colours > colours.max() / 2)
+    centre = (coloured.mean(axis=0) + 0.5) / shown.shape[0]
+    np.testing.assert_allclose(centre, (0.75, 0.25), atol=0.01)
+
+
+def test_an_overlay_is_what_blending_pixel_by_pixel_gives():
+    film = chest_phantom(size=500)
+    activation = infection_activation(_maps(10), np.array([0.2, 0.7, 0.1]), CLASSES)
+    heat = upsample(activation, 500, 500, (0.03, 0.02))[..., np.newaxis]
+    scale = cv2.applyColorMap(np.arange(256, dtype=np.uint8), cv2.COLORMAP_INFERNO)[0, :, ::-1]
+    cover = 0.55 * np.clip(1.5 * heat, 0, 1)
+    expected = film[..., np.newaxis] * (1 - cover) + scale[(heat[..., 0] * 255).astype(int)] * cover
+    got = overlay(Radiograph(film, "PNG", 500, 500), activation, (0.03, 0.02))
+    assert np.abs(got - expected).mean() < 0.5
+    assert np.abs(got - expected).max() < 12
+
+
+@pytest.mark.parametrize("shape", [(5, 7), (6, 5, 3), (4, 9, 4)])
+def test_pictures_come_back_as_they_were_written(shape):
+    pixels = np.random.default_rng(1).integers(0, 256, shape, np.uint8)
+    picture = Image.open(io.BytesIO(png(pixels)))
+    picture.verify()
+    np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(png(pixels)))), pixels)
+    with pytest.raises(ValueError, match="cannot be written"):
+        png(pixels.astype(np.uint16))
 
 
 def test_the_offset_moves_the_map_down_and_right():

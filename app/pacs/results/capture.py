@@ -123,7 +123,7 @@ def picture(reading: Reading) -> NDArray[np.uint8]:
     if width != _WIDTH:  # a band that is too narrow could not hold its words
         height = max(round(height * _WIDTH / width), 1)
         film = np.asarray(cv2.resize(film, (_WIDTH, height), interpolation=cv2.INTER_LINEAR))
-    return np.vstack([film, cv2.cvtColor(_band(reading), cv2.COLOR_RGB2BGR)])
+    return np.asarray(cv2.cvtColor(np.vstack([film, _band(reading)]), cv2.COLOR_RGB2BGR), np.uint8)
 
 
 def words(reading: Reading) -> tuple[str, ...]:
