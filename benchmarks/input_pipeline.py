@@ -20,14 +20,14 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from training.data import prepare  # noqa: E402
+from training.layout import COVID_ZIP  # noqa: E402
 from training.recipe import load_recipe  # noqa: E402
 
-ZIP = "covid19-radiography-database.zip"
 BATCHES = 60
 
 
 def main() -> None:
-    data = Path(os.environ.get("XRAY_DATA", "../shared/data")) / ZIP
+    data = Path(os.environ.get("XRAY_DATA", "../shared/data")) / COVID_ZIP
     if not data.exists():
         print(f"{data} is not there: set XRAY_DATA to the folder that holds it.")
         return

@@ -27,10 +27,11 @@ from cxr.decode import decode  # noqa: E402
 from cxr.preprocess import to_model_input  # noqa: E402
 from training.data import Dataset  # noqa: E402
 from training.evaluate import prepare_as_trained  # noqa: E402
+from training.layout import COVID_ZIP, KERMANY_ZIP  # noqa: E402
 
 ZIPS = {
-    "pediatric-pneumonia": "chest-xray-pneumonia.zip",
-    "covid19-radiography": "covid19-radiography-database.zip",
+    "pediatric-pneumonia": KERMANY_ZIP,
+    "covid19-radiography": COVID_ZIP,
 }
 WIDTH, HEIGHT, QUALITY = 2048, 1792, 95
 

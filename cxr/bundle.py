@@ -39,8 +39,8 @@ from cxr.engines import (
 )
 from cxr.errors import BundleError
 from cxr.findings import FindingClass
-from cxr.preprocess import PreprocessSpec
-from cxr.probes import as_inputs, replay_probes, save_probes
+from cxr.preprocess import PreprocessSpec, from_eight_bits
+from cxr.probes import replay_probes, save_probes
 
 if TYPE_CHECKING:
     import keras
@@ -166,7 +166,7 @@ def save_bundle(
     (partial / DOCUMENT_FILE).write_text(json.dumps(whole, indent=2) + "\n")
     (partial / CARD_FILE).write_text(card)
     calibration = calibration_of(whole["calibration"])
-    answers = np.concatenate([np.asarray(model(image[None])) for image in as_inputs(probes)])
+    answers = np.concatenate([np.asarray(model(image[None])) for image in from_eight_bits(probes)])
     save_probes(partial, probes, calibration.apply(answers))
     shutil.rmtree(path, ignore_errors=True)
     os.replace(partial, path)

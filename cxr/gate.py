@@ -23,8 +23,8 @@ from cxr.bundle import CARD_FILE
 from cxr.bundle_fields import read_json
 from cxr.engines import MODEL_FILE, EngineName, Network, file_sha256, open_network
 from cxr.errors import BundleError
-from cxr.preprocess import PreprocessSpec, to_model_input
-from cxr.probes import as_inputs, replay_probes, save_probes
+from cxr.preprocess import PreprocessSpec, from_eight_bits, to_model_input
+from cxr.probes import replay_probes, save_probes
 from cxr.radiograph import Radiograph
 from cxr.verdict import CLASSES, FRONTAL, Verdict, judge
 
@@ -118,7 +118,7 @@ def save_gate(
     whole["threshold"] = {**document["threshold"], "model_sha256": digest}
     (partial / DOCUMENT_FILE).write_text(json.dumps(whole, indent=2) + "\n")
     (partial / CARD_FILE).write_text(card)
-    save_probes(partial, probes, np.asarray(model(as_inputs(probes)), np.float32))
+    save_probes(partial, probes, np.asarray(model(from_eight_bits(probes)), np.float32))
     shutil.rmtree(path, ignore_errors=True)
     os.replace(partial, path)
 

@@ -71,6 +71,11 @@ class PreprocessSpec:
         return cls(**fields)
 
 
+def from_eight_bits(levels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Model inputs that were kept as bytes: uint8 → float32, range [0, 1], the same shape."""
+    return levels.astype(np.float32) / np.float32(255)
+
+
 def to_model_input(radiograph: Radiograph, spec: PreprocessSpec) -> NDArray[np.float32]:
     """Resize to a square, stretch the grey levels, even out the local contrast.
 
@@ -95,11 +100,11 @@ def to_model_input(radiograph: Radiograph, spec: PreprocessSpec) -> NDArray[np.f
             eight_bits = remove_marks(eight_bits)
         if spec.denoise:
             eight_bits = denoise(eight_bits, spec.denoise)
-        stretched = eight_bits.astype(np.float32) / np.float32(255)
+        stretched = from_eight_bits(eight_bits)
     if spec.clahe_clip:
         tiles = (spec.clahe_tiles, spec.clahe_tiles)
         equalizer = cv2.createCLAHE(clipLimit=spec.clahe_clip, tileGridSize=tiles)
         # In 8 bits: OpenCV's limit is per grey level, and in 16 bits it hardly equalises.
         equalized = equalizer.apply((stretched * 255).round().astype(np.uint8))
-        stretched = equalized.astype(np.float32) / np.float32(255)
+        stretched = from_eight_bits(np.asarray(equalized, np.uint8))
     return np.asarray(stretched[:, :, np.newaxis], np.float32)

@@ -16,16 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxr.errors import BundleError
+from cxr.preprocess import from_eight_bits
 
 PROBES_FILE = "probes/probes.npz"
 
 #: Largest difference of a probability between two machines that is put down to rounding.
 TOLERANCE = 1e-3
-
-
-def as_inputs(images: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """What a network is given: float32, range [0, 1], of the same shape."""
-    return np.asarray(images.astype(np.float32) / 255)
 
 
 def save_probes(folder: Path, images: NDArray[np.uint8], answers: NDArray[Any]) -> None:
@@ -49,7 +45,7 @@ def load_probes(folder: Path) -> tuple[NDArray[np.float32], NDArray[Any]]:
     path = folder / PROBES_FILE
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as probes:
-            return as_inputs(probes["images"]), probes["probabilities"]
+            return from_eight_bits(probes["images"]), probes["probabilities"]
     except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error) as error:
         raise BundleError(f"{path} cannot be read: {error}") from error
 

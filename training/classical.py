@@ -21,6 +21,8 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.svm import SVC, LinearSVC
 
+from cxr.preprocess import from_eight_bits
+
 #: Side to which films are shrunk before their features are taken, in pixels.
 HOG_SIDE = 96
 PCA_SIDE = 64
@@ -54,7 +56,7 @@ def pixel_features(images: NDArray[np.uint8]) -> NDArray[np.float32]:
     """The film itself, small: float32, shape (n, PCA_SIDE²), range [0, 1]."""
     side = (PCA_SIDE, PCA_SIDE)
     small = [cv2.resize(image, side, interpolation=cv2.INTER_AREA) for image in images]
-    return np.stack(small).reshape(len(images), -1).astype(np.float32) / np.float32(255)
+    return from_eight_bits(np.stack(small).reshape(len(images), -1))
 
 
 FEATURES: dict[str, Callable[[NDArray[np.uint8]], NDArray[np.float32]]] = {

@@ -69,8 +69,7 @@ def once(folder: Path, name: str, make: Callable[[], Entry]) -> Entry:
 
 def infected_of(prepared: Prepared, rows: Rows) -> NDArray[np.bool_]:
     """The truth: bool, shape (n,)."""
-    infected = np.array([finding.infected for finding in prepared.dataset.classes])
-    return np.asarray(infected[prepared.labels[rows]])
+    return np.asarray(prepared.infected[prepared.labels[rows]])
 
 
 def baseline_entry(name: str, prepared: Prepared, train: Rows, test: Rows, seed: int) -> Entry:
@@ -95,10 +94,9 @@ def recipe_entry(
 ) -> Entry:
     """Train a recipe on the same films and ask it."""
     trial = run_trial(prepared, recipe, rows, seed, folder)
-    infected = np.array([finding.infected for finding in prepared.dataset.classes])
     return Entry(
         name,
-        trial.test[:, infected].sum(axis=1),
+        trial.test[:, prepared.infected].sum(axis=1),
         trial.fit_seconds,
         trial.predict_seconds,
         4 * trial.parameters,

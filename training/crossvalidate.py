@@ -19,7 +19,7 @@ from training.device import use_device
 from training.errors import DataError
 from training.files import write_csv, write_json
 from training.members import Rows, Trial, run_trial
-from training.metrics import Answers, measure
+from training.metrics import answers_of, measure
 from training.page import plot, section, table, text, write_page
 from training.prepared import prepare_for
 from training.recipe import load_recipe
@@ -115,7 +115,7 @@ def _write_results(
     run: Run, prepared: Prepared, answered: list[tuple[Rows, Trial]]
 ) -> dict[str, Any]:
     folds = [
-        measure(_answers(prepared, rows, trial), trial.thresholds)["figures"]
+        measure(answers_of(prepared, rows, trial.test), trial.thresholds)["figures"]
         for rows, trial in answered
     ]
     rows = np.concatenate([rows for rows, _ in answered])
@@ -150,23 +150,6 @@ def _write_results(
         print(f"{name:16s} {found['mean']:.4f} ± {found['sd']:.4f}")
     print(f"Open {run.folder / 'index.html'}")
     return {"figures": summary}
-
-
-def answers_of(prepared: Prepared, rows: Rows, probabilities: NDArray[np.float64]) -> Answers:
-    """Calibrated probabilities of the data set's own classes, with the truth."""
-    infected = np.array([finding.infected for finding in prepared.dataset.classes])
-    labels = prepared.labels[rows]
-    return Answers(
-        probabilities,
-        labels,
-        probabilities[:, infected].sum(axis=1),
-        infected[labels],
-        prepared.groups[rows],
-    )
-
-
-def _answers(prepared: Prepared, rows: Rows, trial: Trial) -> Answers:
-    return answers_of(prepared, rows, trial.test)
 
 
 def _write_predictions(path: Path, prepared: Prepared, answered: list[tuple[Rows, Trial]]) -> None:

@@ -133,6 +133,11 @@ class Prepared:
     images: NDArray[np.uint8]
     labels: NDArray[np.int64]
 
+    @property
+    def infected(self) -> NDArray[np.bool_]:
+        """Which of the classes mean infection."""
+        return np.array([finding.infected for finding in self.dataset.classes])
+
     def indices(self, split: str) -> NDArray[np.int64]:
         """Rows of "train", "validation", "test", or "all" (all three of them)."""
         wanted = SPLITS if split == "all" else (split,)

@@ -9,8 +9,6 @@ import keras
 
 from training.distribute import join_processes
 
-PRECISIONS = ("auto", "float32", "mixed_bfloat16", "mixed_float16")
-
 
 @dataclass(frozen=True)
 class Device:

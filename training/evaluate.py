@@ -12,6 +12,7 @@ import numpy as np
 from tqdm import tqdm
 
 from cxr.bundle import Bundle, load_bundle
+from cxr.preprocess import from_eight_bits
 from training.data import Prepared, prepare
 from training.errors import TrainingError
 from training.metrics import Answers, measure
@@ -99,23 +100,20 @@ def prepare_as_trained(bundle: Bundle, data: Path, cache: Path) -> Prepared:
 def answer(bundle: Bundle, prepared: Prepared, rows: np.ndarray[Any, Any]) -> Answers:
     """The bundle's answers to the films in ``rows``, with the truth in its own classes."""
     films = tqdm(rows, desc="Reading", unit="film", delay=2.0, leave=False, disable=None)
-    inputs = (prepared.images[row : row + 1].astype(np.float32)[..., np.newaxis] for row in films)
-    probabilities = np.concatenate(
-        [bundle.predict(image / np.float32(255)).probabilities for image in inputs]
-    )
+    inputs = (from_eight_bits(prepared.images[row][np.newaxis, ..., np.newaxis]) for row in films)
+    probabilities = np.concatenate([bundle.predict(one).probabilities for one in inputs])
     known = {finding.id: index for index, finding in enumerate(bundle.classes)}
     other = known.get(INFECTED.id, -1)  # a model of two classes calls every infection this
     of_dataset = [
         known.get(finding.id, other if finding.infected else -1)
         for finding in prepared.dataset.classes
     ]
-    infected = np.array([finding.infected for finding in prepared.dataset.classes])
     labels = prepared.labels[rows]
     return Answers(
         probabilities,
         np.array(of_dataset)[labels],
         bundle.infection_probability(probabilities),
-        infected[labels],
+        prepared.infected[labels],
         prepared.groups[rows],
     )
 

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxr.bundle import save_bundle
+from cxr.preprocess import from_eight_bits
 from training.architectures import assemble
 from training.calibration import calibrate
 from training.card import write_card
@@ -26,7 +27,7 @@ from training.document import describe
 from training.errors import TrainingError
 from training.files import write_csv
 from training.members import Rows, train_members
-from training.metrics import Answers, measure
+from training.metrics import Answers, answers_of, measure
 from training.prepared import prepare_for
 from training.probes import make_probes
 from training.recipe import Recipe, load_recipe
@@ -78,21 +79,20 @@ def fit(options: FitOptions) -> Path:
     # What is exported computes in float32, whatever it was trained in.
     keras.mixed_precision.set_global_policy("float32")
     model = assemble([member.model for member in members], recipe.network)
-    infected = np.array([finding.infected for finding in prepared.dataset.classes])
     measured = ("validation", "test")
-    inputs = {split: _inputs(prepared.images, rows[split]) for split in measured}
+    inputs = {
+        split: from_eight_bits(prepared.images[rows[split]][..., np.newaxis]) for split in measured
+    }
     calibration, thresholds = calibrate(
         lambda films: _predict(model, films),
         inputs["validation"],
         prepared.labels[rows["validation"]],
-        infected,
+        prepared.infected,
         recipe,
         options.seed,
     )
     answers = {
-        split: _answers(
-            prepared, rows[split], calibration.apply(_predict(model, inputs[split])), infected
-        )
+        split: answers_of(prepared, rows[split], calibration.apply(_predict(model, inputs[split])))
         for split in measured
     }
     metrics = {split: measure(answers[split], thresholds) for split in answers}
@@ -153,28 +153,8 @@ def _check_splits(prepared: Prepared) -> None:
             )
 
 
-def _inputs(images: NDArray[np.uint8], rows: NDArray[np.int64]) -> NDArray[np.float32]:
-    return images[rows].astype(np.float32)[..., np.newaxis] / np.float32(255)
-
-
 def _predict(model: keras.Model, inputs: NDArray[np.float32]) -> NDArray[np.float64]:
     return np.asarray(model.predict(inputs, batch_size=64, verbose=0), np.float64)
-
-
-def _answers(
-    prepared: Prepared,
-    rows: NDArray[np.int64],
-    probabilities: NDArray[np.float64],
-    infected: NDArray[np.bool_],
-) -> Answers:
-    labels = prepared.labels[rows]
-    return Answers(
-        probabilities,
-        labels,
-        probabilities[:, infected].sum(axis=1),
-        infected[labels],
-        prepared.groups[rows],
-    )
 
 
 def _write_answers(

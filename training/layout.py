@@ -27,6 +27,10 @@ KERMANY = "kermany-chest-xray"
 COVID = "covid19-radiography-database"
 FOLDERS = "folders"
 
+#: The zips of both, as docs, the Makefile and `results` call them.
+KERMANY_ZIP = "chest-xray-pneumonia.zip"
+COVID_ZIP = "covid19-radiography-database.zip"
+
 _SPLITS = {
     "train": "train",
     "training": "train",

@@ -15,6 +15,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from cxr.preprocess import from_eight_bits
 from training.adaptive import AdaptiveRate
 from training.architectures import build
 from training.augment import augmenter, mixup
@@ -70,7 +71,7 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
         chosen = self.order[number * size : (number + 1) * size]
         chosen = np.sort(share_of_batch(chosen, self.order, self.devices))
         films = shrink(self.images[chosen], self.stage.size)
-        images = films.astype(np.float32)[..., np.newaxis] / 255
+        images = from_eight_bits(films[..., np.newaxis])
         targets = np.eye(self.classes, dtype=np.float32)[self.labels[chosen]]
         if self.training:
             targets = targets * self.weights  # weighted cross-entropy: weight × −log p

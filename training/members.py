@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxr.calibrate import Thresholds
+from cxr.preprocess import from_eight_bits
 from training.architectures import assemble
 from training.calibration import calibrate
 from training.data import Prepared
@@ -152,9 +153,9 @@ def run_trial(
         model = assemble([member.model for member in members], recipe.network)
         calibration, thresholds = calibrate(
             lambda films: predict(model, films),
-            _inputs(prepared.images[validation_rows]),
+            from_eight_bits(prepared.images[validation_rows][..., np.newaxis]),
             prepared.labels[validation_rows],
-            np.array([finding.infected for finding in prepared.dataset.classes]),
+            prepared.infected,
             recipe,
             seed,
         )
@@ -198,10 +199,9 @@ def predict(
     answers = []
     for start in range(0, count, batch):
         part = slice(start, start + batch)
-        chosen = films[part] if rows is None else _inputs(films[rows[part]])
-        answers.append(model.predict_on_batch(chosen))
+        if rows is None:
+            inputs = films[part]
+        else:
+            inputs = from_eight_bits(films[rows[part]][..., np.newaxis])
+        answers.append(model.predict_on_batch(inputs))
     return np.concatenate(answers).astype(np.float64)
-
-
-def _inputs(images: NDArray[np.uint8]) -> NDArray[np.float32]:
-    return images.astype(np.float32)[..., np.newaxis] / np.float32(255)

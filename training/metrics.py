@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,9 @@ from cxr.calibrate import Thresholds
 from training.bootstrap import RESAMPLES, Weights, ratio, share, with_intervals
 from training.reliability import calibration_error, reliability_diagram
 from training.selective import Selective, risk_coverage_curve
+
+if TYPE_CHECKING:
+    from training.data import Prepared
 
 #: Infected from this calibrated probability on, where a figure needs one cut: the probability
 #: is calibrated on validation films of which half count as infected, so 0.5 is its middle.
@@ -44,6 +47,20 @@ class Answers:
     def part(self, rows: NDArray[Any]) -> Answers:
         """The answers in ``rows``: positions, or a mask."""
         return Answers(*(column[rows] for column in vars(self).values()))
+
+
+def answers_of(
+    prepared: Prepared, rows: NDArray[np.int64], probabilities: NDArray[np.float64]
+) -> Answers:
+    """Calibrated probabilities of the data set's own classes for ``rows``, with the truth."""
+    labels, infected = prepared.labels[rows], prepared.infected
+    return Answers(
+        probabilities,
+        labels,
+        probabilities[:, infected].sum(axis=1),
+        infected[labels],
+        prepared.groups[rows],
+    )
 
 
 def measure(

@@ -31,7 +31,7 @@ def prepare_for(recipe: Recipe, data: Path, cache: Path, seed: int) -> Prepared:
 
 def merge_infected(prepared: Prepared) -> Prepared:
     """The same films and splits with two classes: normal, and infected with anything."""
-    infected = np.array([finding.infected for finding in prepared.dataset.classes])
+    infected = prepared.infected
     records = tuple(
         replace(record, class_id=(INFECTED if infected[label] else NORMAL).id)
         for record, label in zip(prepared.dataset.records, prepared.labels, strict=True)

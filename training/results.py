@@ -23,23 +23,21 @@ from cxr.engines import MODEL_FILE
 from training.classical import BASELINES
 from training.compare import compare_entries
 from training.contest import Entry, baseline_entry, once
-from training.crossvalidate import answers_of
 from training.data import Prepared
 from training.device import Device, use_device
 from training.errors import TrainingError
 from training.evaluate import answer
 from training.files import read_arrays, write_arrays, write_json
+from training.layout import COVID_ZIP, KERMANY_ZIP
 from training.members import run_trial
-from training.metrics import Answers, measure
+from training.metrics import Answers, answers_of, measure
 from training.prepared import leaky_split, prepare_for
 from training.recipe import Recipe, load_recipe
 from training.results_page import write_results_page
 from training.run import git_commit
-from training.systems import COVID_ZIP, KERMANY_ZIP, SYSTEMS, System
+from training.systems import SYSTEMS, System
 from training.variants import starting_from, without_augmentation
 from training.versions import library_versions
-
-__all__ = ["COVID_ZIP", "KERMANY_ZIP", "ResultsOptions", "results"]
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,8 @@ import numpy as np
 from training import plots
 from training.compare import HEAD, table_row
 from training.files import write_whole
-from training.systems import COVID_ZIP, KERMANY_ZIP, SYSTEMS, System
+from training.layout import COVID_ZIP, KERMANY_ZIP
+from training.systems import SYSTEMS, System
 
 _TITLES = {
     KERMANY_ZIP: "Pneumonia in children (Kermany, the official 624 test films)",

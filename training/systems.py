@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-KERMANY_ZIP = "chest-xray-pneumonia.zip"
-COVID_ZIP = "covid19-radiography-database.zip"
+from training.layout import COVID_ZIP, KERMANY_ZIP
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,10 @@ from tests.training.tiny import TINY
 from training import results as module
 from training import results_page
 from training.__main__ import main
+from training.layout import KERMANY_ZIP
 from training.prepared import leaky_split, prepare_for
 from training.recipe import load_recipe
-from training.systems import KERMANY_ZIP, SYSTEMS, System
+from training.systems import SYSTEMS, System
 
 
 @pytest.mark.parametrize("system", SYSTEMS, ids=lambda system: system.name)

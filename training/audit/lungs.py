@@ -20,7 +20,7 @@ from keras import layers, ops
 from numpy.typing import NDArray
 
 from cxr.decode import decode
-from cxr.preprocess import PreprocessSpec, to_model_input
+from cxr.preprocess import PreprocessSpec, from_eight_bits, to_model_input
 from training.bootstrap import Figure, with_intervals
 from training.errors import DataError
 from training.source import Source, fingerprint
@@ -208,7 +208,7 @@ def _augment(
 
 
 def _predict(model: keras.Model, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-    inputs = images[..., np.newaxis].astype(np.float32) / np.float32(255)
+    inputs = from_eight_bits(images[..., np.newaxis])
     return np.asarray(model.predict(inputs, batch_size=64, verbose=0))[..., 0]
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from cxr.bundle import Bundle
 from cxr.engines import FEATURES_LAYER, LOGITS_LAYER, MODEL_FILE
+from cxr.preprocess import from_eight_bits
 
 _BATCH = 64
 #: Steps in which the weights are replaced, from the output towards the input.
@@ -66,7 +67,7 @@ class Network:
     def _run(self, images: NDArray[np.uint8]) -> list[NDArray[Any]]:
         batches = []
         for start in range(0, len(images), _BATCH):
-            batch = images[start : start + _BATCH].astype(np.float32)[..., np.newaxis]
-            answers = self._inside(batch / np.float32(255), training=False)
+            batch = from_eight_bits(images[start : start + _BATCH][..., np.newaxis])
+            answers = self._inside(batch, training=False)
             batches.append([keras.ops.convert_to_numpy(answer) for answer in answers])
         return [np.concatenate(parts) for parts in zip(*batches, strict=True)]

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from cxr.bundle import AUDIT_FILE, CARD_FILE, DOCUMENT_FILE, Bundle, load_bundle
 from cxr.bundle_fields import FIGURES_FOLDER
+from cxr.preprocess import from_eight_bits
 from training.audit.examine import examine
 from training.audit.external import external
 from training.audit.figures import draw_figures
@@ -199,7 +200,7 @@ def _metrics(bundle: Bundle, prepared: Prepared) -> tuple[dict[str, Any], Answer
 
 def _offset(bundle: Bundle, images: NDArray[np.uint8], seed: int) -> list[float]:
     films = images[:: max(len(images) // _REGISTER_FILMS, 1)][:_REGISTER_FILMS]
-    inputs = films[..., np.newaxis].astype(np.float32) / np.float32(255)
+    inputs = from_eight_bits(films[..., np.newaxis])
 
     def maps(batch: NDArray[np.float32]) -> NDArray[np.float32]:
         found = bundle.predict(batch).activation_maps

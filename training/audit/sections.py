@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from cxr.bundle import Bundle
 from cxr.calibrate import Thresholds
 from cxr.explain import infection_evidence
+from cxr.preprocess import from_eight_bits
 from training.audit.attention import DELETED, DRAWS, rank_correlation, similarity
 from training.audit.changes import CHANGES
 from training.audit.examine import Examined
@@ -95,7 +96,7 @@ def randomisation(
     """How much of the infection map is left when the weights are replaced, step by step."""
     if not len(images):
         return None
-    predicted = bundle.predict(images[..., np.newaxis].astype(np.float32) / np.float32(255))
+    predicted = bundle.predict(from_eight_bits(images[..., np.newaxis]))
 
     def evidence(maps: NDArray[np.float32]) -> list[NDArray[np.float32]]:
         pairs = zip(maps, predicted.probabilities, strict=True)

@@ -7,6 +7,7 @@ import numpy as np
 from keras import layers
 from numpy.typing import NDArray
 
+from cxr.preprocess import from_eight_bits
 from cxr.verdict import CLASSES
 from training.gate.pool import Pool
 
@@ -80,7 +81,5 @@ class _Batches(keras.utils.PyDataset):  # type: ignore[misc]
 
     def __getitem__(self, number: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         rows = self.order[number * _BATCH : (number + 1) * _BATCH]
-        images = self.pool.images[rows][..., np.newaxis] / np.float32(255)
-        return np.asarray(images, np.float32), np.eye(len(CLASSES), dtype=np.float32)[
-            self.pool.labels[rows]
-        ]
+        images = from_eight_bits(self.pool.images[rows][..., np.newaxis])
+        return images, np.eye(len(CLASSES), dtype=np.float32)[self.pool.labels[rows]]

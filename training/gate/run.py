@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxr.gate import load_gate, save_gate
-from cxr.preprocess import PreprocessSpec
+from cxr.preprocess import PreprocessSpec, from_eight_bits
 from cxr.verdict import CLASSES, FRONTAL
 from training.device import use_device
 from training.gate import measure
@@ -167,11 +167,10 @@ def _validation_inputs(
     random = np.random.default_rng((seed, 3))
     plainly = [plain(film, FRONTAL, SPEC) for film in films.validation.pictures]
     augmented = [view(film, FRONTAL, SPEC, random) for film in films.validation.pictures]
-    return _inputs(np.stack(plainly)), _inputs(np.stack(augmented))
-
-
-def _inputs(images: NDArray[np.uint8]) -> NDArray[np.float32]:
-    return np.asarray(images[..., np.newaxis] / np.float32(255), np.float32)
+    return (
+        from_eight_bits(np.stack(plainly)[..., np.newaxis]),
+        from_eight_bits(np.stack(augmented)[..., np.newaxis]),
+    )
 
 
 def _network(model: keras.Model) -> Callable[[NDArray[np.float32]], NDArray[Any]]:
