@@ -62,7 +62,9 @@ def _load_gate(path: Path, engine: EngineName) -> Gate:
 def _bundle_folders(models: Path) -> list[Path]:
     if not models.is_dir():
         raise BundleError(f"The models folder {models} does not exist.")
-    folders = sorted(path.parent for path in models.glob("*/bundle.json"))
+    from cxr.bundle import list_bundles
+
+    folders = list(list_bundles(models))
     folders += sorted(
         path.parent
         for path in models.glob("*/model.keras")
