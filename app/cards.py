@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from typing import TYPE_CHECKING, Any
-
-from markdown_it import MarkdownIt
 
 from app.population import describe
 from cxr.bundle_fields import FIGURES_FOLDER
 
 if TYPE_CHECKING:
+    from markdown_it import MarkdownIt
+
     from cxr.bundle import Bundle
     from cxr.gate import Gate
 
-# A card is text from the bundle, not part of the application: HTML in it stays text.
-_markdown = MarkdownIt("commonmark", {"html": False}).enable("table")
+
+@cache
+def _markdown() -> MarkdownIt:
+    from markdown_it import MarkdownIt  # when a page first needs it
+
+    # A card is text from the bundle, not part of the application: HTML in it stays text.
+    return MarkdownIt("commonmark", {"html": False}).enable("table")
 
 
 def inline_html(text: str) -> str:
     """One line of Markdown (the API's descriptions) as HTML."""
-    return str(_markdown.renderInline(text))
+    return str(_markdown().renderInline(text))
 
 
 def summary(bundle: Bundle) -> dict[str, Any]:
@@ -68,10 +74,10 @@ def card_html(bundle: Bundle) -> str:
 
     Its plots lie beside it in the bundle; in the page they have an address of their own.
     """
-    tokens = _markdown.parse(bundle.card)
+    tokens = _markdown().parse(bundle.card)
     for token in tokens:
         for part in token.children or ():
             source = str(part.attrs.get("src", ""))
             if part.type == "image" and source.startswith(f"{FIGURES_FOLDER}/"):
                 part.attrs["src"] = f"/models/{bundle.name}/{source}"
-    return str(_markdown.renderer.render(tokens, _markdown.options, {}))
+    return str(_markdown().renderer.render(tokens, _markdown().options, {}))

@@ -19,6 +19,7 @@ from app.admission import Admission
 from app.errors import NotReadyError
 from app.predictor import Predictor
 from app.settings import PROJECT_ROOT
+from cxr.decode import prepare_dicom
 from cxr.errors import BundleError
 from cxr.radiograph import Limits
 
@@ -182,6 +183,7 @@ class Registry:
         tell(self)
         self._finished.set()
         log.info("bundles loaded", models=sorted(bundles), seconds=round(self.seconds, 2))
+        prepare_dicom()  # ready without it: it takes longer than the lean engine's networks
 
     def _open_gate(self, engine: EngineName) -> Gate | None:
         try:

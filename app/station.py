@@ -17,7 +17,6 @@ from app.predictor import INFECTION
 from app.presentation import BY_AGE, choices, present, report_text
 from app.sample import sample_path
 from app.uploads import radiograph_bytes
-from cxr.film import film
 
 blueprint = Blueprint("station", __name__, url_prefix="/station")
 
@@ -72,6 +71,8 @@ def film_pixels() -> Response:
     The body holds rows × columns values, one or two bytes each, little end first; the
     header ``X-Film`` says the rest, as JSON.
     """
+    from cxr.film import film  # with pydicom, which no service waits for to be ready
+
     registry = current.registry()
     data = radiograph_bytes(request)
     # Decoding takes a core as a reading does: both wait in the same bounded queue.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from cxr.dicom import read_dicom
 from cxr.errors import EmptyFileError, TooLargeError
 from cxr.radiograph import DicomFields, ImageFormat, Limits, Pixels, Radiograph
 from cxr.raster import read_raster
@@ -45,5 +44,13 @@ def decode(
         )
     kind = sniff(data)
     if kind == "DICOM":
+        # pydicom takes as long to import as all the rest of a service; see ``prepare_dicom``.
+        from cxr.dicom import read_dicom
+
         return read_dicom(data, limits)
     return read_raster(data, kind, limits, reduce_to=reduce_to)
+
+
+def prepare_dicom() -> None:
+    """Import what only DICOM files need, so that the first of them does not wait for it."""
+    import cxr.dicom  # noqa: F401

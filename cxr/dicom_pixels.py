@@ -95,11 +95,13 @@ def stored_values(dataset: Dataset) -> NDArray[np.uint8] | NDArray[np.uint16]:
         shift = 0 if high_bit is None else int(high_bit) + 1 - bits
         if not 0 <= shift <= bits_allocated - bits:
             raise UnreadableImageError(_CUT_SHORT)
-        values = values >> shift
+        if shift:
+            values = values >> shift
     largest = (1 << bits) - 1
     if syntax.is_encapsulated and not is_signed(dataset) and int(values.max()) > largest:
         raise UnreadableImageError(_CONTRADICTION)
-    values = values & values.dtype.type(largest)
+    if bits < bits_allocated:
+        values = values & values.dtype.type(largest)
     if is_signed(dataset):
         values = values ^ values.dtype.type(1 << (bits - 1))
     return np.ascontiguousarray(values)

@@ -34,7 +34,7 @@ class KerasNetwork:
         self.classes: int = model.output_shape[-1]
 
     def __call__(self, image: NDArray[np.float32]) -> tuple[NDArray[np.float32], ...]:
-        return tuple(np.asarray(keras.ops.convert_to_numpy(part)) for part in self.run(image))
+        return tuple(np.asarray(part) for part in self.run(image))
 
 
 def traced(model: keras.Model, maps: bool) -> Any:

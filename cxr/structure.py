@@ -61,9 +61,18 @@ def check_scans(data: bytes, pixels: int) -> None:
         UnsuitableImageError: see ``MAX_JPEG_SCANS`` and ``MAX_JPEG_SCANNED_PIXELS``.
     """
     # A thumbnail in the header counts too; there is room for it.
-    scans = data.count(b"\xff\xda")
+    scans = _scans(data)
     if scans > MAX_JPEG_SCANS or scans * pixels > max(MAX_JPEG_SCANNED_PIXELS, 2 * pixels):
         raise UnsuitableImageError(_TOO_MANY.format("JPEG", "scans"))
+
+
+def _scans(data: bytes) -> int:
+    """How many scans begin, up to one too many; ``bytes.count`` takes several times as long."""
+    scans, start = 0, data.find(b"\xff\xda")
+    while start >= 0 and scans <= MAX_JPEG_SCANS:
+        scans += 1
+        start = data.find(b"\xff\xda", start + 2)
+    return scans
 
 
 def _check_png(data: bytes) -> None:

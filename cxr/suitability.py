@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from cxr.errors import UnsuitableImageError
+from cxr.grey_levels import percentiles
 from cxr.radiograph import Radiograph
 
 #: Shorter side, in pixels of the file, below which fine detail is lost to any reader.
@@ -32,11 +31,11 @@ def contrast(radiograph: Radiograph) -> float:
     pixels = radiograph.pixels
     step = max(min(pixels.shape) // _SAMPLED_SIDE, 1)
     sample = pixels[::step, ::step]
-    low, high = np.percentile(sample, (0.5, 99.5))
+    low, high = percentiles(sample, (0.5, 99.5))
     bits = 8 * pixels.dtype.itemsize
     if bits == 16 and radiograph.dicom is None:
         bits = max(8, int(sample.max()).bit_length())
-    return float(high - low) / float(2**bits - 1)
+    return (high - low) / float(2**bits - 1)
 
 
 def refuse_blank(radiograph: Radiograph) -> None:
