@@ -1,9 +1,6 @@
 """The queue: what was received, what became of it, what is still to be delivered.
 
-SQLite in write-ahead mode: a committed line survives a crash of the process, and what somebody
-was told of is flushed to the disk, to survive one of the machine. It holds no identity: a film
-is known by the hash of its SOP Instance UID. The node, the commands and the page use it at the
-same time, each thread over a connection of its own.
+It holds no identity: a film is known by the hash of its SOP Instance UID.
 
 ``queued`` → ``delivering`` (its results lie in the spool, a delivery waits for each
 destination) → ``done``; a film that cannot even be refused properly becomes ``failed``.
@@ -11,55 +8,13 @@ destination) → ``done``; a film that cannot even be refused properly becomes `
 
 from __future__ import annotations
 
-import os
-import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS work (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
-    key TEXT NOT NULL UNIQUE,
-    state TEXT NOT NULL CHECK (state IN ('queued', 'delivering', 'done', 'failed')),
-    bundle TEXT,
-    attempts INTEGER NOT NULL DEFAULT 0,
-    due REAL NOT NULL,
-    received REAL NOT NULL,
-    finished REAL,
-    urgent INTEGER NOT NULL DEFAULT 0,
-    decision TEXT,
-    probability REAL,
-    model TEXT,
-    code TEXT
-);
-CREATE INDEX IF NOT EXISTS work_by_state ON work (state, due);
-CREATE TABLE IF NOT EXISTS delivery (
-    work INTEGER NOT NULL REFERENCES work (id) ON DELETE CASCADE,
-    destination TEXT NOT NULL,
-    state TEXT NOT NULL CHECK (state IN ('waiting', 'delivered', 'dead')),
-    urgent INTEGER NOT NULL DEFAULT 0,
-    attempts INTEGER NOT NULL DEFAULT 0,
-    due REAL NOT NULL,
-    reason TEXT,
-    PRIMARY KEY (work, destination)
-) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS delivery_by_state ON delivery (destination, state, due);
-CREATE TABLE IF NOT EXISTS dropped (
-    reason TEXT PRIMARY KEY,
-    films INTEGER NOT NULL,
-    last REAL NOT NULL
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS health (
-    destination TEXT PRIMARY KEY,
-    reason TEXT,
-    since REAL NOT NULL,
-    checked REAL NOT NULL
-) WITHOUT ROWID;
-"""
+from app.pacs.database import Database
 
 
 @dataclass(frozen=True)
@@ -103,67 +58,19 @@ class Outcome:
         return self.decision == "infected"
 
 
-class Queue:
-    """The queue in a file; created when it is missing."""
+class Queue(Database):
+    """The queue in its file."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        self._local = threading.local()
+        super().__init__(path)
         self._claimed: set[int] = set()
         self._claiming = threading.Lock()
-        self._turn = threading.Lock()
-        # SQLite gives its -wal and -shm files the rights of the database itself.
-        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-        self._connection().executescript(_SCHEMA)
-
-    def _connection(self) -> sqlite3.Connection:
-        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
-        if connection is None:
-            connection = sqlite3.connect(self._path, timeout=60, isolation_level=None)
-            connection.row_factory = sqlite3.Row
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA foreign_keys = ON")
-            self._local.connection = connection
-        return connection
-
-    def close(self) -> None:
-        """Close this thread's connection."""
-        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
-        if connection is not None:
-            connection.close()
-            del self._local.connection
-
-    @contextmanager
-    def writing(self, *, durable: bool = True) -> Iterator[sqlite3.Connection]:
-        """A transaction that no other process or thread writes beside.
-
-        Args:
-            durable: flushed to the disk at the end. Without it a crash of the process loses
-                nothing either, but one of the machine may, with what was written since the
-                last durable one: for what may be done again.
-        """
-        connection = self._connection()
-        # Threads of this process take turns at once; SQLite lets them wait in growing naps.
-        with self._turn:
-            connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
-            connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield connection
-                connection.execute("COMMIT")
-            except BaseException:
-                if connection.in_transaction:  # SQLite itself ends one for which the disk is full
-                    connection.execute("ROLLBACK")
-                raise
-
-    def reading(self) -> sqlite3.Connection:
-        """This thread's connection, for questions."""
-        return self._connection()
 
     # Intake
 
     def knows(self, key: str) -> bool:
         """Whether the film has been admitted before."""
-        row = self._connection().execute("SELECT 1 FROM work WHERE key = ?", (key,)).fetchone()
+        row = self.reading().execute("SELECT 1 FROM work WHERE key = ?", (key,)).fetchone()
         return row is not None
 
     def admit(self, key: str, bundle: str | None, accept: Callable[[], None]) -> bool:
@@ -270,7 +177,7 @@ class Queue:
 
     def due_deliveries(self, destination: str, limit: int) -> list[Delivery]:
         """What is due for a destination: infections first, then by arrival."""
-        rows = self._connection().execute(
+        rows = self.reading().execute(
             "SELECT work, key, destination, delivery.attempts FROM delivery "
             "JOIN work ON work.id = delivery.work WHERE destination = ? "
             "AND delivery.state = 'waiting' AND delivery.due <= ? "
@@ -363,7 +270,7 @@ class Queue:
         """
         kept = {
             row["key"]
-            for row in self._connection().execute(
+            for row in self.reading().execute(
                 "SELECT key FROM work WHERE state != 'done' OR finished > ?",
                 (time.time() - retention_seconds,),
             )
