@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from cxr.explain import MAX_SIDE
 from cxr.png import png
-from cxr.radiograph import Radiograph
+from cxr.radiograph import Radiograph, to_eight_bits
 
 #: Longest side of a thumbnail, in pixels: a list's picture on a dense screen.
 THUMBNAIL_SIDE = 112
@@ -28,10 +28,7 @@ def _shrink(pixels: NDArray[Any], longest: int) -> NDArray[Any]:
 
 def film_png(radiograph: Radiograph, longest: int = MAX_SIDE) -> bytes:
     """The radiograph as an 8-bit PNG, grey levels unchanged, at most ``longest`` pixels a side."""
-    pixels = _shrink(radiograph.pixels, longest)
-    if pixels.dtype == np.uint16:
-        pixels = (pixels >> 8).astype(np.uint8)
-    return png(np.asarray(pixels, np.uint8))
+    return png(to_eight_bits(_shrink(radiograph.pixels, longest)))
 
 
 def data_uri(picture: bytes) -> str:

@@ -7,10 +7,10 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 from PIL import Image
 
 from cxr.decode import decode
+from cxr.radiograph import to_eight_bits
 
 
 @dataclass(frozen=True)
@@ -34,8 +34,7 @@ def films() -> list[Film]:
 
 def encodings(film: bytes) -> list[Film]:
     """Any film as a 2048² JPEG, a 1024² PNG and a 224² JPEG, of 8 bits."""
-    pixels = decode(film).pixels
-    grey = Image.fromarray((pixels >> (8 * (pixels.itemsize - 1))).astype(np.uint8))
+    grey = Image.fromarray(to_eight_bits(decode(film).pixels))
     made = []
     for name, side, options in (
         ("2048² JPEG", 2048, {"format": "JPEG", "quality": 75}),

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from cxr.findings import FindingClass
 from cxr.png import png
-from cxr.radiograph import Pixels, Radiograph
+from cxr.radiograph import Pixels, Radiograph, to_eight_bits
 
 #: Longest side of a picture for people, in pixels.
 MAX_SIDE = 1024
@@ -176,7 +176,7 @@ def _laid_over(
     pixels: Pixels, activation: NDArray[np.float32], offset: tuple[float, float]
 ) -> NDArray[np.uint8]:
     """RGB, uint8: the film, and where there is evidence its colours in front."""
-    film = (pixels >> 8).astype(np.uint8) if pixels.dtype == np.uint16 else pixels
+    film = to_eight_bits(pixels)
     height, width = film.shape
     # A map is coarse and smooth: its colours are worked out on a grid of some pixels and
     # stretched, the film alone is handled pixel by pixel, and in bytes.

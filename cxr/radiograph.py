@@ -17,6 +17,13 @@ ImageFormat = Literal["JPEG", "PNG", "TIFF", "WEBP", "BMP", "DICOM"]
 Pixels = NDArray[np.uint8] | NDArray[np.uint16]
 
 
+def to_eight_bits(pixels: Pixels) -> NDArray[np.uint8]:
+    """The same grey levels in 8 bits: the upper byte of uint16; uint8 as it is, no copy."""
+    if pixels.dtype == np.uint16:
+        return (pixels >> 8).astype(np.uint8)
+    return np.asarray(pixels, np.uint8)
+
+
 @dataclass(frozen=True)
 class Limits:
     """What is accepted at most, and at least.

@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from cxr.radiograph import to_eight_bits
+
 #: Side of the hash: 16 × 16 low frequencies, 256 bits. The usual 8 × 8 cannot tell chest
 #: radiographs apart, which all share the same large shapes.
 HASH_SIDE = 16
@@ -37,10 +39,9 @@ def perceptual_hash(pixels: NDArray[Any]) -> NDArray[np.uint64]:
         uint64, shape (4,).
     """
     method = cv2.INTER_AREA if min(pixels.shape) > _HASHED_SIDE else cv2.INTER_LINEAR
-    small: NDArray[Any] = cv2.resize(pixels, (_HASHED_SIDE, _HASHED_SIDE), interpolation=method)
-    if small.dtype == np.uint16:
-        small = (small >> 8).astype(np.uint8)
-    bits = imagehash.phash(Image.fromarray(small), hash_size=HASH_SIDE).hash
+    small: Any = cv2.resize(pixels, (_HASHED_SIDE, _HASHED_SIDE), interpolation=method)
+    grey = Image.fromarray(to_eight_bits(small))
+    bits = imagehash.phash(grey, hash_size=HASH_SIDE).hash
     return np.packbits(bits.ravel()).view(np.uint64)
 
 

@@ -13,6 +13,7 @@ from PIL import Image
 
 from cxr import Limits, decode
 from cxr.errors import UnreadableImageError
+from cxr.radiograph import to_eight_bits
 from cxr.raster import _ends_properly
 from tests.bad_inputs import png_chunk, saved
 from tests.phantoms import chest_phantom, encode_jpeg, encode_png
@@ -295,3 +296,13 @@ def test_reading_does_not_change_pillows_settings() -> None:
     assert before == Image.MAX_IMAGE_PIXELS
     with Image.open(io.BytesIO(saved("GIF", PICTURE))) as other:
         assert other.format == "GIF"
+
+
+def test_eight_bits_hold_the_same_grey_levels() -> None:
+    levels = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    assert to_eight_bits(levels) is levels
+    deep = levels.astype(np.uint16) * 256
+    for low_byte in (0, 255):
+        shown = to_eight_bits(deep + np.uint16(low_byte))
+        assert shown.dtype == np.uint8
+        np.testing.assert_array_equal(shown, levels)

@@ -14,7 +14,7 @@ from tqdm import tqdm
 from cxr.bundle import Bundle, Prediction
 from cxr.decode import decode
 from cxr.preprocess import PreprocessSpec, to_model_input
-from cxr.radiograph import Radiograph
+from cxr.radiograph import Radiograph, to_eight_bits
 from training.data import Prepared, Record
 from training.source import Source
 
@@ -69,14 +69,7 @@ def for_each_film(
 
 def read_grey(source: Source, record: Record, spec: PreprocessSpec) -> Grey:
     """One film as it reaches the model's preprocessing, in 8 bits."""
-    return to_grey(decode(source.read(record.path), reduce_to=spec.reduce_to))
-
-
-def to_grey(radiograph: Radiograph) -> Grey:
-    pixels = radiograph.pixels
-    if pixels.dtype == np.uint16:
-        return (pixels >> 8).astype(np.uint8)
-    return np.asarray(pixels, np.uint8)
+    return to_eight_bits(decode(source.read(record.path), reduce_to=spec.reduce_to).pixels)
 
 
 def prepare_picture(film: Grey, spec: PreprocessSpec) -> NDArray[np.float32]:
