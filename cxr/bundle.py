@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import zipfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -39,6 +38,7 @@ from cxr.engines import (
 )
 from cxr.errors import BundleError
 from cxr.findings import FindingClass
+from cxr.folders import whole_folder
 from cxr.preprocess import PreprocessSpec, from_eight_bits
 from cxr.probes import replay_probes, save_probes
 
@@ -155,21 +155,18 @@ def save_bundle(
         probes: uint8, shape (n, size, size, 1): images without a patient (none may be a
             radiograph), replayed at every load.
     """
-    partial = path.with_name(f".{path.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    model.save(partial / MODEL_FILE)
-    compress(partial / MODEL_FILE)
-    digest = file_sha256(partial / MODEL_FILE)
-    whole = {"format": FORMAT, "name": path.name, "sha256": digest, **document}
-    whole["thresholds"] = {**document["thresholds"], "model_sha256": digest}
-    (partial / DOCUMENT_FILE).write_text(json.dumps(whole, indent=2) + "\n")
-    (partial / CARD_FILE).write_text(card)
-    calibration = calibration_of(whole["calibration"])
-    answers = np.concatenate([np.asarray(model(image[None])) for image in from_eight_bits(probes)])
-    save_probes(partial, probes, calibration.apply(answers))
-    shutil.rmtree(path, ignore_errors=True)
-    os.replace(partial, path)
+    images = from_eight_bits(probes)
+    with whole_folder(path) as folder:
+        model.save(folder / MODEL_FILE)
+        compress(folder / MODEL_FILE)
+        digest = file_sha256(folder / MODEL_FILE)
+        whole = {"format": FORMAT, "name": path.name, "sha256": digest, **document}
+        whole["thresholds"] = {**document["thresholds"], "model_sha256": digest}
+        (folder / DOCUMENT_FILE).write_text(json.dumps(whole, indent=2) + "\n")
+        (folder / CARD_FILE).write_text(card)
+        calibration = calibration_of(whole["calibration"])
+        answers = np.concatenate([np.asarray(model(image[None])) for image in images])
+        save_probes(folder, probes, calibration.apply(answers))
 
 
 def compress(path: Path) -> None:

@@ -9,8 +9,6 @@ own that looks at a thumbnail of the picture before any of them does. ``models/g
 from __future__ import annotations
 
 import json
-import os
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +21,7 @@ from cxr.bundle import CARD_FILE
 from cxr.bundle_fields import read_json
 from cxr.engines import MODEL_FILE, EngineName, Network, file_sha256, open_network
 from cxr.errors import BundleError
+from cxr.folders import whole_folder
 from cxr.preprocess import PreprocessSpec, from_eight_bits, to_model_input
 from cxr.probes import replay_probes, save_probes
 from cxr.radiograph import Radiograph
@@ -109,18 +108,14 @@ def save_gate(
             ``format``, ``classes`` and ``sha256`` are added, the last beside the threshold too.
         probes: uint8, shape (n, size, size, 1): pictures of no patient.
     """
-    partial = path.with_name(f".{path.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    model.save(partial / MODEL_FILE)
-    digest = file_sha256(partial / MODEL_FILE)
-    whole = {"format": FORMAT, "sha256": digest, "classes": list(CLASSES), **document}
-    whole["threshold"] = {**document["threshold"], "model_sha256": digest}
-    (partial / DOCUMENT_FILE).write_text(json.dumps(whole, indent=2) + "\n")
-    (partial / CARD_FILE).write_text(card)
-    save_probes(partial, probes, np.asarray(model(from_eight_bits(probes)), np.float32))
-    shutil.rmtree(path, ignore_errors=True)
-    os.replace(partial, path)
+    with whole_folder(path) as folder:
+        model.save(folder / MODEL_FILE)
+        digest = file_sha256(folder / MODEL_FILE)
+        whole = {"format": FORMAT, "sha256": digest, "classes": list(CLASSES), **document}
+        whole["threshold"] = {**document["threshold"], "model_sha256": digest}
+        (folder / DOCUMENT_FILE).write_text(json.dumps(whole, indent=2) + "\n")
+        (folder / CARD_FILE).write_text(card)
+        save_probes(folder, probes, np.asarray(model(from_eight_bits(probes)), np.float32))
 
 
 def load_gate(path: Path, engine: EngineName = "keras") -> Gate:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from cxr.bundle import Bundle, load_bundle
 from cxr.preprocess import from_eight_bits
 from training.data import Prepared, prepare
 from training.errors import TrainingError
+from training.files import write_csv
 from training.metrics import Answers, measure
 from training.prepared import INFECTED, merge_infected
 from training.progress import decoding_progress
@@ -122,26 +122,24 @@ def _write_predictions(
     path: Path, bundle: Bundle, prepared: Prepared, rows: np.ndarray[Any, Any], answers: Answers
 ) -> None:
     labels = [finding.label for finding in bundle.classes]
-    with path.open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(
-            ["path", "group", "class", "finding", "decision", "infection_probability", *labels]
+    lines = []
+    for row, probabilities, infection in zip(
+        rows, answers.probabilities, answers.infection, strict=True
+    ):
+        record = prepared.dataset.records[row]
+        lines.append(
+            [
+                record.path,
+                record.group,
+                record.class_id,
+                bundle.classes[int(probabilities.argmax())].id,
+                bundle.thresholds.decide(float(infection)),
+                f"{infection:.6f}",
+                *(f"{probability:.6f}" for probability in probabilities),
+            ]
         )
-        for row, probabilities, infection in zip(
-            rows, answers.probabilities, answers.infection, strict=True
-        ):
-            record = prepared.dataset.records[row]
-            writer.writerow(
-                [
-                    record.path,
-                    record.group,
-                    record.class_id,
-                    bundle.classes[int(probabilities.argmax())].id,
-                    bundle.thresholds.decide(float(infection)),
-                    f"{infection:.6f}",
-                    *(f"{probability:.6f}" for probability in probabilities),
-                ]
-            )
+    head = ["path", "group", "class", "finding", "decision", "infection_probability", *labels]
+    write_csv(path, head, lines)
 
 
 def _table(result: dict[str, Any]) -> str:

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxr.bundle import save_bundle
+from cxr.folders import whole_folder
 from cxr.preprocess import from_eight_bits
 from training.architectures import assemble
 from training.calibration import calibrate
@@ -197,12 +198,8 @@ def _export_lean_and_verify(bundle: Path) -> None:
 
 def _publish(bundle: Path, out: Path) -> None:
     """Copy into place; whoever looks sees the old bundle or the new one."""
-    partial = out.with_name(f".{out.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copytree(bundle, partial)
-    shutil.rmtree(out, ignore_errors=True)
-    partial.rename(out)
+    with whole_folder(out) as folder:
+        shutil.copytree(bundle, folder, dirs_exist_ok=True)
 
 
 def _say_what_was_read(prepared: Prepared) -> None:

@@ -24,6 +24,7 @@ from cxr.errors import RadiographError
 from cxr.preprocess import PreprocessSpec, to_model_input
 from cxr.probes import load_probes
 from training.errors import TrainingError
+from training.files import write_json
 from training.source import Source
 
 #: Of ONNX: the newest that tf2onnx writes.
@@ -79,7 +80,7 @@ def export_lean(folder: Path) -> Comparison:
     finally:
         partial.unlink(missing_ok=True)
     document["lean"] = {"file": LEAN_FILE, "sha256": file_sha256(folder / LEAN_FILE)}
-    document_path.write_text(json.dumps(document, indent=2) + "\n")
+    write_json(document_path, document)
     return comparison
 
 

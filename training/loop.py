@@ -21,6 +21,7 @@ from training.architectures import build
 from training.augment import augmenter, mixup
 from training.distribute import share_of_batch
 from training.errors import TrainingError
+from training.files import write_json
 from training.optimizers import make_optimizer
 from training.recipe import Recipe, Stage
 
@@ -128,9 +129,7 @@ class Checkpoint(keras.callbacks.Callback):  # type: ignore[misc]
         if state["best"] is None or logs["val_loss"] < state["best"]:
             state["best"], state["best_epoch"] = float(logs["val_loss"]), epoch + 1
             self._save("best")
-        temporary = self.folder / "state.json.partial"
-        temporary.write_text(json.dumps(state))
-        os.replace(temporary, self.folder / "state.json")
+        write_json(self.folder / "state.json", state)
         if epoch + 1 - state["best_epoch"] >= self.patience:
             self.model.stop_training = True
 

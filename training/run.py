@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-import os
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from training.errors import TrainingError
+from training.files import write_json
 from training.versions import library_versions
 
 if TYPE_CHECKING:
@@ -35,9 +35,7 @@ class Run:
     document: dict[str, Any]
 
     def save(self) -> None:
-        partial = self.folder / "run.json.partial"
-        partial.write_text(json.dumps(self.document, indent=2) + "\n")
-        os.replace(partial, self.folder / "run.json")
+        write_json(self.folder / "run.json", self.document)
 
     def finish(self, **facts: Any) -> None:
         """Record the outcome; a finished run is not resumed."""

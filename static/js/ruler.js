@@ -15,7 +15,7 @@ export function distanceWords(millimetres, spacing) {
 }
 
 /** The longest bar of a round length that fits: its millimetres and CSS pixels. */
-export function scaleBar(viewport, spacing) {
+function scaleBar(viewport, spacing) {
   const across = viewport.rotation % 2 === 0 ? spacing.column : spacing.row;
   const pixels = (millimetres) => (millimetres / across) * viewport.scale;
   const millimetres = BARS_MM.find((length) => pixels(length) <= WIDEST_BAR) ?? BARS_MM.at(-1);

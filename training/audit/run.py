@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import sys
 import time
@@ -39,6 +38,7 @@ from training.card import card_of
 from training.data import Prepared
 from training.errors import TrainingError
 from training.evaluate import answer, prepare_as_trained
+from training.files import write_json, write_whole
 from training.metrics import Answers, measure
 
 FORMAT = "xray-audit/1"
@@ -157,15 +157,9 @@ def publish(bundle: Path, out: Path, metrics: dict[str, Any], report: dict[str, 
     shutil.rmtree(figures, ignore_errors=True)
     figures.mkdir()
     draw_figures(figures, metrics, report)
-    _write(out / AUDIT_FILE, json.dumps(report, indent=2) + "\n")
-    _write(out / DOCUMENT_FILE, json.dumps(document, indent=2) + "\n")
-    _write(out / CARD_FILE, card_of(out, bundle.parent))
-
-
-def _write(path: Path, text: str) -> None:
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(text)
-    os.replace(partial, path)
+    write_json(out / AUDIT_FILE, report)
+    write_json(out / DOCUMENT_FILE, document)
+    write_whole(out / CARD_FILE, card_of(out, bundle.parent).encode())
 
 
 def _metrics(bundle: Bundle, prepared: Prepared) -> tuple[dict[str, Any], Answers]:
