@@ -11,6 +11,7 @@ from flask import current_app
 
 if TYPE_CHECKING:
     from app.metrics import Metrics
+    from app.pacs.settings import PacsSettings
     from app.predictor import Predictor
     from app.registry import Registry
     from app.settings import Settings
@@ -18,6 +19,11 @@ if TYPE_CHECKING:
 
 def settings() -> Settings:
     found: Settings = current_app.extensions["settings"]
+    return found
+
+
+def pacs_settings() -> PacsSettings:
+    found: PacsSettings = current_app.extensions["pacs_settings"]
     return found
 
 

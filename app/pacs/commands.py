@@ -3,16 +3,10 @@
 from __future__ import annotations
 
 import click
-from flask import Flask, current_app
+from flask import Flask
 
 from app import current
-from app.pacs.settings import PacsSettings
 from app.settings import SettingsError
-
-
-def _settings() -> PacsSettings:
-    settings: PacsSettings = current_app.extensions["pacs_settings"]
-    return settings
 
 
 @click.command("pacs-node")
@@ -23,7 +17,7 @@ def pacs_node() -> None:
     registry = current.registry()
     models = current.settings().models
     try:
-        node = Node(_settings(), models, lambda: registry.predictor)
+        node = Node(current.pacs_settings(), models, lambda: registry.predictor)
     except SettingsError as error:
         raise click.ClickException(str(error)) from None
     registry.start()
@@ -43,7 +37,7 @@ def pacs_pull(study: str | None, accession: str | None) -> None:
     from app.pacs.pull import PullError, pull
     from app.pacs.spool import Spool
 
-    settings = _settings()
+    settings = current.pacs_settings()
     if settings.source is None:
         raise click.ClickException("XRAY_PACS_SOURCE must say where studies are fetched from.")
     try:
@@ -71,7 +65,7 @@ def pacs_retry(destination: str | None, film: int | None) -> None:
     """Try dead letters and failed films again."""
     from app.pacs.node import open_queue
 
-    settings = _settings()
+    settings = current.pacs_settings()
     if settings.spool is None or not settings.spool.is_dir():
         raise click.ClickException("XRAY_PACS_SPOOL names no folder of a node.")
     number = open_queue(settings.spool).retry(destination, film)

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from flask import Blueprint, Flask, current_app, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
+from app import current
 from app.errors import InvalidParameterError
 from app.pacs.node import open_queue
 from app.pacs.queue import Queue
@@ -67,7 +68,7 @@ def ago(seconds: float) -> str:
 
 def _queue() -> Queue | None:
     """The queue; None while no node has ever run on the spool."""
-    settings: PacsSettings = current_app.extensions["pacs_settings"]
+    settings = current.pacs_settings()
     if settings.spool is None or not (settings.spool / "queue.sqlite").exists():
         return None
     queue: Queue = current_app.extensions.setdefault("pacs_queue", open_queue(settings.spool))
@@ -151,7 +152,7 @@ def failures(db: sqlite3.Connection) -> list[FailureRow]:
 @blueprint.get("/pacs")
 def overview() -> str:
     """The page."""
-    settings: PacsSettings = current_app.extensions["pacs_settings"]
+    settings = current.pacs_settings()
     queue = _queue()
     if queue is None or settings.spool is None:
         return render_template("pacs.html", started=False, retried=None)
