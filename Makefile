@@ -5,7 +5,7 @@
 #   make test [ARGS="-k decode"]          run the tests
 #   make fuzz-api [EXAMPLES=1000]         send every route what it describes, and what it does not
 #   make lint                             ruff and mypy
-#   make bench                            print the benchmarks
+#   make bench [SHORT=1]                  print the benchmarks
 #   make kill-test [ARGS="--rounds 2"]    kill the DICOM node while films arrive; needs Orthanc
 #   make fuzz [RUNS=100000]               mutate files and requests for hours
 #   make train [DATA=folder]              train both shipped models again from the Kaggle zips
@@ -90,10 +90,18 @@ lint: $(VENV)/.development
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 
+# SHORT=1 only shows that every program works: its figures mean little.
 bench: $(VENV)/.development
 	@for program in benchmarks/*.py; do \
 		case "$$program" in */_*) continue;; esac; \
-		echo "== $$program"; $(VENV)/bin/python "$$program"; done
+		short=; $(if $(SHORT),case "$$program" in \
+			*/service.py | */overload.py) short="--seconds 2";; \
+			*/endurance.py) short="--readings 300 --step 1";; \
+			*/reading.py) short="--rounds 10";; \
+			*/sizing.py) short=2;; \
+			*/page.py | */pacs_node.py | */reduced_decode.py) short="--films 4";; \
+			esac; export ROUNDS=10 BATCHES=2;) \
+		echo "== $$program $$short"; $(VENV)/bin/python "$$program" $$short; done
 
 # Two fuzzers, RUNS inputs each, led by the code that they reach. A finding is a file crash-…
 RUNS ?= 100000

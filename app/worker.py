@@ -23,6 +23,7 @@ from typing import Any
 from gunicorn import http
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
+from app.arrived import DeadlineUnreader
 from app.refusals import TOO_LONG, TOO_MANY, TOO_SLOW, Refusal
 from app.settings import Settings
 
@@ -130,7 +131,7 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
         self.nr_conns += 1
         conn = TConn(self.cfg, client, address, listener.getsockname())
         conn.parser = http.get_parser(self.cfg, client, address)
-        conn.parser.unreader = _DeadlineUnreader(client)
+        conn.parser.unreader = DeadlineUnreader(client)
         self._watch(conn)
 
     def on_client_socket_readable(self, conn: TConn, client: Any) -> None:
@@ -158,7 +159,7 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
     def handle(self, conn: TConn) -> Any:
         """In a thread: what is still to be read has a deadline as well."""
         unreader = getattr(conn.parser, "unreader", None)
-        if isinstance(unreader, _DeadlineUnreader):
+        if isinstance(unreader, DeadlineUnreader):
             unreader.deadline = time.monotonic() + self._seconds
         return super().handle(conn)
 
@@ -248,20 +249,3 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
 
     def _count(self, refusal: Refusal) -> None:
         self.wsgi.extensions["metrics"].count_refusal(refusal.code)
-
-
-class _DeadlineUnreader(http.parser.SocketUnreader):  # type: ignore[misc]
-    """Reads from a socket until a deadline, however the bytes trickle."""
-
-    deadline = 0.0
-
-    def chunk(self, size_hint: int | None = None) -> bytes:
-        left = self.deadline - time.monotonic()
-        if left <= 0:
-            raise TimeoutError("the request did not arrive in time")
-        self.sock.settimeout(left)
-        try:
-            piece: bytes = super().chunk(size_hint)
-        finally:
-            self.sock.settimeout(None)
-        return piece

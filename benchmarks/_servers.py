@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from _films import Film
+from _packages import packages_of
 
 ROOT = Path(__file__).parents[1]
 HERE = Path(__file__).parent
@@ -128,12 +129,16 @@ def running(
                 process.wait()
 
 
-def service(engine: str, models: Path, **environment: str):
-    """The product itself, as ``make run`` starts it."""
+@contextlib.contextmanager
+def service(engine: str, models: Path, **environment: str) -> Iterator[Running]:
+    """The product itself, as ``make run`` starts it, on the packages that it is deployed with."""
     port = free_port()
-    command = [sys.executable, "-m", "gunicorn", "app:create_app()"]
-    settings = {"XRAY_ENGINE": engine, "XRAY_MODELS": str(models), **environment}
-    return running(f"service ({engine})", command, port, **settings)
+    command = [sys.executable, "-S", "-m", "gunicorn", "app:create_app()"]
+    with packages_of(engine) as packages:
+        settings = {"XRAY_ENGINE": engine, "XRAY_MODELS": str(models), **environment}
+        settings["PYTHONPATH"] = str(packages)
+        with running(f"service ({engine})", command, port, **settings) as server:
+            yield server
 
 
 def load(

@@ -43,6 +43,10 @@ def main() -> None:
             sizes.append((done, server.resident_mb()))
             print(f"{done:6d} readings  {sizes[-1][1]:7.1f} MB resident", flush=True)
         seconds = time.perf_counter() - began
+    if len(sizes) < 2:
+        raise SystemExit(
+            "too few readings to say how memory grows: more --readings, or less --step"
+        )
     after_start = next(size for count, size in sizes if count >= given.readings / 10)
     growth = sizes[-1][1] / after_start - 1
     print(

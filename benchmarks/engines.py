@@ -1,6 +1,6 @@
 """One reading's network: Keras, XLA, ONNX Runtime and OpenVINO on the same weights.
 
-    python benchmarks/engines.py [models/NAME]
+    python benchmarks/engines.py [models/NAME]       ROUNDS=20 in the environment: a short run
 
 Prints processor time and wall time per image in one thread, the time to load, and how far
 the answers lie from those of Keras. OpenVINO is measured where it is installed.
@@ -26,13 +26,26 @@ import numpy as np  # noqa: E402
 
 from cxr.probes import load_probes  # noqa: E402
 
-ROUNDS = 200
+ROUNDS = int(os.environ.get("ROUNDS", "200"))
 
 
 def keras_graph(folder: Path) -> Callable[[Any], Any]:
     from cxr.engine_keras import KerasNetwork
 
     return KerasNetwork(folder / "model.keras")
+
+
+def keras_frozen(folder: Path) -> Callable[[Any], Any]:
+    """The graph with its variables turned into constants."""
+    from tensorflow.python.framework.convert_to_constants import (
+        convert_variables_to_constants_v2,
+    )
+
+    graph = keras_graph(folder).run.get_concrete_function()  # type: ignore[attr-defined]
+    frozen = convert_variables_to_constants_v2(graph)
+    import tensorflow
+
+    return lambda image: frozen(tensorflow.constant(image))
 
 
 def keras_xla(folder: Path) -> Callable[[Any], Any]:
@@ -72,7 +85,7 @@ def openvino_bf16(folder: Path) -> Callable[[Any], Any]:
     return openvino(folder, "bf16")
 
 
-WAYS = (keras_graph, keras_xla, keras_predict, onnx_runtime, openvino, openvino_bf16)
+WAYS = (keras_graph, keras_frozen, keras_xla, keras_predict, onnx_runtime, openvino, openvino_bf16)
 
 
 def measure(way: Callable[[Path], Callable[[Any], Any]], folder: Path) -> None:

@@ -1,6 +1,6 @@
 """Decoding a whole data set once, and feeding it to the flagship.
 
-    XRAY_DATA=folder-with-the-zips python benchmarks/input_pipeline.py
+    XRAY_DATA=folder-with-the-zips [BATCHES=60] python benchmarks/input_pipeline.py
 
 Prints how long the COVID-19 zip takes to be decoded, hashed and cached, how many films a
 second the batches feed (shrinking and mixup included) against how many the flagship trains
@@ -23,7 +23,7 @@ from training.data import prepare  # noqa: E402
 from training.layout import COVID_ZIP  # noqa: E402
 from training.recipe import load_recipe  # noqa: E402
 
-BATCHES = 60
+BATCHES = int(os.environ.get("BATCHES", "60"))
 
 
 def main() -> None:

@@ -79,9 +79,9 @@ def main() -> None:
         reading = json.loads(ask(film, server.address))
         expected = f'"infection_probability":{reading["infection_probability"]}'
         url = f"{server.address}/predict"
-        load(film, url, seconds=3)
+        load(film, url, seconds=min(3, given.seconds))
         peaks = [
-            load(film, url, connections=count, seconds=10, expected=expected)
+            load(film, url, connections=count, seconds=min(10, given.seconds), expected=expected)
             for count in (cores, 2 * cores, cores + WAITING)
         ]
         peak = max(peaks, key=lambda one: one.rate)

@@ -1,6 +1,6 @@
 """Images a second that the flagship trains, against the same network with batch normalisation.
 
-    python benchmarks/training_step.py
+    python benchmarks/training_step.py       BATCHES=4 in the environment: a short run
 
 Prints both, in float32 and in the precision that ``fit`` would take here, and their ratio.
 """
@@ -24,7 +24,7 @@ from training.architectures import residual as architectures  # noqa: E402
 from training.device import use_device  # noqa: E402
 from training.recipe import load_recipe  # noqa: E402
 
-BATCHES = 60
+BATCHES = int(os.environ.get("BATCHES", "60"))
 
 
 def batch_normalized(folded: bool, filters: int, size: int, strides: int, name: str, **_: float):
