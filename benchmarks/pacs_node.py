@@ -2,26 +2,31 @@
 
     python benchmarks/pacs_node.py [--films 200] [--side 2048] [--senders 2]
 
-Sends uncompressed 12-bit CR films over associations of their own to a real node (a process of
-its own, with the shipped bundles) that delivers to a storage provider in this process, which
-keeps nothing. Prints the rate from the first C-STORE to the last stored result, the median and
-99th percentile of the answer to a C-STORE as the sender sees it (sending 8 MB included) and as
-the node measures it (from the complete request to the answer), and the node's memory over time.
-``--films 5000`` is the long run. The sender and the storage provider share the cores.
+Sends uncompressed 12-bit CR films over associations of their own to a real node (with the
+shipped bundles) that delivers to a storage provider which keeps nothing; senders, node and
+provider are processes of their own and share the cores. Prints the rate from the first C-STORE to
+the last stored result, the median and 99th percentile of the answer to a C-STORE as the sender
+sees it (sending 8 MB included) and as the node measures it (from the complete request to the
+answer), what each process had of the processor for a film, and the node's memory over time.
+
+``--rate 10`` paces the senders, so that the answer time is that of a node which keeps up, not
+of one that is flooded. ``--films 5000`` is the long run, of flat memory.
 """
 
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 import os
 import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 import urllib.request
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
@@ -29,7 +34,7 @@ sys.path.insert(0, str(ROOT))
 import numpy as np  # noqa: E402
 from pydicom import dcmread  # noqa: E402
 from pydicom.dataset import Dataset  # noqa: E402
-from pydicom.uid import ExplicitVRLittleEndian, generate_uid  # noqa: E402
+from pydicom.uid import ExplicitVRLittleEndian, JPEGBaseline8Bit, generate_uid  # noqa: E402
 from pynetdicom import AE, evt  # noqa: E402
 
 from app.pacs.destinations import RESULT_CLASSES  # noqa: E402
@@ -37,6 +42,8 @@ from app.sample import sample_path  # noqa: E402
 from cxr.decode import decode  # noqa: E402
 
 MAX_PDU = 131_072
+_PROCESSES = multiprocessing.get_context("spawn")
+_WARMING = 2
 
 
 def film(side: int) -> Dataset:
@@ -62,27 +69,33 @@ def film(side: int) -> Dataset:
     return dataset
 
 
+@dataclass(frozen=True)
 class Archive:
-    """Takes results and counts them."""
+    """Takes results and counts them, in a process of its own."""
 
-    def __init__(self) -> None:
-        self.objects = 0
-        self.port = 0
+    port: int
+    objects: Any
+    process: Any
 
-    def store(self, event: evt.Event) -> int:
-        self.objects += 1
+    @classmethod
+    def start(cls) -> Archive:
+        objects, port = _PROCESSES.Value("i", 0), free_port()
+        process = _PROCESSES.Process(target=_take, args=(port, objects), daemon=True)
+        process.start()
+        return cls(port, objects, process)
+
+
+def _take(port: int, objects: Any) -> None:
+    def store(event: evt.Event) -> int:
+        with objects.get_lock():
+            objects.value += 1
         return 0x0000
 
-    def start(self) -> None:
-        entity = AE("ARCHIVE")
-        entity.maximum_pdu_size = MAX_PDU
-        for sop_class in RESULT_CLASSES:
-            entity.add_supported_context(sop_class)
-        server = entity.start_server(
-            ("127.0.0.1", 0), block=False, evt_handlers=[(evt.EVT_C_STORE, self.store)]
-        )
-        assert server is not None
-        self.port = server.server_address[1]
+    entity = AE("ARCHIVE")
+    entity.maximum_pdu_size = MAX_PDU
+    for sop_class in RESULT_CLASSES:
+        entity.add_supported_context(sop_class, [ExplicitVRLittleEndian, JPEGBaseline8Bit])
+    entity.start_server(("127.0.0.1", port), evt_handlers=[(evt.EVT_C_STORE, store)])
 
 
 def free_port() -> int:
@@ -93,25 +106,65 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def send(port: int, source: Dataset, films: int, seconds: list[float]) -> None:
-    """Send films one after the other over one association."""
-    dataset = Dataset()
-    dataset.update(source)
-    dataset.file_meta = source.file_meta
+@dataclass(frozen=True)
+class Sent:
+    """What a sender saw.
+
+    Attributes:
+        seconds: from the request to the answer, for each film.
+        processor: seconds that the process had of the cores while it sent.
+    """
+
+    seconds: list[float]
+    processor: float
+
+
+def send(port: int, side: int, films: int, pause: float, answers: Any) -> None:
+    """Send films one after the other over one association; the body of a process.
+
+    Args:
+        pause: seconds from one film to the next, at least; 0 sends as fast as it goes.
+    """
+    dataset = film(side)
     entity = AE("BENCH")
     entity.add_requested_context(dataset.SOPClassUID, ExplicitVRLittleEndian)
     association = entity.associate("127.0.0.1", port, ae_title="XRAY", max_pdu=MAX_PDU)
     assert association.is_established, "the node rejects the benchmark"
-    for _ in range(films):
+    seconds, spent, first = [], time.process_time(), time.perf_counter()
+    for number in range(films):
+        time.sleep(max(first + number * pause - time.perf_counter(), 0.0))
         dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = generate_uid()
         began = time.perf_counter()
         answer = association.send_c_store(dataset)
         seconds.append(time.perf_counter() - began)
         assert answer.Status == 0x0000, "the node refuses a film"
+    answers.put(Sent(seconds, time.process_time() - spent))
     association.release()
 
 
-def resident_mb(process: subprocess.Popen[bytes]) -> float:
+class Senders:
+    """Processes that send, each over an association of its own."""
+
+    def __init__(self, number: int, films: int, port: int, choice: argparse.Namespace) -> None:
+        self._answers = _PROCESSES.Queue()
+        pause = number / choice.rate if choice.rate else 0.0
+        arguments = (port, choice.side, films // number, pause, self._answers)
+        self._processes = [
+            _PROCESSES.Process(target=send, args=arguments, daemon=True) for _ in range(number)
+        ]
+        for process in self._processes:
+            process.start()
+
+    def check(self) -> None:
+        """Raises where a sender failed."""
+        assert not any(process.exitcode for process in self._processes), "a sender failed"
+
+    def sent(self) -> list[Sent]:
+        """What they saw; waits for them."""
+        return [self._answers.get(timeout=60) for _ in self._processes]
+
+
+def resident_mb(process: Any) -> float:
     """Resident memory of the node, in megabytes."""
     for line in Path(f"/proc/{process.pid}/status").read_text().splitlines():
         if line.startswith("VmRSS"):
@@ -119,7 +172,7 @@ def resident_mb(process: subprocess.Popen[bytes]) -> float:
     return float("nan")
 
 
-def processor_seconds(process: subprocess.Popen[bytes]) -> float:
+def processor_seconds(process: Any) -> float:
     """What the node has had of the cores; hardly depends on what else they do."""
     fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
@@ -137,9 +190,9 @@ def main() -> None:
     parser.add_argument("--films", type=int, default=200)
     parser.add_argument("--side", type=int, default=2048)
     parser.add_argument("--senders", type=int, default=2)
+    parser.add_argument("--rate", type=float, default=0.0, help="films a second; 0: flood it")
     choice = parser.parse_args()
-    archive = Archive()
-    archive.start()
+    archive = Archive.start()
     port, metrics = free_port(), free_port()
     with tempfile.TemporaryDirectory() as spool:
         node = subprocess.Popen(
@@ -159,6 +212,7 @@ def main() -> None:
         try:
             measure(node, archive, port, metrics, choice)
         finally:
+            archive.process.terminate()
             node.terminate()
             node.wait()
 
@@ -171,8 +225,6 @@ def measure(
     choice: argparse.Namespace,
 ) -> None:
     """Send, wait for the last result, print."""
-    source = film(choice.side)
-    warm: list[float] = []
     while True:
         try:
             metric(metrics, "xray_pacs_spool_free_bytes")
@@ -180,43 +232,45 @@ def measure(
         except OSError:
             assert node.poll() is None, "the node ended"
             time.sleep(0.2)
-    send(port, source, 2, warm)
-    while archive.objects < 6:  # the bundles are loaded and compiled
+    senders = Senders(1, _WARMING, port, choice)
+    while archive.objects.value < 3 * _WARMING:  # the bundles are loaded and compiled
+        senders.check()
         assert node.poll() is None, "the node ended"
         time.sleep(0.1)
-    answers: list[float] = []
-    share = choice.films // choice.senders
-    total = share * choice.senders
+    total = choice.films // choice.senders * choice.senders
     before = [metric(metrics, f"xray_pacs_store_seconds_{part}") for part in ("sum", "count")]
-    spent = processor_seconds(node)
-    began = time.perf_counter()
-    senders = [
-        threading.Thread(target=send, args=(port, source, share, answers))
-        for _ in range(choice.senders)
-    ]
-    for sender in senders:
-        sender.start()
+    spent = [processor_seconds(process) for process in (node, archive.process)]
+    senders = Senders(choice.senders, choice.films, port, choice)
+    began = None
     memory = []
-    while archive.objects < 6 + 3 * total:
+    while archive.objects.value < 3 * (_WARMING + total):
+        senders.check()
         assert node.poll() is None, "the node ended"
+        if began is None and metric(metrics, "xray_pacs_stores_total") > _WARMING:
+            began = time.perf_counter()  # the senders have made their film and sent the first
         memory.append(resident_mb(node))
         time.sleep(0.25)
+    assert began is not None
     elapsed = time.perf_counter() - began
-    spent = processor_seconds(node) - spent
-    for sender in senders:
-        sender.join()
-    after = [metric(metrics, f"xray_pacs_store_seconds_{part}") for part in ("sum", "count")]
-    inside = 1000 * (after[0] - before[0]) / (after[1] - before[1])
-    percentile = 1000 * float(np.percentile(answers, 99))
-    load = os.getloadavg()[0]
+    after = [processor_seconds(process) for process in (node, archive.process)]
+    sent = senders.sent()
+    seconds = [each for sender in sent for each in sender.seconds]
+    stores = [metric(metrics, f"xray_pacs_store_seconds_{part}") for part in ("sum", "count")]
+    inside = 1000 * (stores[0] - before[0]) / (stores[1] - before[1])
+    percentile = 1000 * float(np.percentile(seconds, 99))
+    shares = [now - then for now, then in zip(after, spent, strict=True)]
+    shares.append(sum(sender.processor for sender in sent))
+    node_ms, archive_ms, sender_ms = (1000 * share / total for share in shares)
     print(
-        f"{total} CR of {choice.side}², {len(source.PixelData) / 1e6:.1f} MB each, load {load:.1f}"
+        f"{total} CR of {choice.side}², {2 * choice.side**2 / 1e6:.1f} MB each, "
+        f"load {os.getloadavg()[0]:.1f}"
     )
     print(f"from C-STORE to stored results   {total / elapsed:6.1f} films a second")
-    print(f"C-STORE, sending included        {1000 * statistics.median(answers):6.1f} ms median")
+    print(f"C-STORE, sending included        {1000 * statistics.median(seconds):6.1f} ms median")
     print(f"                                 {percentile:6.1f} ms 99th percentile")
     print(f"C-STORE, in the node             {inside:6.1f} ms mean")
-    print(f"processor time of the node       {1000 * spent / total:6.1f} ms a film")
+    print(f"processor time of the node       {node_ms:6.1f} ms a film")
+    print(f"  of senders and provider        {sender_ms:6.1f} and {archive_ms:.1f} ms a film")
     tenth = max(len(memory) // 10, 1)
     print(
         f"resident memory                  {statistics.median(memory[tenth : 2 * tenth]):6.0f} MB "
