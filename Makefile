@@ -7,6 +7,7 @@
 #   make lint                             ruff and mypy
 #   make bench [SHORT=1]                  print the benchmarks
 #   make kill-test [ARGS="--rounds 2"]    kill the DICOM node while films arrive; needs Orthanc
+#   make round-trip [ARGS="--films 30"]   real films through the node into Orthanc and back
 #   make fuzz [RUNS=100000]               mutate files and requests for hours
 #   make train [DATA=folder]              train both shipped models again from the Kaggle zips
 #   make audit [DATA=folder]              audit both shipped models and write their cards anew
@@ -38,7 +39,7 @@ PYTHON ?= $(shell for candidate in python3 python3.13 python3.12 python3.11; do 
 INSTALL := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check \
 	--no-compile --require-hashes
 
-.PHONY: help run test fuzz-api lint bench kill-test train audit gate results requirements image clean fuzz advisories licences
+.PHONY: help run test fuzz-api lint bench kill-test round-trip train audit gate results requirements image clean fuzz advisories licences
 
 help:
 	@sed -n '4,18s/^#   //p' Makefile
@@ -120,6 +121,9 @@ licences: $(VENV)/.development
 
 kill-test: $(VENV)/.development
 	@$(VENV)/bin/python -m tests.pacs.kills $(ARGS)
+
+round-trip: $(VENV)/.development
+	@$(VENV)/bin/python -m tests.pacs.journey $(ARGS)
 
 train: $(VENV)/.training
 	$(VENV)/bin/python -m training fit residual --version 1.1.0 \

@@ -10,7 +10,8 @@ sees it (sending 8 MB included) and as the node measures it (from the complete r
 answer), what each process had of the processor for a film, and the node's memory over time.
 
 ``--rate 10`` paces the senders, so that the answer time is that of a node which keeps up, not
-of one that is flooded. ``--films 5000`` is the long run, of flat memory.
+of one that is flooded. ``--films 5000 --rate 10`` is the long run, of flat memory; without a
+rate the spool would take all the films first, 8 MB each.
 """
 
 from __future__ import annotations

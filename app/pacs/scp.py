@@ -30,7 +30,7 @@ from pynetdicom.events import Event
 from pynetdicom.pdu import P_DATA_TF
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
-from app.pacs.connections import CallerServer, read_fast
+from app.pacs.connections import CallerServer, EagerConnection
 from app.pacs.intake import Intake
 from app.pacs.metrics import NodeMetrics
 from app.pacs.routing import SOP_CLASSES, MalformedObjectError
@@ -97,7 +97,7 @@ class StorageProvider:
             (settings.host, settings.port),
             ssl_context=server_tls(settings),
             evt_handlers=[
-                (evt.EVT_CONN_OPEN, read_fast, [settings.max_pdu]),
+                (evt.EVT_CONN_OPEN, EagerConnection.take_over, [settings.max_pdu]),
                 (evt.EVT_REQUESTED, self._check_caller),
                 (evt.EVT_ACCEPTED, self._count, ["accepted"]),
                 (evt.EVT_REJECTED, self._count, ["too_many"]),

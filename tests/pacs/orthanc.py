@@ -98,6 +98,7 @@ def running_orthanc(
         "DicomAlwaysAllowMove": True,
         "OverwriteInstances": False,
         "StableAge": 1,
+        "SyncStorageArea": False,  # the archive is not on trial, and need not survive a crash
         "Plugins": [str(PLUGIN)] if PLUGIN.exists() else [],
         "DicomWeb": {"Enable": True, "Root": "/dicom-web/"},
         "DicomModalities": {"xray": ["XRAY", "127.0.0.1", node_port]},

@@ -28,7 +28,7 @@ _TEXT_SIZE, _LINE = 22, 30
 _MARGIN = 16
 #: Of the JPEG: no difference is seen beside the uncompressed picture, nor around the words.
 _QUALITY = 90
-_WHITE, _GREY = (255, 255, 255), (190, 190, 190)
+_WHITE, _GREY = 255, 190
 
 
 def capture(verdict: Verdict) -> Dataset:
@@ -123,7 +123,8 @@ def picture(reading: Reading) -> NDArray[np.uint8]:
     if width != _WIDTH:  # a band that is too narrow could not hold its words
         height = max(round(height * _WIDTH / width), 1)
         film = np.asarray(cv2.resize(film, (_WIDTH, height), interpolation=cv2.INTER_LINEAR))
-    return np.asarray(cv2.cvtColor(np.vstack([film, _band(reading)]), cv2.COLOR_RGB2BGR), np.uint8)
+    shown = np.vstack([film, cv2.cvtColor(_band(reading), cv2.COLOR_GRAY2RGB)])
+    return np.asarray(cv2.cvtColor(shown, cv2.COLOR_RGB2BGR), np.uint8)
 
 
 def words(reading: Reading) -> tuple[str, ...]:
@@ -146,13 +147,20 @@ def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
 
 
 def _band(reading: Reading) -> NDArray[np.uint8]:
-    """RGB: the words in white and grey on black."""
-    band = Image.new("RGB", (_WIDTH, _BAND_LINES * _LINE + 2 * _MARGIN))
-    draw = ImageDraw.Draw(band)
-    for number, line in enumerate(words(reading)):
-        size = _TEXT_SIZE
-        while draw.textlength(line, font=_font(size)) > _WIDTH - 2 * _MARGIN and size > 12:
-            size -= 1
-        colour = _WHITE if number in (0, _BAND_LINES - 1) else _GREY
-        draw.text((_MARGIN, _MARGIN + number * _LINE), line, fill=colour, font=_font(size))
-    return np.asarray(band)
+    """The words in white and grey on black, shape (rows, 1024)."""
+    lines = [
+        _line(text, _WHITE if number in (0, _BAND_LINES - 1) else _GREY)
+        for number, text in enumerate(words(reading))
+    ]
+    return np.pad(np.vstack(lines), ((_MARGIN, _MARGIN), (0, 0)))
+
+
+@lru_cache(maxsize=128)  # three of four lines are the same in film after film
+def _line(text: str, grey: int) -> NDArray[np.uint8]:
+    strip = Image.new("L", (_WIDTH, _LINE))
+    draw = ImageDraw.Draw(strip)
+    size = _TEXT_SIZE
+    while draw.textlength(text, font=_font(size)) > _WIDTH - 2 * _MARGIN and size > 12:
+        size -= 1
+    draw.text((_MARGIN, 0), text, fill=grey, font=_font(size))
+    return np.asarray(strip)
