@@ -213,6 +213,7 @@ def travel(
     folder: Path, number: int, side: int, chance: random.Random
 ) -> tuple[list[str], list[np.ndarray[Any, Any]]]:
     """The whole journey: what is wrong, and the captures as Orthanc renders them."""
+    registry = create_app().extensions["registry"]
     films = travellers(folder, number, side, chance)
     began = time.monotonic()
     with running_orthanc(folder / "orthanc", node_port=free_port()) as orthanc:
@@ -220,7 +221,6 @@ def travel(
             send(port, films)
             wait_for_empty(folder / "spool")
         print(f"{number} films went and came back in {time.monotonic() - began:.0f} s")
-        registry = create_app().extensions["registry"]
         registry.start()
         wrong, captures = check(orthanc, films, _ready(registry), folder)
         surplus = orthanc.count() - number - 2 * len(captures)
