@@ -21,6 +21,7 @@ from gunicorn.arbiter import Arbiter
 # gunicorn adds this folder to the path only after it has read this file.
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
+from app.allocator import settle  # noqa: E402  # needs the path above
 from app.logs import SERVER_LOGGING  # noqa: E402  # needs the path above
 from app.settings import Settings, SettingsError  # noqa: E402
 
@@ -121,6 +122,11 @@ def when_ready(server: Any) -> None:
 
 # Shared by all workers: whether any of them ever had a model to read with.
 _ever_ready = mmap.mmap(-1, 1)
+
+
+def post_fork(server: Any, worker: Any) -> None:
+    """Before the worker has any thread."""
+    settle(max(2, int(os.environ["XRAY_READ_AT_ONCE"])))
 
 
 def post_worker_init(worker: Any) -> None:
