@@ -213,17 +213,19 @@ def test_metrics_add_up_over_workers(tiny_bundle: Path, tmp_path: Path) -> None:
     with running_server(
         tiny_bundle.parent, tmp_path / "log", WEB_CONCURRENCY="2", TMPDIR=str(written)
     ) as running:
-        film = encode_jpeg(chest_phantom(300))
-        answered = sum(post(running, film, "image/jpeg")[0] == 200 for _ in range(8))
         end = time.monotonic() + READY_SECONDS
-        while "xray_workers_ready 2.0" not in (text := fetch(f"{running.address}/metrics")):
+        # Until then every request may find the one that is still loading.
+        while "xray_workers_ready 2.0" not in fetch(f"{running.address}/metrics"):
             assert time.monotonic() < end, "the second worker did not become ready"
             time.sleep(0.2)
+        film = encode_jpeg(chest_phantom(300))
+        answered = sum(post(running, film, "image/jpeg")[0] == 200 for _ in range(8))
+        text = fetch(f"{running.address}/metrics")
     (line,) = [
         row
         for row in text.splitlines()
         if row.startswith("xray_requests_total{") and '"/predict"' in row and '"200"' in row
     ]
-    assert float(line.split()[-1]) == answered
+    assert float(line.split()[-1]) == answered == 8
     assert "xray_queue_depth 0.0" in text
     assert list(written.iterdir()) == []  # the numbers go with the server
