@@ -40,6 +40,7 @@ def test_the_table_is_the_contracts() -> None:
         401: {"unauthorized"},
         404: {"not_found", "unknown_model"},
         405: {"method_not_allowed"},
+        408: {"request_timeout"},
         413: {"too_large", "too_many_pixels"},
         415: {"unsupported_format"},
         422: {"unreadable_image", "not_a_chest_xray", "unsuitable_image"},
