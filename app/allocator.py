@@ -10,7 +10,9 @@ import ctypes
 
 # <malloc.h> of glibc
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
-_LARGE_BYTES = 4 * 1024 * 1024
+#: What is larger comes fresh from the system and goes back at once, page by page, which took
+#: 20 ms of a reading of a DICOM file of 7 MB while the limit was 4 MB.
+_LARGE_BYTES = 8 * 1024 * 1024
 
 
 def settle(arenas: int) -> bool:
