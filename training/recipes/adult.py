@@ -38,20 +38,27 @@ GENTLE = Augmentation(
     border=0.1,
 )
 
-# One long fall of the learning rate over three kinds of films. Until the last stage the epochs
-# leave out part of what the network answers well already, and are the more for it.
+# One long fall of the learning rate over three kinds of films, then a shorter one from the
+# weights in which it ended (warm restart; Loshchilov 2017, arXiv 1608.03983).
 RECIPE = Recipe(
     stages=(
-        Stage(epochs=38, size=112, final_learning_rate=5e-4, augmentation=MILD, leave_out=0.4),
+        Stage(epochs=30, size=112, final_learning_rate=5e-4, augmentation=MILD),
         Stage(
-            epochs=10,
+            epochs=7,
             learning_rate=5e-4,
             final_learning_rate=2e-4,
             warmup_epochs=0.3,
             augmentation=MILD,
-            leave_out=0.4,
         ),
         Stage(epochs=7, learning_rate=2e-4, warmup_epochs=0.1, augmentation=GENTLE),
+        Stage(
+            epochs=9,
+            learning_rate=4e-4,
+            final_learning_rate=1e-4,
+            warmup_epochs=0.5,
+            augmentation=MILD,
+        ),
+        Stage(epochs=4, learning_rate=1e-4, warmup_epochs=0.1, augmentation=GENTLE),
     )
 )
 

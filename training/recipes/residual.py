@@ -16,16 +16,8 @@ STRONG = Augmentation(border=0.3)
 
 RECIPE = Recipe(
     stages=(
-        Stage(epochs=24, size=112, final_learning_rate=5e-4, augmentation=STRONG, leave_out=0.4),
-        Stage(
-            epochs=6,
-            learning_rate=5e-4,
-            final_learning_rate=2e-4,
-            warmup_epochs=0.3,
-            augmentation=STRONG,
-            leave_out=0.4,
-        ),
-        Stage(epochs=4, learning_rate=2e-4, warmup_epochs=0.1, augmentation=STRONG),
+        Stage(epochs=20, size=112, final_learning_rate=5e-4, augmentation=STRONG),
+        Stage(epochs=8, learning_rate=5e-4, warmup_epochs=0.3, augmentation=STRONG),
     )
 )
 
