@@ -6,7 +6,7 @@ import json
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,12 +29,8 @@ from training.recipe import Recipe, Stage
 class Batches(keras.utils.PyDataset):  # type: ignore[misc]
     """Shuffled float32 batches out of the memory-mapped images.
 
-    Every batch depends on (seed, epoch, number) and on ``losses`` alone, so a resumed run sees
-    what an uninterrupted one would have seen.
-
-    Attributes:
-        losses: float32, one for each of ``indices``: its log loss when it was last trained on,
-            infinite before.
+    Every batch depends on (seed, epoch, number) alone, so a resumed run sees what an
+    uninterrupted one would have seen.
     """
 
     def __init__(
@@ -47,6 +43,7 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
         stage: Stage,
         seed: int,
         *,
+        epoch: int = 0,
         training: bool = True,
         devices: int = 1,
     ) -> None:
@@ -55,53 +52,37 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
         super().__init__(workers=2)
         self.images, self.labels, self.indices = images, labels, indices
         self.classes, self.recipe, self.stage, self.seed = classes, recipe, stage, seed
-        self.epoch, self.training, self.devices = 0, training, devices
+        self.epoch, self.training, self.devices = epoch, training, devices
         counts = np.bincount(labels[indices], minlength=classes)
         weights = np.maximum(counts, 1.0) ** -recipe.class_balance
         self.weights = (weights * len(indices) / (counts * weights).sum()).astype(np.float32)
-        self.losses = np.full(len(indices), np.inf, np.float32)
-        self.shuffle()
+        self._shuffle()
 
-    def shuffle(self) -> None:
-        """Draw the films of this epoch, and their order."""
-        count = len(self.indices)
-        self.order, self.repeats = np.arange(count), np.ones(count, np.float32)
-        if not self.training:
-            return
-        random = np.random.default_rng((self.seed, self.epoch))
-        order = random.permutation(count)
-        left_out = int(self.stage.leave_out * count)
-        if left_out:
-            ranked = order[np.argsort(self.losses[order], kind="stable")]
-            easy, hard = random.permutation(ranked[: 2 * left_out]), ranked[2 * left_out :]
-            self.repeats[easy[left_out:]] = 2
-            order = random.permutation(np.concatenate([easy[left_out:], hard]))
-        self.order = order
+    def _shuffle(self) -> None:
+        order = np.arange(len(self.indices))
+        if self.training:
+            order = np.random.default_rng((self.seed, self.epoch)).permutation(len(order))
+        self.order = self.indices[order]
 
     def __len__(self) -> int:
-        return -(-len(self.order) // self.recipe.batch_size)
-
-    def films(self, number: int) -> NDArray[np.int64]:
-        """Which of ``indices`` are in a batch, in its order."""
-        size = self.recipe.batch_size
-        chosen = self.order[number * size : (number + 1) * size]
-        return np.sort(share_of_batch(chosen, self.order, self.devices))
+        return -(-len(self.indices) // self.recipe.batch_size)
 
     def __getitem__(self, number: int) -> tuple[Any, Any]:
-        chosen = self.films(number)
-        rows = self.indices[chosen]
-        images = from_eight_bits(shrink(self.images[rows], self.stage.size)[..., np.newaxis])
-        targets = np.eye(self.classes, dtype=np.float32)[self.labels[rows]]
+        size = self.recipe.batch_size
+        chosen = self.order[number * size : (number + 1) * size]
+        chosen = np.sort(share_of_batch(chosen, self.order, self.devices))
+        films = shrink(self.images[chosen], self.stage.size)
+        images = from_eight_bits(films[..., np.newaxis])
+        targets = np.eye(self.classes, dtype=np.float32)[self.labels[chosen]]
         if self.training:
-            # Weighted cross-entropy: weight × −log p.
-            targets = targets * self.weights * self.repeats[chosen, np.newaxis]
+            targets = targets * self.weights  # weighted cross-entropy: weight × −log p
             random = np.random.default_rng((self.seed, self.epoch, number))
             images, targets = mixup(images, targets, self.stage.augmentation.mixup, random)
         return images, targets
 
     def on_epoch_end(self) -> None:
         self.epoch += 1
-        self.shuffle()
+        self._shuffle()
 
 
 def shrink(images: NDArray[np.uint8], size: int | None) -> NDArray[np.uint8]:
@@ -125,47 +106,12 @@ def smoothed_cross_entropy(smoothing: float, classes: int) -> Any:
     return loss
 
 
-class LogLoss(keras.metrics.Mean):  # type: ignore[misc]
-    """Mean of −log p, without smoothing and weights, so that recipes can be told apart by it.
-
-    Attributes:
-        last: float32, shape (batch,): that of each film of the last batch. Those behind a batch
-            that was not full mean nothing.
-    """
-
-    def __init__(self, batch: int) -> None:
-        super().__init__(name="log_loss")
-        self.last = self.add_variable((batch,), initializer="zeros", name="last")
-
-    def update_state(self, targets: Any, logits: Any, sample_weight: Any = None) -> None:
-        shares = targets / keras.ops.sum(targets, axis=-1, keepdims=True)
-        log_probabilities = keras.ops.log_softmax(keras.ops.cast(logits, "float32"))
-        losses = -keras.ops.sum(shares * log_probabilities, axis=-1)
-        self.last.assign(keras.ops.concatenate([losses, self.last.value])[: self.last.shape[0]])
-        super().update_state(losses)
-
-
-class Learned(keras.callbacks.Callback):  # type: ignore[misc]
-    """Tells the batches how well each film was answered, for epochs that leave some out."""
-
-    def __init__(self, batches: Batches, metric: LogLoss) -> None:
-        super().__init__()
-        self.batches, self.metric = batches, metric
-
-    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        if keras.backend.backend() == "jax":
-            self.model.jax_state_sync()
-        films = self.batches.films(batch)
-        losses = keras.ops.convert_to_numpy(self.metric.last.value)
-        self.batches.losses[films] = losses[: len(films)]
-
-
 class Checkpoint(keras.callbacks.Callback):  # type: ignore[misc]
     """Writes the last and the best state after every epoch, each by an atomic rename."""
 
-    def __init__(self, folder: Path, patience: int, batches: Batches) -> None:
+    def __init__(self, folder: Path, patience: int) -> None:
         super().__init__()
-        self.folder, self.patience, self.batches = folder, patience, batches
+        self.folder, self.patience = folder, patience
         self.state: dict[str, Any] = {"epoch": 0, "best": None, "best_epoch": 0, "seconds": 0.0}
         if (folder / "state.json").exists():
             self.state = json.loads((folder / "state.json").read_text())
@@ -195,28 +141,15 @@ class Checkpoint(keras.callbacks.Callback):  # type: ignore[misc]
             variables += self.model.optimizer.variables
         temporary = self.folder / f"{name}.partial.npz"
         arrays = [keras.ops.convert_to_numpy(variable) for variable in variables]
-        if name == "last":
-            arrays.append(self.batches.losses)
         np.savez(temporary, *arrays)
         os.replace(temporary, self.folder / f"{name}.npz")
 
 
 def _load(variables: Sequence[keras.Variable], path: Path) -> None:
-    """Assign what ``Checkpoint`` saved, which may hold more behind."""
+    """Assign what ``Checkpoint`` saved, which may hold the optimizer's variables behind."""
     with np.load(path) as arrays:
         for number, variable in enumerate(variables):
             variable.assign(arrays[f"arr_{number}"])
-
-
-def _resume(model: keras.Model, batches: Batches, epoch: int, path: Path) -> None:
-    """Where the epoch before ``epoch`` ended."""
-    model.optimizer.build(model.trainable_variables)
-    variables = [*model.variables, *model.optimizer.variables]
-    _load(variables, path)
-    with np.load(path) as arrays:
-        batches.losses = arrays[f"arr_{len(variables)}"]
-    batches.epoch = epoch
-    batches.shuffle()
 
 
 @dataclass(frozen=True)
@@ -231,8 +164,8 @@ class Trained:
 
 def compiled(
     recipe: Recipe, stage: Stage, classes: int, steps: int, seed: int
-) -> tuple[keras.Model, keras.Model, LogLoss]:
-    """What is trained, augmentation included, ready for batches; the network within; its metric.
+) -> tuple[keras.Model, keras.Model]:
+    """What is trained, augmentation included, ready for batches; and the network within it.
 
     Args:
         steps: batches an epoch.
@@ -240,17 +173,17 @@ def compiled(
     keras.utils.set_random_seed(seed)
     network = build(recipe.network, stage.size or recipe.preprocess.size, classes)
     model = keras.Sequential([augmenter(stage.augmentation, seed * 10), network])
-    log_loss = LogLoss(recipe.batch_size)
     model.compile(
         optimizer=make_optimizer(recipe, stage, steps),
         loss=smoothed_cross_entropy(recipe.label_smoothing, classes),
         weighted_metrics=[
             keras.metrics.CategoricalAccuracy(name="accuracy"),
-            log_loss,
+            # Without smoothing and weights, so that recipes can be told apart by it.
+            keras.metrics.CategoricalCrossentropy(name="log_loss", from_logits=True),
         ],
     )
     model.build((None, *network.input_shape[1:]))
-    return model, network, log_loss
+    return model, network
 
 
 def train(
@@ -280,18 +213,17 @@ def train(
         The network with the weights of the epoch of least validation loss.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    if devices > 1:
-        stage = replace(stage, leave_out=0.0)
-    data = (classes, recipe, stage, seed)
-    batches = Batches(images, labels, train_indices, *data, devices=devices)
-    validation = Batches(images, labels, validation_indices, *data, training=False, devices=devices)
-    checkpoint = Checkpoint(folder, recipe.patience, batches)
+    checkpoint = Checkpoint(folder, recipe.patience)
     first = checkpoint.state["epoch"]
-    model, network, log_loss = compiled(recipe, stage, classes, len(batches), seed)
+    data = (classes, recipe, stage, seed)
+    batches = Batches(images, labels, train_indices, *data, epoch=first, devices=devices)
+    validation = Batches(images, labels, validation_indices, *data, training=False, devices=devices)
+    model, network = compiled(recipe, stage, classes, len(batches), seed)
     if start is not None:
         network.set_weights(start.get_weights())
     if first:
-        _resume(model, batches, first, folder / "last.npz")
+        model.optimizer.build(model.trainable_variables)
+        _load([*model.variables, *model.optimizer.variables], folder / "last.npz")
     done = first >= stage.epochs or (
         first and first - checkpoint.state["best_epoch"] >= recipe.patience
     )
@@ -306,7 +238,6 @@ def train(
                 epochs=stage.epochs,
                 verbose=verbose,
                 callbacks=[
-                    *([Learned(batches, log_loss)] if stage.leave_out else []),
                     checkpoint,
                     keras.callbacks.TerminateOnNaN(),
                     history,

@@ -34,10 +34,6 @@ class Stage:
         augmentation: strong makes a network robust, and leaves it looking at films that are
             all worse than those it will get; a last stage with a gentle one closes that gap
             (Touvron 2019, arXiv 1906.06423).
-        leave_out: share of the films that an epoch leaves out, at most a half: of twice as many,
-            those of least loss so far, it takes a random half and weighs it double, so that the
-            gradient stays what it was on average (InfoBatch; Qin 2024, arXiv 2303.04947). Each
-            film is drawn anew every epoch. Not where several devices share the batches.
     """
 
     epochs: int = 20
@@ -46,13 +42,10 @@ class Stage:
     final_learning_rate: float = 0.0
     warmup_epochs: float = 1.0
     augmentation: Augmentation = field(default_factory=Augmentation)
-    leave_out: float = 0.0
 
     def __post_init__(self) -> None:
         if self.epochs < 1:
             raise ValueError(f"a stage has at least 1 epoch, not {self.epochs}")
-        if not 0 <= self.leave_out <= 0.5:
-            raise ValueError(f"an epoch leaves out at most half the films, not {self.leave_out}")
 
 
 @dataclass(frozen=True)

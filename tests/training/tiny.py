@@ -13,7 +13,7 @@ from training.recipe import Recipe, Stage
 TINY = Recipe(
     preprocess=PreprocessSpec(size=64),
     network=ResidualNetwork(stem=(4, 8), widths=(8, 8), depths=(1, 1)),
-    stages=(Stage(epochs=3, leave_out=0.25),),
+    stages=(Stage(epochs=3),),
     batch_size=8,
 )
 
