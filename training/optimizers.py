@@ -10,7 +10,34 @@ import numpy as np
 if TYPE_CHECKING:
     from training.recipe import Recipe, Stage
 
+
+@keras.saving.register_keras_serializable(package="training")
+class KernelMuon(keras.optimizers.Muon):  # type: ignore[misc]
+    """Muon on the kernels of convolutions, each as a matrix (fan-in, filters); AdamW on the rest.
+
+    An update whose singular values are all alike learns in every direction at the same pace
+    (Jordan 2024, https://kellerjordan.github.io/posts/muon/). Keras's own does it for matrices
+    alone, which a convolution's kernel is not.
+    """
+
+    def __init__(self, *rate: Any, weight_decay: float | None = None, **rest: Any) -> None:
+        rest["adam_weight_decay"] = weight_decay  # one decay for all that decays
+        super().__init__(*rate, weight_decay=weight_decay, **rest)
+
+    def _should_use_adamw(self, variable: Any) -> bool:
+        return len(variable.shape) != 4
+
+    def zeropower_via_newtonschulz5(self, x: Any, steps: int) -> Any:
+        matrix = keras.ops.reshape(x, (-1, x.shape[-1]))
+        return keras.ops.reshape(super().zeropower_via_newtonschulz5(matrix, steps), x.shape)
+
+    def lr_adjust(self, x: Any) -> Any:
+        matrix = keras.ops.reshape(x, (-1, x.shape[-1]))
+        return keras.ops.reshape(super().lr_adjust(matrix), x.shape)
+
+
 OPTIMIZERS = {
+    "muon": KernelMuon,
     "adamw": keras.optimizers.AdamW,
     "adam": keras.optimizers.Adam,
     "adamax": keras.optimizers.Adamax,

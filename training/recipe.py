@@ -58,7 +58,7 @@ class Recipe:
         stressed_copies: augmented versions of each validation film on which, beside the film
             itself, calibration and thresholds are fitted (see ``training/calibration.py``).
         members: networks of different seeds that are averaged into the exported model.
-        optimizer: ``adamw``, ``adam``, ``adamax`` or ``rmsprop``.
+        optimizer: ``muon``, ``adamw``, ``adam``, ``adamax`` or ``rmsprop``.
         schedule: ``cosine``, or ``adaptive`` (constant, lowered where training stalls; see
             ``training/adaptive.py``).
         gradient_clip: largest norm of all gradients together; 0 for none.
@@ -87,7 +87,7 @@ class Recipe:
     def __post_init__(self) -> None:
         if not self.stages or self.stages[-1].size not in (None, self.preprocess.size):
             raise ValueError("the last stage must be at the size of the input")
-        if self.optimizer not in ("adamw", "adam", "adamax", "rmsprop"):
+        if self.optimizer not in ("muon", "adamw", "adam", "adamax", "rmsprop"):
             raise ValueError(f"there is no optimizer {self.optimizer!r}")
         if self.schedule not in ("cosine", "adaptive"):
             raise ValueError(f"there is no schedule {self.schedule!r}")

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import keras
+import numpy as np
 import pytest
 
-from training.optimizers import WarmupCosine
+from training.optimizers import KernelMuon, WarmupCosine
 
 
 @pytest.mark.parametrize("final", [0.0, 2e-4])
@@ -19,3 +21,29 @@ def test_the_rate_survives_being_saved():
     rate = WarmupCosine(1e-3, 10, 110, 2e-4)
     again = WarmupCosine.from_config(rate.get_config())
     assert float(again(80)) == float(rate(80))
+
+
+def test_muon_moves_a_kernel_alike_in_every_direction_and_all_else_as_adamw():
+    random = np.random.default_rng(0)
+    kernel = keras.Variable(random.normal(size=(3, 3, 4, 8)).astype(np.float32), name="kernel")
+    dense = keras.Variable(random.normal(size=(6, 3)).astype(np.float32), name="dense")
+    before = [keras.ops.convert_to_numpy(variable).copy() for variable in (kernel, dense)]
+    # One direction of the gradient is a hundred times as steep as the others.
+    steep = random.normal(size=(36, 8)) + 100 * np.outer(random.normal(size=36), np.ones(8))
+    gradients = [steep.reshape(3, 3, 4, 8).astype(np.float32), np.ones((6, 3), np.float32)]
+    optimizer = KernelMuon(1e-2, weight_decay=None)
+    optimizer.apply(list(map(keras.ops.convert_to_tensor, gradients)), [kernel, dense])
+
+    moved = keras.ops.convert_to_numpy(kernel) - before[0]
+    values = np.linalg.svd(moved.reshape(36, 8), compute_uv=False)
+    assert np.linalg.svd(steep, compute_uv=False)[0] > 50 * np.linalg.svd(steep)[1][1]
+    assert values.max() < 3 * values.min()
+    # AdamW's first step is the learning rate, whatever the gradient.
+    np.testing.assert_allclose(keras.ops.convert_to_numpy(dense) - before[1], -1e-2, rtol=1e-3)
+
+
+def test_muon_survives_being_saved_and_decays_what_adamw_moves_as_well():
+    optimizer = KernelMuon(1e-2, weight_decay=0.05)
+    assert optimizer.adam_weight_decay == optimizer.weight_decay == 0.05
+    again = KernelMuon.from_config(optimizer.get_config())
+    assert again.get_config() == optimizer.get_config()

@@ -38,32 +38,40 @@ GENTLE = Augmentation(
     border=0.1,
 )
 
-# One long fall of the learning rate over three kinds of films, then a shorter one from the
-# weights in which it ended (warm restart; Loshchilov 2017, arXiv 1608.03983).
+# One long fall of the learning rate while the films grow, and then get plainer.
 RECIPE = Recipe(
+    optimizer="muon",
+    batch_size=32,
     stages=(
-        Stage(epochs=30, size=112, final_learning_rate=5e-4, augmentation=MILD),
         Stage(
-            epochs=7,
-            learning_rate=5e-4,
-            final_learning_rate=2e-4,
-            warmup_epochs=0.3,
-            augmentation=MILD,
-        ),
-        Stage(epochs=7, learning_rate=2e-4, warmup_epochs=0.1, augmentation=GENTLE),
-        Stage(
-            epochs=9,
-            learning_rate=4e-4,
-            final_learning_rate=1e-4,
+            epochs=16,
+            size=96,
+            learning_rate=4e-3,
+            final_learning_rate=2.2e-3,
             warmup_epochs=0.5,
             augmentation=MILD,
         ),
-        Stage(epochs=4, learning_rate=1e-4, warmup_epochs=0.1, augmentation=GENTLE),
-    )
+        Stage(
+            epochs=9,
+            size=128,
+            learning_rate=2.2e-3,
+            final_learning_rate=7e-4,
+            warmup_epochs=0.2,
+            augmentation=MILD,
+        ),
+        Stage(
+            epochs=4,
+            learning_rate=7e-4,
+            final_learning_rate=2e-4,
+            warmup_epochs=0.2,
+            augmentation=MILD,
+        ),
+        Stage(epochs=4, learning_rate=2e-4, warmup_epochs=0.1, augmentation=GENTLE),
+    ),
 )
 
 SEARCH: Search = (
-    Range("stages.learning_rate", 3e-4, 4e-3, log=True),
+    Range("stages.learning_rate", 3e-4, 1e-2, log=True),
     Range("weight_decay", 0.005, 0.2, log=True),
     Range("label_smoothing", 0.0, 0.15),
     Range("class_balance", 0.0, 1.0),
