@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flask import Flask
@@ -46,8 +45,7 @@ def create_app(settings: Settings | None = None, *, load: Loader | None = None) 
     from app.admission import Admission
     from app.inference import api as inference_api
     from app.openapi import make_app
-    from app.registry import Registry, loader
-    from cxr.radiograph import Limits
+    from app.registry import make_registry
 
     settings = settings or Settings.from_environment()
     app = make_app(settings)
@@ -59,21 +57,13 @@ def create_app(settings: Settings | None = None, *, load: Loader | None = None) 
     logs.init_app(app, settings.log_level)
     counters = metrics.init_app(app)
 
-    limits = Limits(max_bytes=settings.max_upload_bytes, max_pixels=settings.max_pixels)
     admission = Admission(
         settings.read_at_once or os.cpu_count() or 1,
         settings.max_waiting,
         settings.request_seconds,
         tell=counters.note_queue,
     )
-    registry = Registry(
-        Path(settings.models),
-        settings.default_model,
-        limits,
-        load or loader(settings.engine),
-        admission,
-        gate_engine=settings.engine if settings.gate else None,
-    )
+    registry = make_registry(settings, load, admission)
     app.extensions["registry"] = registry
 
     security.init_app(app)

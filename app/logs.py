@@ -114,7 +114,8 @@ SERVER_LOGGING: dict[str, Any] = {
 }
 
 
-def _configure(level: str) -> None:
+def configure(level: str) -> None:
+    """Give this process the log that all processes have."""
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,
@@ -187,6 +188,6 @@ def _finish(response: Response) -> Response:
 
 def init_app(app: Flask, level: str) -> None:
     """Give each request an id and each answer one log line."""
-    _configure(level)
+    configure(level)
     app.before_request(_begin)
     app.after_request(_finish)

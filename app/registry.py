@@ -18,7 +18,7 @@ from structlog.stdlib import BoundLogger
 from app.admission import Admission
 from app.errors import NotReadyError
 from app.predictor import Predictor
-from app.settings import PROJECT_ROOT
+from app.settings import PROJECT_ROOT, Settings
 from cxr.decode import prepare_dicom
 from cxr.errors import BundleError
 from cxr.radiograph import Limits
@@ -52,6 +52,24 @@ def gate_folder(models: Path) -> Path:
     """Where the gate lies: beside the bundles, else the one that came with the application."""
     own = models / GATE
     return own if own.is_dir() else PROJECT_ROOT / "models" / GATE
+
+
+def make_registry(
+    settings: Settings, load: Loader | None = None, admission: Admission | None = None
+) -> Registry:
+    """The registry that the settings ask for; ``start`` it.
+
+    Args:
+        load: reads a bundle's folder; with the engine of the settings when None.
+    """
+    return Registry(
+        Path(settings.models),
+        settings.default_model,
+        Limits(max_bytes=settings.max_upload_bytes, max_pixels=settings.max_pixels),
+        load or loader(settings.engine),
+        admission,
+        gate_engine=settings.engine if settings.gate else None,
+    )
 
 
 def _load_gate(path: Path, engine: EngineName) -> Gate:

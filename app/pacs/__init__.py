@@ -1,10 +1,10 @@
 """From PACS to PACS: a DICOM node that loses nothing.
 
 The straight line: ``scp`` (an association) → ``intake`` (routed, on disk and in the queue
-before Success) → ``worker`` (``Predictor.read`` → ``results``) → ``delivery`` (one retrying
-queue for each destination). ``pull`` fetches what nobody sent. The node is a process of its
-own (``flask --app app pacs-node``); the page ``/pacs`` reads the same queue from the web
-application.
+before Success) → ``worker`` → ``reading``, in ``processes`` of its own (``Predictor.read`` →
+``results``) → ``delivery`` (one retrying queue for each destination). ``pull`` fetches what
+nobody sent. The node is a process of its own (``flask --app app pacs-node``); the page
+``/pacs`` reads the same queue from the web application.
 """
 
 from __future__ import annotations

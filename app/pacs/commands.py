@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import click
 from flask import Flask
 
@@ -13,14 +15,18 @@ from app.settings import SettingsError
 def pacs_node() -> None:
     """Run the DICOM node until it is stopped."""
     from app.pacs.node import Node, run
+    from app.pacs.processes import ReaderProcess, load_models
 
-    registry = current.registry()
-    models = current.settings().models
+    settings = current.pacs_settings()
+    load = partial(load_models, current.settings())
     try:
-        node = Node(current.pacs_settings(), models, lambda: registry.predictor)
+        node = Node(
+            settings,
+            current.settings().models,
+            [ReaderProcess(load) for _ in range(settings.readers)],
+        )
     except SettingsError as error:
         raise click.ClickException(str(error)) from None
-    registry.start()
     try:
         run(node)
     except OSError as error:

@@ -7,7 +7,7 @@ import logging
 import os
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,11 +19,11 @@ from app.pacs.destinations import sender
 from app.pacs.intake import Intake, look_at_models
 from app.pacs.metrics import NodeMetrics
 from app.pacs.queue import Queue
+from app.pacs.reading import Reader
 from app.pacs.scp import StorageProvider
 from app.pacs.settings import PacsSettings
 from app.pacs.spool import Spool
 from app.pacs.worker import Worker
-from app.predictor import Predictor
 from app.settings import SettingsError
 
 log = logging.getLogger("app.pacs.node")
@@ -44,7 +44,7 @@ class Node:
 
     Args:
         models: folder of the bundles, for the routing.
-        predictor: gives the predictor, or raises ``NotReadyError`` while there is none.
+        readers: what reads, as many films at once as there are.
 
     Raises:
         SettingsError: a setting is missing, or another node uses the spool.
@@ -52,7 +52,7 @@ class Node:
 
     settings: PacsSettings
     models: Path
-    predictor: Callable[[], Predictor]
+    readers: Sequence[Reader]
     _stop: threading.Event = field(default_factory=threading.Event)
     _threads: list[threading.Thread] = field(default_factory=list)
 
@@ -82,16 +82,19 @@ class Node:
             )
             for peer in settings.destinations
         ]
-        self._worker = Worker(
-            self.queue,
-            self.spool,
-            self.metrics,
-            self.predictor,
-            destinations=[peer.name for peer in settings.destinations],
-            kinds=settings.results,
-            arrived=self._arrived,
-            finished=self._wake_couriers,
-        )
+        self._workers = [
+            Worker(
+                self.queue,
+                self.spool,
+                self.metrics,
+                reader,
+                destinations=[peer.name for peer in settings.destinations],
+                kinds=settings.results,
+                arrived=self._arrived,
+                finished=self._wake_couriers,
+            )
+            for reader in self.readers
+        ]
         self._exposition: Any = None
 
     def _wake_couriers(self) -> None:
@@ -115,8 +118,8 @@ class Node:
                 registry=self.metrics.registry,
             )
         self.provider.start()
-        for number in range(self.settings.readers):
-            self._run(self._worker.run, f"reader-{number}")
+        for number, worker in enumerate(self._workers):
+            self._run(worker.run, f"reader-{number}")
         for courier, name in zip(self._couriers, names, strict=True):
             self._run(courier.run, f"courier-{name}")
         self._run(self._keep_house, "housekeeping")
@@ -135,6 +138,8 @@ class Node:
         self._wake_couriers()
         for thread in self._threads:
             thread.join(_STOP_SECONDS)
+        for reader in self.readers:
+            reader.close()
         if self._exposition is not None:
             self._exposition.shutdown()
             self._exposition.server_close()

@@ -153,7 +153,12 @@ class PacsSettings(EnvironmentSettings):
         "within that time is not read again.",
         _count,
     )
-    readers: int = _setting("XRAY_PACS_READERS", 2, "Films that are read at once.", _count)
+    readers: int = _setting(
+        "XRAY_PACS_READERS",
+        1,
+        "Processes that read, each one film at a time and with the models for itself.",
+        _count,
+    )
     modalities: tuple[str, ...] = _setting(
         "XRAY_PACS_MODALITIES", ("CR", "DX"), "Modalities that are read.", _words, shown="CR,DX"
     )

@@ -1,21 +1,19 @@
-"""Films off the queue, through ``Predictor.read``, into result objects on the disk."""
+"""Films off the queue, through a reader, into result objects on the disk."""
 
 from __future__ import annotations
 
 import logging
 import threading
 import time
-import traceback
 from collections.abc import Callable, Sequence
 
 from app.errors import NotReadyError, UnknownModelError
 from app.pacs.metrics import NodeMetrics
+from app.pacs.processes import describe
 from app.pacs.queue import Outcome, Queue, Work
-from app.pacs.results import Refusal, objects_of
-from app.pacs.results.identity import moment
+from app.pacs.reading import FilmLostError, Reader, Task
+from app.pacs.results import Refusal
 from app.pacs.spool import Spool, SpoolFullError
-from app.predictor import Predictor, Reading
-from cxr.errors import RadiographError
 
 log = logging.getLogger("app.pacs.worker")
 
@@ -33,10 +31,10 @@ BROKEN = Refusal("internal_error", "Reading this film failed again and again. It
 
 
 class Worker:
-    """Reads films until it is stopped; several threads may run one.
+    """Reads films until it is stopped; several threads may run one each.
 
     Args:
-        predictor: gives the predictor, or raises ``NotReadyError`` while there is none.
+        reader: does the reading; this worker's alone.
         destinations: names of those that get the results.
         kinds: the result objects that are made of a reading.
         arrived: set when a film has come.
@@ -48,7 +46,7 @@ class Worker:
         queue: Queue,
         spool: Spool,
         metrics: NodeMetrics,
-        predictor: Callable[[], Predictor],
+        reader: Reader,
         *,
         destinations: Sequence[str],
         kinds: Sequence[str],
@@ -58,7 +56,7 @@ class Worker:
         self._queue = queue
         self._spool = spool
         self._metrics = metrics
-        self._predictor = predictor
+        self._reader = reader
         self._destinations = list(destinations)
         self._kinds = tuple(kinds)
         self._arrived = arrived
@@ -85,35 +83,34 @@ class Worker:
         Raises:
             NotReadyError: the models are not loaded.
         """
-        predictor = self._predictor()
+        # Before a film is claimed: its attempt counts from then on.
+        self._reader.prepare()
         work = self._queue.claim()
         if work is None:
             return False
         try:
-            self._read(work, predictor)
+            self._read(work)
         finally:
             self._queue.release(work)
         return True
 
-    def _read(self, work: Work, predictor: Predictor) -> None:
+    def _read(self, work: Work) -> None:
         began = time.perf_counter()
+        task = Task(self._spool.received(work.key), _plan(work), work.received, self._kinds)
         try:
-            data = self._spool.received(work.key).read_bytes()
-        except FileNotFoundError:
+            results = self._reader.read(task)
+            self._spool.write_results(work.key, results.objects)
+        except FilmLostError:
             self._queue.fail(work, "film_lost")
             log.error("film lost", extra={"fields": {"film": work.id}})
             return
-        try:
-            outcome = _outcome(data, work, predictor)
-            objects = objects_of(data, outcome, moment(work.received), self._kinds)
-            self._spool.write_results(work.key, objects)
         except SpoolFullError:
             self._queue.postpone(work, _FULL_SECONDS, "spool_full", count=False)
             log.error("results not written", extra={"fields": {"reason": "spool full"}})
             return
-        except UnknownModelError:
-            self._queue.postpone(work, _NO_MODEL_SECONDS, "unknown_model", count=False)
-            log.error("film waits", extra={"fields": {"film": work.id, "reason": "unknown_model"}})
+        except (UnknownModelError, NotReadyError) as error:
+            self._queue.postpone(work, _NO_MODEL_SECONDS, error.code, count=False)
+            log.error("film waits", extra={"fields": {"film": work.id, "reason": error.code}})
             return
         except Exception as error:
             _log_unexpected("reading failed", error)
@@ -122,10 +119,9 @@ class Worker:
             else:
                 self._queue.postpone(work, 2.0**work.attempts, "internal_error")
             return
-        summary = _summary(outcome)
-        self._queue.finish(work, summary, self._destinations)
+        self._queue.finish(work, results.outcome, self._destinations)
         self._finished()
-        self._count(work, summary, time.perf_counter() - began)
+        self._count(work, results.outcome, time.perf_counter() - began)
 
     def _count(self, work: Work, summary: Outcome, seconds: float) -> None:
         labels = (summary.model or "", summary.decision or "", summary.code or "")
@@ -146,27 +142,12 @@ class Worker:
         )
 
 
-def _outcome(data: bytes, work: Work, predictor: Predictor) -> Reading | Refusal:
+def _plan(work: Work) -> str | Refusal:
     if work.attempts > MAX_ATTEMPTS:
         return BROKEN
-    if work.bundle is None:
-        return NO_BUNDLE
-    try:
-        return predictor.read(data, work.bundle, with_evidence=True)
-    except RadiographError as error:
-        return Refusal(error.code, error.detail)
-
-
-def _summary(outcome: Reading | Refusal) -> Outcome:
-    if isinstance(outcome, Refusal):
-        return Outcome(code=outcome.code)
-    return Outcome(outcome.decision, outcome.infection_probability, outcome.bundle.name)
+    return NO_BUNDLE if work.bundle is None else work.bundle
 
 
 def _log_unexpected(event: str, error: Exception) -> None:
     # Types and places only: a library's message may quote the file, and so the patient.
-    frames = [
-        f"{frame.filename}:{frame.lineno} {frame.name}"
-        for frame in traceback.extract_tb(error.__traceback__)
-    ]
-    log.error(event, extra={"fields": {"error": type(error).__name__, "frames": frames[-6:]}})
+    log.error(event, extra={"fields": describe(error)})

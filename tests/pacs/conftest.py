@@ -19,7 +19,7 @@ from app.pacs.peers import Callers, read_callers, read_peers
 from app.pacs.settings import PacsSettings
 from app.predictor import Predictor
 from cxr.radiograph import Limits
-from tests.pacs.fakes import fake_bundles, write_models
+from tests.pacs.fakes import ReaderHere, fake_bundles, write_models
 from tests.pacs.orthanc import Orthanc, running_orthanc
 from tests.server import ROOT, free_port
 
@@ -60,7 +60,7 @@ def running_node(
 ) -> Iterator[Node]:
     """A node in this process."""
     predictor = Predictor(bundles or fake_bundles(), Limits(max_bytes=2**28))  # type: ignore[arg-type]
-    node = Node(settings, models, lambda: predictor)
+    node = Node(settings, models, [ReaderHere(predictor) for _ in range(settings.readers)])
     node.start()
     try:
         yield node

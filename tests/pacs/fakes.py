@@ -7,6 +7,7 @@ different readings; decoding, decisions and warnings are the real ones.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from app.pacs.reading import Results, Task, read_film
+from app.predictor import Predictor
 from cxr.calibrate import Thresholds
 from cxr.findings import BACTERIAL_PNEUMONIA, NORMAL, VIRAL_PNEUMONIA, FindingClass
 from cxr.preprocess import PreprocessSpec
+from cxr.radiograph import Limits
 
 CHILDREN = {"label": "Children", "min_age_years": 1, "max_age_years": 5}
 ADULTS = {"label": "Adults", "min_age_years": 18, "max_age_years": 120}
@@ -79,3 +83,23 @@ def write_models(folder: Path) -> Path:
 def load_fake(path: Path) -> Any:
     """A loader for ``Registry``."""
     return fake_bundles()[path.name]
+
+
+def fake_source() -> Callable[[], Predictor]:
+    """What a ``ReaderProcess`` loads."""
+    predictor = Predictor(fake_bundles(), Limits(max_bytes=2**28))  # type: ignore[arg-type]
+    return lambda: predictor
+
+
+@dataclass(frozen=True)
+class ReaderHere:
+    """A ``Reader`` in the process of the test: it needs no second to start."""
+
+    predictor: Predictor
+
+    def prepare(self) -> None: ...
+
+    def read(self, task: Task) -> Results:
+        return read_film(self.predictor, task)
+
+    def close(self) -> None: ...

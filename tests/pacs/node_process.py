@@ -11,16 +11,16 @@ from pathlib import Path
 
 from app import logs
 from app.pacs.node import Node, run
+from app.pacs.processes import ReaderProcess
 from app.pacs.settings import PacsSettings
-from app.predictor import Predictor
-from cxr.radiograph import Limits
-from tests.pacs.fakes import fake_bundles
+from tests.pacs.fakes import fake_source
 
 
 def main() -> None:
-    logs._configure("INFO")
-    predictor = Predictor(fake_bundles(), Limits(max_bytes=2**28))  # type: ignore[arg-type]
-    run(Node(PacsSettings.from_environment(), Path(os.environ["XRAY_MODELS"]), lambda: predictor))
+    logs.configure("INFO")
+    settings = PacsSettings.from_environment()
+    readers = [ReaderProcess(fake_source) for _ in range(settings.readers)]
+    run(Node(settings, Path(os.environ["XRAY_MODELS"]), readers))
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ def test_films_full_of_names_leave_none_behind(
     capfd: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    logs._configure("DEBUG")
+    logs.configure("DEBUG")
     port = free_port()
     settings = replace(
         pacs_settings,

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 from pydicom.dataset import Dataset
@@ -26,6 +25,7 @@ from app.pacs.scp import TRANSFER_SYNTAXES
 from app.pacs.settings import PacsSettings
 from app.pacs.statuses import StoreStatus
 from tests.pacs.conftest import running_node, wait_until
+from tests.pacs.fakes import ReaderHere
 from tests.pacs.films import encode, film
 from tests.pacs.orthanc import storescu
 
@@ -118,11 +118,11 @@ def test_classes_that_are_not_ours_are_not_accepted(
 
 
 def test_a_film_is_on_disk_and_queued_when_success_is_answered(
-    pacs_settings: PacsSettings, models: Path
+    pacs_settings: PacsSettings, models: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     dataset = film()
-    with running_node(replace(pacs_settings, readers=1), models) as node:
-        node._worker._predictor = _not_ready  # nothing is read meanwhile
+    monkeypatch.setattr(ReaderHere, "prepare", _not_ready)  # nothing is read meanwhile
+    with running_node(pacs_settings, models) as node:
         assert store(pacs_settings.port, dataset) == StoreStatus.SUCCESS
         (row,) = node.queue.reading().execute("SELECT key, state, bundle FROM work").fetchall()
         assert (row["state"], row["bundle"]) == ("queued", "for-adults")
@@ -130,7 +130,7 @@ def test_a_film_is_on_disk_and_queued_when_success_is_answered(
         assert dataset.PixelData in node.spool.received(row["key"]).read_bytes()
 
 
-def _not_ready() -> Any:
+def _not_ready(reader: ReaderHere) -> None:
     from app.errors import NotReadyError
 
     raise NotReadyError("The models are still loading.")

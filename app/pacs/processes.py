@@ -1,0 +1,156 @@
+"""Readers in processes of their own: one interpreter cannot both receive films and read them.
+
+A film that brings its reader down (a decoder that crashes, memory that runs out) takes nothing
+else with it: it is tried again a few times, then put aside.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+import traceback
+from collections.abc import Callable
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from typing import Any
+
+from app.errors import NotReadyError, UnknownModelError
+from app.logs import configure
+from app.pacs.reading import FilmLostError, Results, Task, read_film
+from app.predictor import Predictor
+from app.registry import make_registry
+from app.settings import Settings
+
+#: Gives the predictor, or raises ``NotReadyError``.
+Source = Callable[[], Predictor]
+
+# Started afresh: threads, and TensorFlow's above all, do not survive a fork.
+_PROCESSES = multiprocessing.get_context("spawn")
+_FRAMES = 6
+
+
+def load_models(settings: Settings) -> Source:
+    """The bundles of the settings, loaded: what a ``ReaderProcess`` of the node starts with."""
+    configure(settings.log_level)
+    registry = make_registry(settings)
+    registry.start()
+    registry.wait()
+    return lambda: registry.predictor
+
+
+class ReadingFailedError(Exception):
+    """A film failed in its reader, unexpectedly.
+
+    Args: name of the error's type, and its innermost frames. Not its message, which may quote
+    the file, and so the patient.
+    """
+
+
+class ReaderLostError(Exception):
+    """The process ended while it read a film."""
+
+
+class ReaderProcess:
+    """A reader in a process of its own, which is started again when it dies.
+
+    Args:
+        load: called there, once; gives what ``Source`` says. It must be importable.
+    """
+
+    def __init__(self, load: Callable[[], Source]) -> None:
+        self._load = load
+        self._renew()
+
+    def _renew(self) -> None:
+        # The process itself starts with the first that it is asked.
+        self._pool = ProcessPoolExecutor(
+            1, mp_context=_PROCESSES, initializer=_begin, initargs=(self._load,)
+        )
+        self._loaded: Future[None] | None = None
+
+    def prepare(self) -> None:
+        """As ``Reader``; the first call, and the one after a crash, starts the process."""
+        if self._loaded is None:
+            self._loaded = self._pool.submit(_check)
+        try:
+            self._loaded.result()
+        except BrokenProcessPool:
+            self._renew()
+            raise NotReadyError("A reader ended while it loaded the models.") from None
+        except NotReadyError:
+            self._loaded = None
+            raise
+
+    def read(self, task: Task) -> Results:
+        """As ``Reader``.
+
+        Raises:
+            ReadingFailedError: an unexpected error.
+            ReaderLostError: the process died of it.
+        """
+        try:
+            return self._pool.submit(_read, task).result()
+        except BrokenProcessPool:
+            self._renew()
+            raise ReaderLostError from None
+
+    def close(self) -> None:
+        self._pool.shutdown()
+
+
+_source: Source | None = None
+
+
+def _begin(load: Callable[[], Source]) -> None:
+    """In the new process, before its first film."""
+    global _source
+    # Whoever stops the node may signal all its processes; the node itself decides when a
+    # reader has finished the film in hand.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
+    threading.Thread(target=_end_with_the_node, name="end-with-the-node", daemon=True).start()
+    _source = load()
+
+
+def _end_with_the_node() -> None:
+    node = multiprocessing.parent_process()
+    assert node is not None
+    node.join()
+    os._exit(0)
+
+
+def _predictor() -> Predictor:
+    assert _source is not None
+    return _source()
+
+
+def _check() -> None:
+    _predictor()
+
+
+def _read(task: Task) -> Results:
+    try:
+        return read_film(_predictor(), task)
+    except (FilmLostError, NotReadyError, UnknownModelError):
+        raise
+    except Exception as error:
+        raise ReadingFailedError(type(error).__name__, frames_of(error)) from None
+
+
+def frames_of(error: BaseException) -> list[str]:
+    """The innermost places that an error came through."""
+    return [
+        f"{frame.filename}:{frame.lineno} {frame.name}"
+        for frame in traceback.extract_tb(error.__traceback__)[-_FRAMES:]
+    ]
+
+
+def describe(error: Exception) -> dict[str, Any]:
+    """Type and places of an error, wherever it happened, for a log."""
+    if isinstance(error, ReadingFailedError):
+        name, frames = error.args
+    else:
+        name, frames = type(error).__name__, frames_of(error)
+    return {"error": name, "frames": frames}
