@@ -41,15 +41,15 @@ class Running:
 
     def resident_mb(self) -> float:
         """Of all its processes together; pages that they share count once for each."""
-        return sum(_resident_mb(pid) for pid in _family(self.process.pid))
+        return sum(resident_mb_of(pid) for pid in family(self.process.pid))
 
     def proportional_mb(self) -> float:
         """The same, with shared pages divided among those that share them."""
-        return sum(_proportional_mb(pid) for pid in _family(self.process.pid))
+        return sum(_proportional_mb(pid) for pid in family(self.process.pid))
 
     def workers(self) -> list[int]:
         """Process ids below the first."""
-        return _family(self.process.pid)[1:]
+        return family(self.process.pid)[1:]
 
 
 @dataclass(frozen=True)
@@ -174,17 +174,19 @@ def load(
     )
 
 
-def _family(pid: int) -> list[int]:
-    children = Path(f"/proc/{pid}/task/{pid}/children")
-    try:
-        below = [int(child) for child in children.read_text().split()]
+def family(pid: int) -> list[int]:
+    """A process and all below it."""
+    try:  # each thread has its own list
+        lists = [path.read_text() for path in Path(f"/proc/{pid}/task").glob("*/children")]
     except OSError:
-        return []
-    return [pid, *(member for child in below for member in _family(child))]
+        lists = []
+    below = [int(child) for text in lists for child in text.split()]
+    return [pid, *(member for child in below for member in family(child))]
 
 
-def _resident_mb(pid: int) -> float:
-    return _sum_kb(Path(f"/proc/{pid}/smaps_rollup"), "Rss:") / 1024
+def resident_mb_of(pid: int) -> float:
+    """Resident memory of one process, in megabytes."""
+    return _sum_kb(Path(f"/proc/{pid}/status"), "VmRSS:") / 1024
 
 
 def _proportional_mb(pid: int) -> float:

@@ -33,6 +33,7 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 import numpy as np  # noqa: E402
+from _servers import family, resident_mb_of  # noqa: E402
 from pydicom import dcmread  # noqa: E402
 from pydicom.dataset import Dataset  # noqa: E402
 from pydicom.uid import ExplicitVRLittleEndian, JPEGBaseline8Bit, generate_uid  # noqa: E402
@@ -166,17 +167,17 @@ class Senders:
 
 
 def resident_mb(process: Any) -> float:
-    """Resident memory of the node, in megabytes."""
-    for line in Path(f"/proc/{process.pid}/status").read_text().splitlines():
-        if line.startswith("VmRSS"):
-            return int(line.split()[1]) / 1024
-    return float("nan")
+    """Resident memory of a process and its readers, in megabytes; shared pages once for each."""
+    return sum(map(resident_mb_of, family(process.pid)))
 
 
 def processor_seconds(process: Any) -> float:
-    """What the node has had of the cores; hardly depends on what else they do."""
-    fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    """What they have had of the cores; hardly depends on what else these do."""
+    ticks = 0
+    for pid in family(process.pid):
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def metric(port: int, name: str) -> float:

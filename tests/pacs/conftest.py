@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -116,6 +117,15 @@ class NodeProcess:
         assert self.process is not None
         self.process.kill()
         self.process.wait()
+
+    def kill_readers(self) -> None:
+        """Kill what reads for it, as a decoder that crashes or a lack of memory would."""
+        assert self.process is not None
+        for path in Path(f"/proc/{self.process.pid}/task").glob("*/children"):
+            for child in path.read_text().split():
+                # The other child of a process that has any is multiprocessing's own tracker.
+                if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes():
+                    os.kill(int(child), signal.SIGKILL)
 
     def stop(self) -> None:
         if self.process is not None and self.process.poll() is None:

@@ -4,11 +4,11 @@
 
 Each round starts an Orthanc and the node as a process of its own (over models that need no
 network, so that a restart takes a second), sends films over several associations, each until
-it is acknowledged, and kills the node at random moments; in between the archive is stopped for
-a while. At the end every acknowledged film must have exactly one set of results there, and
-there must be nothing else; the spool must be empty. Prints a line a round and one for all;
-exits with 1 where one failed. The films are small, so that the time goes into the kills and not
-into pixels; ``--seed`` (printed first) plays a run again.
+it is acknowledged, and kills the reader and then the node at random moments; in between the
+archive is stopped for a while. At the end every acknowledged film must have exactly one set of
+results there, and there must be nothing else; the spool must be empty. Prints a line a round and
+one for all; exits with 1 where one failed. The films are small, so that the time goes into the
+kills and not into pixels; ``--seed`` (printed first) plays a run again.
 """
 
 from __future__ import annotations
@@ -127,6 +127,8 @@ def play(
             while len(tally.acknowledged) < target and any(s.is_alive() for s in senders):
                 time.sleep(0.01)
             time.sleep(chance.uniform(0.0, 0.5))
+            node.kill_readers()
+            time.sleep(chance.uniform(0.0, 2.0))
             node.kill()
             if number == 0:  # the archive is away meanwhile, as one that is restarted
                 os.kill(orthanc.process.pid, signal.SIGSTOP)
