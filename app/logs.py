@@ -129,9 +129,10 @@ def configure(level: str) -> None:
     root = logging.getLogger()
     if not any(isinstance(handler, StandardError) for handler in root.handlers):
         root.addHandler(StandardError())
-    # pydicom quotes the values of elements it finds odd, a name or a date among them.
-    logging.getLogger("pydicom").setLevel(logging.CRITICAL + 1)
-    for module in ("pydicom", "pylibjpeg", "PIL"):
+    # They quote the values of elements that they find odd, a name or a date among them.
+    for library in ("pydicom", "highdicom"):
+        logging.getLogger(library).setLevel(logging.CRITICAL + 1)
+    for module in ("pydicom", "highdicom", "pylibjpeg", "PIL"):
         warnings.filterwarnings("ignore", module=rf"{module}(\.|$)")
 
 

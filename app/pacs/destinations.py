@@ -29,7 +29,7 @@ from app.pacs.settings import PacsSettings
 from app.pacs.statuses import describe, is_stored
 
 # All of them quote what they send or are answered, which names patients.
-for _logger in ("pynetdicom", "highdicom", "dicomweb_client", "urllib3"):
+for _logger in ("pynetdicom", "dicomweb_client", "urllib3"):
     logging.getLogger(_logger).setLevel(logging.CRITICAL + 1)
 
 RESULT_CLASSES = (

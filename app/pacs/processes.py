@@ -72,9 +72,9 @@ class ReaderProcess:
 
     def prepare(self) -> None:
         """As ``Reader``; the first call, and the one after a crash, starts the process."""
-        if self._loaded is None:
-            self._loaded = self._pool.submit(_check)
         try:
+            if self._loaded is None:
+                self._loaded = self._pool.submit(_check)
             self._loaded.result()
         except BrokenProcessPool:
             self._renew()

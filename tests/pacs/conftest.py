@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,10 +17,9 @@ import pytest
 
 from app.pacs.node import Node
 from app.pacs.peers import Callers, read_callers, read_peers
+from app.pacs.reading import Reader
 from app.pacs.settings import PacsSettings
-from app.predictor import Predictor
-from cxr.radiograph import Limits
-from tests.pacs.fakes import ReaderHere, fake_bundles, write_models
+from tests.pacs.fakes import ReaderHere, fake_source, write_models
 from tests.pacs.orthanc import Orthanc, running_orthanc
 from tests.server import ROOT, free_port
 
@@ -57,11 +56,12 @@ def pacs_settings(tmp_path: Path) -> PacsSettings:
 
 @contextmanager
 def running_node(
-    settings: PacsSettings, models: Path, bundles: dict[str, Any] | None = None
+    settings: PacsSettings, models: Path, readers: Sequence[Reader] = ()
 ) -> Iterator[Node]:
-    """A node in this process."""
-    predictor = Predictor(bundles or fake_bundles(), Limits(max_bytes=2**28))  # type: ignore[arg-type]
-    node = Node(settings, models, [ReaderHere(predictor) for _ in range(settings.readers)])
+    """A node in this process, and unless others are given its readers too."""
+    predictor = fake_source()()
+    here = [ReaderHere(predictor) for _ in range(settings.readers)]
+    node = Node(settings, models, readers or here)
     node.start()
     try:
         yield node

@@ -11,14 +11,21 @@ from flask import Flask
 
 from app import create_app, logs
 from app.pacs.peers import read_peers
+from app.pacs.processes import ReaderProcess, Source
 from app.pacs.settings import PacsSettings
 from app.settings import Settings
 from tests.pacs.conftest import running_node, wait_until
-from tests.pacs.fakes import load_fake
+from tests.pacs.fakes import fake_source, load_fake
 from tests.pacs.films import SECRETS, film
 from tests.pacs.test_delivery import Archive
 from tests.pacs.test_scp import store
 from tests.server import free_port
+
+
+def talkative_source() -> Source:
+    """In a process of its own, which logs all that there is to log."""
+    logs.configure("DEBUG")
+    return fake_source()
 
 
 @pytest.mark.filterwarnings("error")
@@ -46,7 +53,8 @@ def test_films_full_of_names_leave_none_behind(
     cut = film()
     cut.PixelData = cut.PixelData[:100]
     archive = Archive(status=0xC000)
-    with running_node(settings, models) as node, archive.running(port):
+    readers = [ReaderProcess(talkative_source)]
+    with running_node(settings, models, readers) as node, archive.running(port):
         statuses = [
             store(settings.port, dataset) for dataset in [*films, cut, film(StudyInstanceUID="")]
         ]

@@ -20,14 +20,13 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
 from app.errors import NotReadyError, UnknownModelError
-from app.pacs.node import Node
 from app.pacs.processes import ReaderLostError, ReaderProcess, ReadingFailedError, Source
 from app.pacs.reading import FilmLostError, Task
 from app.pacs.results import Refusal
 from app.pacs.settings import PacsSettings
 from app.predictor import Predictor
 from cxr.radiograph import Limits
-from tests.pacs.conftest import wait_until
+from tests.pacs.conftest import running_node, wait_until
 from tests.pacs.fakes import ADULTS, FakeBundle, FakePrediction, ReaderHere, fake_source
 from tests.pacs.films import film
 from tests.pacs.test_scp import store
@@ -141,9 +140,7 @@ def test_without_a_model_it_is_not_ready() -> None:
 def test_the_node_outlives_a_film_that_kills_its_reader(
     pacs_settings: PacsSettings, models: Path
 ) -> None:
-    node = Node(pacs_settings, models, [ReaderProcess(deadly_for_children)])
-    node.start()
-    try:
+    with running_node(pacs_settings, models, [ReaderProcess(deadly_for_children)]) as node:
         assert store(pacs_settings.port, film(PatientAge="003Y")) == 0
         assert store(pacs_settings.port, film()) == 0
         db = node.queue.reading()
@@ -155,8 +152,6 @@ def test_the_node_outlives_a_film_that_kills_its_reader(
             ("for-children", "queued", "internal_error"),
             ("for-adults", "delivering", None),
         ]
-    finally:
-        node.stop()
 
 
 def test_a_reader_ends_with_its_node() -> None:

@@ -15,6 +15,7 @@ TINY = Recipe(
     network=ResidualNetwork(stem=(4, 8), widths=(8, 8), depths=(1, 1)),
     stages=(Stage(epochs=3),),
     batch_size=8,
+    optimizer="muon",
 )
 
 
