@@ -187,6 +187,13 @@ def metric(port: int, name: str) -> float:
     return sum(float(line.split()[-1]) for line in lines if line.split("{")[0].split()[0] == name)
 
 
+def _sum_and_count(port: int, what: str) -> tuple[float, float]:
+    return (
+        metric(port, f"xray_pacs_{what}_seconds_sum"),
+        metric(port, f"xray_pacs_{what}_seconds_count"),
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--films", type=int, default=200)
@@ -240,7 +247,7 @@ def measure(
         assert node.poll() is None, "the node ended"
         time.sleep(0.1)
     total = choice.films // choice.senders * choice.senders
-    before = [metric(metrics, f"xray_pacs_store_seconds_{part}") for part in ("sum", "count")]
+    before = {what: _sum_and_count(metrics, what) for what in ("store", "reading")}
     spent = [processor_seconds(process) for process in (node, archive.process)]
     senders = Senders(choice.senders, choice.films, port, choice)
     began = None
@@ -257,8 +264,10 @@ def measure(
     after = [processor_seconds(process) for process in (node, archive.process)]
     sent = senders.sent()
     seconds = [each for sender in sent for each in sender.seconds]
-    stores = [metric(metrics, f"xray_pacs_store_seconds_{part}") for part in ("sum", "count")]
-    inside = 1000 * (stores[0] - before[0]) / (stores[1] - before[1])
+    means = {}
+    for what, (total_then, count_then) in before.items():
+        total_now, count_now = _sum_and_count(metrics, what)
+        means[what] = 1000 * (total_now - total_then) / (count_now - count_then)
     percentile = 1000 * float(np.percentile(seconds, 99))
     shares = [now - then for now, then in zip(after, spent, strict=True)]
     shares.append(sum(sender.processor for sender in sent))
@@ -270,7 +279,8 @@ def measure(
     print(f"from C-STORE to stored results   {total / elapsed:6.1f} films a second")
     print(f"C-STORE, sending included        {1000 * statistics.median(seconds):6.1f} ms median")
     print(f"                                 {percentile:6.1f} ms 99th percentile")
-    print(f"C-STORE, in the node             {inside:6.1f} ms mean")
+    print(f"C-STORE, in the node             {means['store']:6.1f} ms mean")
+    print(f"reading, results on disk         {means['reading']:6.1f} ms mean")
     print(f"processor time of the node       {node_ms:6.1f} ms a film")
     print(f"  of senders and provider        {sender_ms:6.1f} and {archive_ms:.1f} ms a film")
     tenth = max(len(memory) // 10, 1)

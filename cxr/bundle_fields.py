@@ -68,7 +68,7 @@ def audit_of(path: Path, digest: str) -> dict[str, Any] | None:
     if audited != digest:
         raise BundleError(
             f"{path} is the audit of other weights (sha256 {str(audited)[:12]}…, here "
-            f"{digest[:12]}…). Run the audit again, or delete the file."
+            f"{digest[:12]}…). Delete the file, and run the audit again."
         )
     return audit
 

@@ -19,10 +19,12 @@ from pydicom.uid import (
     JPEGBaseline8Bit,
     SecondaryCaptureImageStorage,
 )
-from pynetdicom import AE
+from pynetdicom import AE, evt
 from pynetdicom.association import Association
+from pynetdicom.events import Event
 from requests.adapters import HTTPAdapter
 
+from app.pacs.connections import send_at_once
 from app.pacs.peers import Peer
 from app.pacs.scp import client_tls
 from app.pacs.settings import PacsSettings
@@ -143,12 +145,42 @@ def associate(peer: Peer, settings: PacsSettings, classes: Sequence[str]) -> Ass
         ae_title=peer.ae_title,
         max_pdu=settings.max_pdu,
         tls_args=tls,
+        evt_handlers=[(evt.EVT_CONN_OPEN, _opened)],
     )
     if not association.is_established:
         if association.is_rejected:
             raise UnreachableError("it rejects the association")
         raise UnreachableError("it does not answer")
+    _keep_answers(association)
     return association
+
+
+def _keep_answers(association: Any) -> None:
+    """Let no answer of the peer be lost that comes quickly.
+
+    The association's own thread looks for requests of the peer. While it is just being told to
+    pause it may take the answer to ours instead, and drop it
+    (https://github.com/pydicom/pynetdicom/issues/435): whoever asked then waits for the time-out.
+    """
+
+    serve = association._serve_request
+
+    def give_back(message: Any, context: int) -> None:
+        if message.is_valid_request:
+            serve(message, context)
+            return
+        waiting = association.dimse.msg_queue
+        with waiting.mutex:  # to the front: a query has several answers, in their order
+            waiting.queue.appendleft((context, message))
+            waiting.unfinished_tasks += 1
+            waiting.not_empty.notify()
+
+    association._serve_request = give_back
+
+
+def _opened(event: Event) -> None:
+    connection: Any = event.assoc.dul.socket
+    send_at_once(connection.socket)
 
 
 class _WithTimeout(HTTPAdapter):

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import http.server
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydicom.dataset import Dataset
@@ -20,6 +22,7 @@ from pynetdicom.sop_class import (
 )
 
 from app.pacs.delivery import backoff
+from app.pacs.destinations import associate
 from app.pacs.node import NO_LONGER_CONFIGURED
 from app.pacs.peers import Peer, read_peers
 from app.pacs.settings import PacsSettings
@@ -80,6 +83,41 @@ def states(node: object) -> dict[str, str]:
 def test_backoff_doubles_up_to_its_bound() -> None:
     assert [backoff(5.0, attempts) for attempts in (1, 2, 3)] == [5.0, 10.0, 20.0]
     assert backoff(5.0, 1000) == 3600.0
+
+
+def test_an_answer_that_comes_quickly_is_not_lost(
+    pacs_settings: PacsSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever waits for it is made slow, so that pynetdicom's own thread takes it first."""
+
+    class Dawdling(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            passed = super().wait(timeout)
+            time.sleep(0.2)
+            return passed
+
+    port = free_port()
+    (peer,) = read_peers(f"archive=dicom://ARCHIVE@127.0.0.1:{port}")
+    settings = replace(pacs_settings, dimse_timeout=5)
+    capture = film()
+    capture.SOPClassUID = capture.file_meta.MediaStorageSOPClassUID = SecondaryCaptureImageStorage
+    archive = Archive()
+    with archive.running(port):
+        association = associate(peer, settings, [SecondaryCaptureImageStorage])
+        association._reactor_checkpoint = Dawdling()
+        association._reactor_checkpoint.set()
+        time.sleep(0.1)  # it is within its dawdling, and says that it pauses
+        get = association.dimse.get_msg
+
+        def get_late(block: bool = False) -> Any:
+            time.sleep(0.5 if block else 0.0)
+            return get(block)
+
+        monkeypatch.setattr(association.dimse, "get_msg", get_late)
+        for _ in range(3):
+            assert association.send_c_store(capture).Status == 0x0000
+        association.release()
+    assert len(archive.stored) == 3
 
 
 def test_a_destination_that_is_down_blocks_neither_the_intake_nor_the_others(
