@@ -341,4 +341,6 @@ class Station {
   }
 }
 
-new Station().start();
+// A browser from before March 2022 keeps the plain form, which reads as well.
+const able = typeof Array.prototype.at === "function" && typeof HTMLDialogElement === "function";
+if (able) new Station().start();

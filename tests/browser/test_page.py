@@ -280,6 +280,20 @@ def test_everything_needed_works_without_javascript(open_page: Callable[..., Any
     assert page.locator(".heatmap").is_visible()
 
 
+@pytest.mark.parametrize("missing", ["Array.prototype.at", "window.HTMLDialogElement"])
+def test_an_old_browser_keeps_the_plain_form(open_page: Callable[..., Any], missing: str) -> None:
+    page = open_page()
+    page.add_init_script(f"delete {missing}")
+    page.reload()
+    page.get_by_label("Adult").check()
+    page.locator("#file").set_input_files(jpeg())
+    page.get_by_role("button", name="Read the radiograph").click()
+    page.wait_for_url("**/")
+    page.wait_for_selector("#decision")
+    assert decision(page) in DECISION_WORDS.values()
+    assert page.locator("[data-canvas]").count() == 0  # the result's own page, no station
+
+
 def test_without_javascript_an_unknown_patient_is_asked_for(
     open_page: Callable[..., Any], complaints: list[str]
 ) -> None:
