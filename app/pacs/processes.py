@@ -147,7 +147,7 @@ def frames_of(error: BaseException) -> list[str]:
     ]
 
 
-def describe(error: Exception) -> dict[str, Any]:
+def what_failed(error: Exception) -> dict[str, Any]:
     """Type and places of an error, wherever it happened, for a log."""
     if isinstance(error, ReadingFailedError):
         name, frames = error.args

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 from app.errors import NotReadyError, UnknownModelError
 from app.pacs.metrics import NodeMetrics
-from app.pacs.processes import describe
+from app.pacs.processes import what_failed
 from app.pacs.queue import Outcome, Queue, Work
 from app.pacs.reading import FilmLostError, Reader, Task
 from app.pacs.results import Refusal
@@ -31,7 +31,7 @@ BROKEN = Refusal("internal_error", "Reading this film failed again and again. It
 
 
 class Worker:
-    """Reads films until it is stopped; several threads may run one each.
+    """Reads films until it is stopped; each thread runs one of its own.
 
     Args:
         reader: does the reading; this worker's alone.
@@ -150,4 +150,4 @@ def _plan(work: Work) -> str | Refusal:
 
 def _log_unexpected(event: str, error: Exception) -> None:
     # Types and places only: a library's message may quote the file, and so the patient.
-    log.error(event, extra={"fields": describe(error)})
+    log.error(event, extra={"fields": what_failed(error)})

@@ -50,17 +50,9 @@ class Broken(FakeBundle):
         raise ValueError("Zwölfender")
 
 
-def _source_of(bundle: type[FakeBundle]) -> Source:
-    predictor = Predictor({"for-adults": bundle("for-adults", ADULTS)}, Limits())  # type: ignore[dict-item]
-    return lambda: predictor
-
-
-def deadly_source() -> Source:
-    return _source_of(Deadly)
-
-
 def broken_source() -> Source:
-    return _source_of(Broken)
+    predictor = Predictor({"for-adults": Broken("for-adults", ADULTS)}, Limits())  # type: ignore[dict-item]
+    return lambda: predictor
 
 
 def deadly_for_children() -> Source:
