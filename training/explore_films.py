@@ -41,7 +41,7 @@ def pictures(folder: Path, prepared: Prepared, seed: int) -> tuple[str, str]:
         plot(
             folder,
             "mean_films",
-            plots.films(moments, [f"{title}: mean, standard deviation" for title in titles]),
+            plots.pairs(moments, [f"{title}: mean, standard deviation" for title in titles]),
             "Mean and standard-deviation image of each class. Where "
             "these differ in frame, pose or shoulders rather than in the lungs, a network can "
             "learn the source instead of the disease.",

@@ -5,8 +5,9 @@ Each function makes one part of the page, with its plots and tables as files bes
 
 from __future__ import annotations
 
+import os
 from collections import Counter
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import numpy as np
 import pandas
 
 from training import plots
-from training.data import EXCLUDED, NearDuplicate, Prepared
+from training.data import EXCLUDED, Prepared
 from training.files import write_csv
 from training.page import plot, section, table, text
 from training.split import SPLITS
@@ -105,11 +106,11 @@ def duplicates(folder: Path, prepared: Prepared) -> tuple[str, str]:
     row_of = {record.path: row for row, record in enumerate(prepared.dataset.records)}
     shown = [[prepared.images[row_of[p.first]], prepared.images[row_of[p.second]]] for p in telling]
     titles = [
-        f"{p.first_class} ({p.first_split}) and {p.second_class} ({p.second_split}), "
+        f"{p.first_class} ({p.first_split})\n{p.second_class} ({p.second_split}), "
         f"{p.distance} bits apart"
         for p in telling
     ]
-    head = [field.name for field in fields(NearDuplicate)]
+    above = len(os.path.commonpath(list(row_of))) + 1 if len(row_of) > 1 else 0
     return section(
         "Duplicates",
         text(
@@ -122,10 +123,14 @@ def duplicates(folder: Path, prepared: Prepared) -> tuple[str, str]:
         plot(
             folder,
             "duplicates",
-            plots.films(shown, titles),
+            plots.pairs(shown, titles),
             "Pairs of films, those that contradict each other first",
         ),
-        table(head, [[getattr(pair, name) for name in head] for pair in telling]),
+        table(
+            ["First film", "Second film", "Bits apart", "Byte for byte"],
+            [[p.first[above:], p.second[above:], p.distance, "yes" if p.exact else "no"]
+             for p in telling],
+        ),
     )  # fmt: skip
 
 

@@ -38,7 +38,7 @@ th, td { padding: .32rem .75rem; text-align: right; border-bottom: 1px solid var
   vertical-align: top; }
 th:first-child, td:first-child { text-align: left; }
 thead th { background: var(--band); }
-td.text { text-align: left; overflow-wrap: anywhere; }
+th.text, td.text { text-align: left; overflow-wrap: anywhere; }
 figure { margin: 1rem 0 1.6rem; break-inside: avoid; }
 figure img { max-width: 100%; height: auto; background: #fff; border-radius: 6px; }
 figcaption { font-size: .92rem; max-width: 46rem; }
@@ -64,11 +64,20 @@ def text(words: str, kind: str = "") -> str:
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Numbers stand to the right; a cell of more than 24 characters is prose, to the left."""
-    titles = "".join(f"<th>{escape(str(cell))}</th>" for cell in head)
-    body = "".join("<tr>" + "".join(map(_cell, row)) + "</tr>" for row in rows)
+    """Numbers stand to the right; a column with more than 24 characters is prose, to the left."""
+    words = [[f"{cell:,}" if type(cell) is int else str(cell) for cell in row] for row in rows]
+    prose = {column for row in words for column, cell in enumerate(row) if len(cell) > 24}
+
+    def line(tag: str, cells: Sequence[str]) -> str:
+        of_prose = ' class="text"'
+        return "".join(
+            f"<{tag}{of_prose if column in prose else ''}>{escape(cell)}</{tag}>"
+            for column, cell in enumerate(cells)
+        )
+
+    body = "".join(f"<tr>{line('td', row)}</tr>" for row in words)
     return (
-        f'<div class="scroll"><table><thead><tr>{titles}</tr></thead>'
+        f'<div class="scroll"><table><thead><tr>{line("th", head)}</tr></thead>'
         f"<tbody>{body}</tbody></table></div>"
     )
 
@@ -117,10 +126,3 @@ def write_page(path: Path, title: str, lead: str, sections: Sequence[tuple[str, 
         '<p class="note">Research use only. Not a medical device.</p></body></html>\n'
     )
     write_whole(path, html.encode())
-
-
-def _cell(value: object) -> str:
-    words = f"{value:,}" if isinstance(value, int) else str(value)
-    return (
-        f'<td class="text">{escape(words)}</td>' if len(words) > 24 else f"<td>{escape(words)}</td>"
-    )

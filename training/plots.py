@@ -62,6 +62,21 @@ def films(pictures: Sequence[Sequence[NDArray[Any]]], titles: Sequence[str]) -> 
     return figure
 
 
+def pairs(
+    pictures: Sequence[Sequence[NDArray[Any]]], titles: Sequence[str], columns: int = 3
+) -> Figure:
+    """Two grey pictures side by side below each title, ``columns`` such pairs in a row."""
+    rows = -(-len(pictures) // columns)
+    figure = Figure(figsize=(3.3 * columns, 2.05 * rows), layout="constrained")
+    places = figure.subfigures(rows, columns, squeeze=False, wspace=0.06, hspace=0.04).ravel()
+    for place, shown, title in zip(places, pictures, titles, strict=False):
+        place.suptitle(title, fontsize=8)
+        for axes, picture in zip(place.subplots(1, 2), shown, strict=True):
+            axes.set_axis_off()
+            axes.imshow(picture, cmap="gray")
+    return figure
+
+
 def lines(
     series: Mapping[str, NDArray[Any]], across: NDArray[Any], x_title: str, y_title: str
 ) -> Figure:
