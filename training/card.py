@@ -10,31 +10,8 @@ from typing import Any
 from cxr.bundle import AUDIT_FILE, DOCUMENT_FILE
 from training.bootstrap import RESAMPLES
 from training.card_audit import audit_sections
-from training.card_tables import cell, percent, table
+from training.card_tables import CALIBRATION, DECISIONS, FIGURES, cell, percent, table
 from training.checklists import checklist_sections
-
-_FIGURES = {
-    "accuracy": "Accuracy, infected against normal",
-    "sensitivity": "Sensitivity",
-    "specificity": "Specificity",
-    "precision": "Precision (positive predictive value)",
-    "f1": "F1",
-    "auc": "Area under the ROC curve",
-    "class_accuracy": "Accuracy over all classes",
-    "kind_accuracy": "Accuracy of the kind of infection, among the infected",
-    "kind_auc": "Area under the ROC curve of one kind against the other",
-}
-_CALIBRATION = {
-    "calibration_error": "Expected calibration error, 10 bins",
-    "brier_score": "Brier score (0 is best)",
-}
-_DECISIONS = {
-    "sensitivity_rule_out": "Infected films that are not called normal",
-    "specificity_rule_in": "Normal films that are not called infected",
-    "share_decided": "Share of films decided (not uncertain)",
-    "accuracy_decided": "Accuracy among the decided",
-    "risk_coverage_area": "Area under the risk-coverage curve (0 is best)",
-}
 
 
 def card_of(folder: Path, models: Path) -> str:
@@ -93,14 +70,14 @@ def write_card(
         f"95 % intervals in brackets: {RESAMPLES} bootstrap resamples of the patients. Where a "
         "figure needs one cut, a film counts as infected from a calibrated probability of 0.5 on; "
         "calibration and thresholds saw validation films only.",
-        _figure_table(document["metrics"], _FIGURES),
+        _figure_table(document["metrics"], FIGURES),
         *_confusions(document),
         f"Reproduce: `python -m training evaluate models/{name} --data <the data set>`.",
         "## Calibration",
         "Whether films that are given 80 % are infected in eight of ten cases. The population "
         "that the probabilities are made for has as many normal as infected films; where "
         "infection is rarer, every probability is too high.",
-        _figure_table(document["metrics"], _CALIBRATION),
+        _figure_table(document["metrics"], CALIBRATION),
         *_figure(audit, "Promised probability against the share infected", "reliability"),
         *_reliability_table(document["metrics"]),
         "## Operating points",
@@ -111,7 +88,7 @@ def write_card(
         "stand in for other detectors. Probabilities are calibrated on all of them, for a "
         "population of which half is infected. The thresholds carry the hash of the weights; a "
         "server refuses them beside any others.",
-        _figure_table(document["metrics"], _DECISIONS),
+        _figure_table(document["metrics"], DECISIONS),
         _decision_table(document["metrics"]),
         *_figure(audit, "Accuracy against the share of films decided", "risk-coverage"),
         *_coverage_table(document["metrics"]),

@@ -4,6 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+#: What each figure of ``measure`` is called, in the order in which it is shown.
+FIGURES = {
+    "accuracy": "Accuracy, infected against normal",
+    "sensitivity": "Sensitivity",
+    "specificity": "Specificity",
+    "precision": "Precision (positive predictive value)",
+    "f1": "F1",
+    "auc": "Area under the ROC curve",
+    "class_accuracy": "Accuracy over all classes",
+    "kind_accuracy": "Accuracy of the kind of infection, among the infected",
+    "kind_auc": "Area under the ROC curve of one kind against the other",
+}
+CALIBRATION = {
+    "calibration_error": "Expected calibration error, 10 bins",
+    "brier_score": "Brier score (0 is best)",
+}
+DECISIONS = {
+    "sensitivity_rule_out": "Infected films that are not called normal",
+    "specificity_rule_in": "Normal films that are not called infected",
+    "share_decided": "Share of films decided (not uncertain)",
+    "accuracy_decided": "Accuracy among the decided",
+    "risk_coverage_area": "Area under the risk-coverage curve (0 is best)",
+}
 #: What is no percentage.
 _PLAIN = frozenset({"auc", "kind_auc", "brier_score", "f1", "risk_coverage_area"})
 

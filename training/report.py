@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from cxr.decode import decode
 from cxr.explain import infection_activation, overlay_png
 from cxr.preprocess import to_model_input
 from training import plots
+from training.card_tables import CALIBRATION, DECISIONS, FIGURES, cell
 from training.data import Prepared
 from training.errors import TrainingError
 from training.evaluate import answer, prepare_as_trained
@@ -94,10 +96,9 @@ def _find(run: Path) -> tuple[Path, Bundle]:
 
 
 def _figures(measured: dict[str, Any], bundle: Bundle, split: str) -> tuple[str, str]:
-    rows = [
-        [name.replace("_", " "), f"{one['value']:.4f}", f"{one['low']:.4f} to {one['high']:.4f}"]
-        for name, one in measured["figures"].items()
-    ]
+    figures = measured["figures"]
+    titles = {**FIGURES, **CALIBRATION, **DECISIONS}
+    rows = [[title, cell(name, figures[name])] for name, title in titles.items() if name in figures]
     decisions = [[truth, *counts.values()] for truth, counts in measured["decisions"].items()]
     low, high = bundle.thresholds.rule_out, bundle.thresholds.rule_in
     return section(
@@ -106,7 +107,7 @@ def _figures(measured: dict[str, Any], bundle: Bundle, split: str) -> tuple[str,
             f"On {split} films. A film counts as infected from a calibrated probability of "
             f"{measured['cut']} on; the intervals are a bootstrap by patient."
         ),
-        table(["Figure", "Value", "95 % interval"], rows),
+        table(["Figure", "Value [95 % interval]"], rows),
         text(f"Decisions: normal below {low:.3f}, infected from {high:.3f} on, else uncertain."),
         table(["Truth", "normal", "uncertain", "infected"], decisions),
     )
@@ -232,18 +233,28 @@ def _training(run: Path) -> list[tuple[str, str]]:
 
 
 def _recipe(bundle: Bundle) -> tuple[str, str]:
-    rows = [[name, str(value)] for name, value in _flat(bundle.document["training"]["settings"])]
-    return section("Recipe", table(["Setting", "Value"], rows))
+    settings = dict(bundle.document["training"]["settings"])
+    stages = [dict(_flat(stage)) for stage in settings.pop("stages")]
+    head = ["Setting", *(f"Stage {number}" for number in range(1, len(stages) + 1))]
+    return section(
+        "Recipe",
+        table(["Setting", "Value"], [[name, _setting(one)] for name, one in _flat(settings)]),
+        table(head, [[name, *(_setting(one[name]) for one in stages)] for name in stages[0]]),
+    )
 
 
-def _flat(settings: Any, place: str = "") -> list[tuple[str, Any]]:
-    if isinstance(settings, dict):
-        pairs = [(f"{place}.{name}".lstrip("."), one) for name, one in settings.items()]
-    elif isinstance(settings, list) and any(isinstance(one, dict) for one in settings):
-        pairs = [(f"{place}[{number}]", one) for number, one in enumerate(settings, 1)]
-    else:
-        return [(place, settings)]
-    return [found for name, one in pairs for found in _flat(one, name)]
+def _flat(settings: Mapping[str, Any], place: str = "") -> list[tuple[str, Any]]:
+    found = []
+    for name, value in settings.items():
+        inner = isinstance(value, dict)
+        found += _flat(value, f"{place}{name}.") if inner else [(f"{place}{name}", value)]
+    return found
+
+
+def _setting(value: Any) -> str:
+    if value is None or isinstance(value, bool):
+        return {None: "–", True: "yes", False: "no"}[value]
+    return " · ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _data(bundle: Bundle) -> tuple[str, str]:
@@ -276,4 +287,4 @@ def _environment(run: Path, bundle: Bundle) -> tuple[str, str]:
     if (run / "run.json").exists():
         seconds = json.loads((run / "run.json").read_text()).get("seconds", {})
         rows += [[f"{name}, seconds", f"{value:.0f}"] for name, value in seconds.items()]
-    return section("Environment", table(["", ""], rows))
+    return section("Environment", table(["What", "Value"], rows))
