@@ -14,6 +14,7 @@ from sklearn.model_selection import StratifiedGroupKFold
 
 from cxr.calibrate import Thresholds
 from training import plots
+from training.card_tables import FIGURES
 from training.data import Prepared
 from training.device import use_device
 from training.errors import DataError
@@ -27,7 +28,6 @@ from training.run import Run, start_run
 
 #: Share of a fold's training patients that chooses its epoch and calibrates it.
 _INNER_FOLDS = 10
-FIGURES = ("accuracy", "sensitivity", "specificity", "precision", "f1", "auc", "class_accuracy")
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ def _write_results(
     probabilities = np.concatenate([trial.test for _, trial in answered])
     # The folds have cuts of their own; over all of them only figures at 0.5 make sense.
     pooled = measure(answers_of(prepared, rows, probabilities), Thresholds(0.5, 0.5))["figures"]
-    shown = [name for name in FIGURES if name in pooled]
+    shown = [name for name in FIGURES if all(name in found for found in (pooled, *folds))]
     summary = {
         name: {
             "mean": float(np.mean([fold[name]["value"] for fold in folds])),
@@ -186,7 +186,7 @@ def _write_page(
             "out of fold [95 %]"]  # fmt: skip
     rows = [
         [
-            name,
+            FIGURES[name],
             f"{found['mean']:.4f} ± {found['sd']:.4f}",
             *(f"{fold[name]['value']:.4f}" for fold in folds),
             "{value:.4f} [{low:.4f}, {high:.4f}]".format(**found["out_of_fold"]),

@@ -82,6 +82,15 @@ def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     )
 
 
+def setting(value: object) -> str:
+    """A setting of a recipe as a cell: four digits of a number, the parts of a list."""
+    if value is None or isinstance(value, bool):
+        return {None: "–", True: "yes", False: "no"}[value]
+    if isinstance(value, (list, tuple)):
+        return " · ".join(map(setting, value))
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
 def figure(png: bytes, caption: str) -> str:
     """A picture within the page, its caption below it and read out for it."""
     data = base64.b64encode(png).decode()

@@ -23,7 +23,7 @@ from training.data import Prepared
 from training.errors import TrainingError
 from training.evaluate import answer, prepare_as_trained
 from training.metrics import Answers, measure
-from training.page import figure, gallery, section, table, text, write_page
+from training.page import figure, gallery, section, setting, table, text, write_page
 
 _MISTAKES = 10
 _SUCCESSES = 10
@@ -238,8 +238,8 @@ def _recipe(bundle: Bundle) -> tuple[str, str]:
     head = ["Setting", *(f"Stage {number}" for number in range(1, len(stages) + 1))]
     return section(
         "Recipe",
-        table(["Setting", "Value"], [[name, _setting(one)] for name, one in _flat(settings)]),
-        table(head, [[name, *(_setting(one[name]) for one in stages)] for name in stages[0]]),
+        table(["Setting", "Value"], [[name, setting(one)] for name, one in _flat(settings)]),
+        table(head, [[name, *(setting(one[name]) for one in stages)] for name in stages[0]]),
     )
 
 
@@ -249,12 +249,6 @@ def _flat(settings: Mapping[str, Any], place: str = "") -> list[tuple[str, Any]]
         inner = isinstance(value, dict)
         found += _flat(value, f"{place}{name}.") if inner else [(f"{place}{name}", value)]
     return found
-
-
-def _setting(value: Any) -> str:
-    if value is None or isinstance(value, bool):
-        return {None: "–", True: "yes", False: "no"}[value]
-    return " · ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _data(bundle: Bundle) -> tuple[str, str]:

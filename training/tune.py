@@ -15,6 +15,7 @@ import keras
 import numpy as np
 import optuna
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from optuna.trial import TrialState
 
 from training import plots
@@ -23,7 +24,7 @@ from training.device import use_device
 from training.errors import TrainingError
 from training.files import write_csv, write_json
 from training.members import train_members
-from training.page import plot, section, table, text, write_page
+from training.page import plot, section, setting, table, text, write_page
 from training.prepared import prepare_for
 from training.recipe import Recipe, load_recipe, load_search
 from training.run import Run, start_run
@@ -206,7 +207,12 @@ def _write_results(run: Run, study: optuna.Study, recipe: Recipe, search: Search
         )
     shown = [plot(run.folder, name, drawn, caption) for name, (drawn, caption) in pictures.items()]
     ranked = sorted(complete, key=lambda trial: trial.value or 0.0)[:20]
-    best_rows = [row for trial in ranked for row in rows if row[0] == trial.number]
+    best_rows = [
+        [*row[:4], *(setting(resolve(search, trial.params).get(place, "")) for place in places)]
+        for trial in ranked
+        for row in rows
+        if row[0] == trial.number
+    ]
     write_page(
         run.folder / "index.html",
         f"Search over {run.document['recipe_name']}",
@@ -215,12 +221,15 @@ def _write_results(run: Run, study: optuna.Study, recipe: Recipe, search: Search
         [
             section(
                 "Best settings",
-                table(["Setting", "Value"], [[place, f"{values[place]}"] for place in places]),
+                table(["Setting", "Value"], [[place, setting(values[place])] for place in places]),
                 text(f"Validation cross-entropy {study.best_value:.4f}. To use them, write them "
                      "into the recipe's file; best.json holds the whole recipe."),
             ),
             section("Search", *shown),
-            section("Trials", table(head, best_rows)),
+            section(
+                "Trials",
+                table(["Trial", "State", "Cross-entropy", "Epochs", *places], best_rows),
+            ),
         ],
     )  # fmt: skip
     return best
@@ -250,6 +259,7 @@ def _history(study: optuna.Study) -> Figure:
         [t.number for t in complete], best, where="post", color=plots.COLOURS[1], label="best"
     )
     axes.set(xlabel="trial", ylabel="validation cross-entropy")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend(frameon=False)
     return drawn
 
