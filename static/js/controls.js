@@ -124,7 +124,7 @@ export class Controls {
     const level = middle * film.slope + film.intercept;
     const wide = Math.abs(width * film.slope);
     const number = (value) => value.toLocaleString("en", { maximumFractionDigits: 0 });
-    this.find("levels").textContent = `Level ${number(level)}  Width ${number(wide)}`;
+    this.find("levels").textContent = `Level ${number(level)}\nWidth ${number(wide)}`;
     const zoom = `${Math.round(viewport.scale * devicePixelRatio * 100)}%`;
     this.find("zoom").textContent = zoom;
     this.find("scale").textContent = `${film.width} × ${film.height}`;
