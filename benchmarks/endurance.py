@@ -23,9 +23,10 @@ def main() -> None:
     parser.add_argument("--readings", type=int, default=50_000)
     parser.add_argument("--engine", default="keras", choices=["keras", "lean"])
     parser.add_argument("--models", type=Path, default=ROOT / "models")
-    parser.add_argument("--step", type=int, default=20, help="seconds between two looks")
+    parser.add_argument("--step", type=int, default=5, help="seconds between two looks")
     given = parser.parse_args()
-    # The smallest and the largest in turn, with heatmaps: allocations of every size.
+    # The smallest and the largest in turn, with heatmaps: allocations of every size. Ten looks
+    # go through them all, and must fit into the first tenth, after which nothing may grow.
     inputs = [film for film in films() if film.name in ("224² JPEG", "2048² JPEG")]
     sizes: list[tuple[int, float]] = []
     with service(given.engine, given.models.resolve()) as server:

@@ -20,6 +20,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.svm import SVC, LinearSVC
+from tqdm import tqdm
 
 from cxr.preprocess import from_eight_bits
 
@@ -47,7 +48,7 @@ def hog_features(images: NDArray[np.uint8]) -> NDArray[np.float32]:
                 cells_per_block=(2, 2),
                 block_norm="L2-Hys",
             ).astype(np.float32)
-            for image in images
+            for image in tqdm(images, "HOG", unit="film", delay=2.0, leave=False, disable=None)
         ]
     )
 
