@@ -30,7 +30,9 @@ def write_results_page(page: Path, kept: Path) -> None:
         "was trained here, from its recipe in `training/recipes/`, on the split that this project "
         "uses: by patient, the official test films where there are any. Calibration and cut come "
         "from validation films; the cut is a calibrated probability of 0.5. In brackets: 95 % "
-        "intervals, bootstrap by patient. One seed each. Research use only. Not a medical device.",
+        "intervals, bootstrap by patient. One seed each. Times depend on what else the machine "
+        "did. A commit with a + had changes beside it (this page, for instance). Research use "
+        "only. Not a medical device.",
     ]
     for archive, title in _TITLES.items():
         systems = [system for system in SYSTEMS if system.archive == archive]
@@ -90,7 +92,7 @@ def _baselines(result: dict[str, Any], archive: str, page: Path) -> list[str]:
         f"Infected against normal; scikit-learn pipelines fitted on {films['train']:,} films "
         f"(those that train and those that choose), judged on {films['test']:,}. p: no difference "
         f"from `{result['against']}` in accuracy (McNemar) and in AUC (DeLong), not corrected for "
-        f"the number of systems. Times on {result['device']}, with other work on the machine.",
+        f"the number of systems. Times on {result['device']}.",
         _table(HEAD, [table_row(line, result["against"]) for line in lines]),
         f"![AUC of each system]({folder.name}/{name})",
     ]
