@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from training.layout import KERMANY_ZIP
 from training.prepared import leaky_split, prepare_for
 from training.recipe import load_recipe
 from training.systems import SYSTEMS, System
+
+RESULTS = Path(__file__).parents[2] / "docs" / "results.md"
 
 
 @pytest.mark.parametrize("system", SYSTEMS, ids=lambda system: system.name)
@@ -72,3 +75,14 @@ def test_pieces_are_made_once_and_the_page_says_what_was_not_run(data, tmp_path,
     assert trained == []
     assert page.read_text() == text
     assert main([*command, "nobody"]) == 1
+
+
+@pytest.mark.parametrize(
+    "system", [one for one in SYSTEMS if not one.leaky], ids=lambda system: system.name
+)
+def test_the_head_of_a_recipe_names_the_accuracy_that_the_results_page_shows(system):
+    head = importlib.import_module(f"training.recipes.{system.recipe}").__doc__
+    row = next(line for line in RESULTS.read_text().splitlines() if f"| `{system.name}` |" in line)
+    accuracy = row.split("|")[3].split("[")[0].strip()
+    assert accuracy.endswith(" %")
+    assert accuracy in " ".join(head.split())

@@ -3,8 +3,9 @@
     python -m training fit adult --data covid19-radiography-database.zip \
         --out models/covid19-radiography
 
-For data whose films to be read come from the machines of the training set. The scores that
-it reached stand, with their intervals, in ``models/covid19-radiography/CARD.md``.
+For data whose films to be read come from the machines of the training set. Reached on the
+set's own test films: accuracy 97.1 %, AUC 0.990, infected against normal
+(``models/covid19-radiography/CARD.md`` has the intervals).
 """
 
 from training.augment import Augmentation

@@ -6,8 +6,8 @@
 
 Every class of the COVID-19 Radiography Database but Normal counts as infected. Films are
 enhanced: CLAHE (``clahe_clip``, 0 switches it off) and non-local means (``denoise``, 0
-likewise). The published X-Ray Result Interpreter claims 87 % accuracy. What it reaches here
-stands in ``docs/results.md``.
+likewise). The published X-Ray Result Interpreter claims 87 % accuracy. Reached here, on data
+without Lung_Opacity: 93.9 % (``docs/results.md``).
 """
 
 from dataclasses import replace

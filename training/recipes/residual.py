@@ -4,8 +4,8 @@
 
 Most of its epochs see small films, and the learning rate falls once over all of them.
 Augmentation stays strong to the end, because the films that it is tested on come from
-elsewhere than those that it learns from. The scores that it reached stand, with their
-intervals, in ``models/pediatric-pneumonia/CARD.md``.
+elsewhere than those that it learns from. Reached on the official 624 test films: accuracy
+94.1 %, AUC 0.980 (``models/pediatric-pneumonia/CARD.md`` has the intervals).
 """
 
 from training.augment import Augmentation
