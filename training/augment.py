@@ -36,6 +36,8 @@ class Augmentation:
         erase: chance that a rectangle of up to a third of the side is blanked.
         border: chance that a frame of up to an eighth of the side is blanked, where markers,
             labels and collimators tell hospitals apart (DeGrave 2021, Nat Mach Intell 3:610).
+        lungs_out: chance that the lungs are blanked, and the film is to be called nothing.
+        lungs_only: chance that all but the lungs is blanked (``training/blanking.py``).
         mixup: alpha of the Beta distribution that two images are blended by
             (Zhang 2018, arXiv 1710.09412).
     """
@@ -53,7 +55,14 @@ class Augmentation:
     noise: float = 0.03
     erase: float = 0.25
     border: float = 0.0
+    lungs_out: float = 0.0
+    lungs_only: float = 0.0
     mixup: float = 0.0
+
+    @property
+    def blanks_lungs(self) -> bool:
+        """Whether it needs to know where the lungs are."""
+        return bool(self.lungs_out or self.lungs_only)
 
 
 #: Films as they are.

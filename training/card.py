@@ -238,5 +238,17 @@ def _training(document: Mapping[str, Any]) -> str:
         f"Recipe `{training['recipe']}`, from random weights, seed {training['seed']}; "
         f"input {document['input']['size']} × {document['input']['size']} pixels. "
         f"Networks averaged: {len(training['networks'])}. {networks}. Device: "
-        f"{training['device']}. {libraries}."
+        f"{training['device']}. {_blanked(training)}{libraries}."
+    )
+
+
+def _blanked(training: Mapping[str, Any]) -> str:
+    masks = training["data"].get("lung_masks")
+    if masks is None:
+        return ""
+    first = training["settings"]["stages"][0]["augmentation"]
+    return (
+        f"While it learned, {100 * first['lungs_out']:.0f} % of the films had their lungs blanked "
+        f"and were to be called nothing, {100 * first['lungs_only']:.0f} % had nothing left but "
+        f"the lungs; the lungs were found by a segmenter that learned from `{masks}`. "
     )

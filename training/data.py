@@ -127,11 +127,14 @@ class Prepared:
         images: memory map, uint8, shape (n, size, size); 255 × the model input; row i
             belongs to ``dataset.records[i]``.
         labels: int64, shape (n,); position in ``dataset.classes``.
+        lungs: uint8, shape (n, 64, 64), 1 = inside the hull of a lung; None where the recipe
+            has no use for it.
     """
 
     dataset: Dataset
     images: NDArray[np.uint8]
     labels: NDArray[np.int64]
+    lungs: NDArray[np.uint8] | None = None
 
     @property
     def infected(self) -> NDArray[np.bool_]:

@@ -11,6 +11,7 @@ import numpy as np
 
 from cxr.bundle import calibration_to_json
 from cxr.calibrate import Calibration, Thresholds
+from training.blanking import masks_for
 from training.calibration import RULE_IN_SPECIFICITY, RULE_OUT_SENSITIVITY
 from training.data import Prepared
 from training.device import Device
@@ -82,6 +83,7 @@ def describe(
                 },
                 "official_split": any(record.official_split for record in dataset.records),
                 "unreadable": len(dataset.corrupt),
+                "lung_masks": None if prepared.lungs is None else masks_for(options.data).name,
             },
             "seed": options.seed,
             "networks": [

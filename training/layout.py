@@ -30,6 +30,7 @@ FOLDERS = "folders"
 #: The zips of both, as docs, the Makefile and `results` call them.
 KERMANY_ZIP = "chest-xray-pneumonia.zip"
 COVID_ZIP = "covid19-radiography-database.zip"
+MASKS_ZIP = "lung-masks.zip"
 
 _SPLITS = {
     "train": "train",

@@ -19,6 +19,7 @@ from cxr.preprocess import from_eight_bits
 from training.adaptive import AdaptiveRate
 from training.architectures import build
 from training.augment import augmenter, mixup
+from training.blanking import blank
 from training.distribute import share_of_batch
 from training.errors import TrainingError
 from training.files import write_json
@@ -46,13 +47,14 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
         epoch: int = 0,
         training: bool = True,
         devices: int = 1,
+        lungs: NDArray[np.uint8] | None = None,
     ) -> None:
         # With one worker Keras goes through tf.data, whose tuning thread sleeps for powers of two
         # of 10 ms and is waited for at the end of an epoch: 6 s of work then take 10.
         super().__init__(workers=2)
         self.images, self.labels, self.indices = images, labels, indices
         self.classes, self.recipe, self.stage, self.seed = classes, recipe, stage, seed
-        self.epoch, self.training, self.devices = epoch, training, devices
+        self.epoch, self.training, self.devices, self.lungs = epoch, training, devices, lungs
         counts = np.bincount(labels[indices], minlength=classes)
         weights = np.maximum(counts, 1.0) ** -recipe.class_balance
         self.weights = (weights * len(indices) / (counts * weights).sum()).astype(np.float32)
@@ -77,6 +79,9 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
         if self.training:
             targets = targets * self.weights  # weighted cross-entropy: weight × −log p
             random = np.random.default_rng((self.seed, self.epoch, number))
+            if self.lungs is not None:
+                outlines = self.lungs[chosen]
+                images, targets = blank(images, targets, outlines, self.stage.augmentation, random)
             images, targets = mixup(images, targets, self.stage.augmentation.mixup, random)
         return images, targets
 
@@ -200,6 +205,7 @@ def train(
     start: keras.Model | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     devices: int = 1,
+    lungs: NDArray[np.uint8] | None = None,
 ) -> Trained:
     """Go through one stage, or go on where ``folder`` says that an earlier call was cut off.
 
@@ -208,6 +214,7 @@ def train(
         start: network whose weights it starts from, instead of random ones.
         callbacks: run after the checkpoint of each epoch is written.
         devices: that share each batch; see ``training.distribute``.
+        lungs: where they are, uint8, shape (n, 64, 64), if the stage blanks them.
 
     Returns:
         The network with the weights of the epoch of least validation loss.
@@ -216,7 +223,9 @@ def train(
     checkpoint = Checkpoint(folder, recipe.patience)
     first = checkpoint.state["epoch"]
     data = (classes, recipe, stage, seed)
-    batches = Batches(images, labels, train_indices, *data, epoch=first, devices=devices)
+    batches = Batches(
+        images, labels, train_indices, *data, epoch=first, devices=devices, lungs=lungs
+    )
     validation = Batches(images, labels, validation_indices, *data, training=False, devices=devices)
     model, network = compiled(recipe, stage, classes, len(batches), seed)
     if start is not None:

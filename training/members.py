@@ -90,6 +90,7 @@ def _train_one(
             before.model if before else None,
             callbacks,
             devices,
+            prepared.lungs,
         )
         if before:
             trained = replace(

@@ -26,6 +26,10 @@ def prepare_for(recipe: Recipe, data: Path, cache: Path, seed: int) -> Prepared:
         prepared = prepare(
             data, recipe.preprocess, cache, seed, masks=recipe.masks, progress=progress
         )
+    if any(stage.augmentation.blanks_lungs for stage in recipe.stages):
+        from training.blanking import find_lungs  # not before: it imports Keras
+
+        prepared = replace(prepared, lungs=find_lungs(prepared, data, cache))
     return merge_infected(prepared) if recipe.merge_infected else prepared
 
 
@@ -37,7 +41,7 @@ def merge_infected(prepared: Prepared) -> Prepared:
         for record, label in zip(prepared.dataset.records, prepared.labels, strict=True)
     )
     dataset = replace(prepared.dataset, classes=(NORMAL, INFECTED), records=records)
-    return Prepared(dataset, prepared.images, infected[prepared.labels].astype(np.int64))
+    return replace(prepared, dataset=dataset, labels=infected[prepared.labels].astype(np.int64))
 
 
 def leaky_split(prepared: Prepared, seed: int) -> Prepared:

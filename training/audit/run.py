@@ -22,7 +22,6 @@ from training.audit.external import external
 from training.audit.figures import draw_figures
 from training.audit.films import sample_of_patients
 from training.audit.leaks import can_be_told, questions, source_of
-from training.audit.lungs import segmenter
 from training.audit.network import Network
 from training.audit.register import map_offset
 from training.audit.sections import (
@@ -39,6 +38,7 @@ from training.data import Prepared
 from training.errors import TrainingError
 from training.evaluate import answer, prepare_as_trained
 from training.files import write_json, write_whole
+from training.lungs import segmenter
 from training.metrics import Answers, measure
 
 FORMAT = "xray-audit/1"

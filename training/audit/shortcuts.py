@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.audit.films import Grey
+from training.lungs import hulls, widened
 
 #: Frame that is left of a film when only its borders are shown, and corner that is painted
 #: over, as shares of the side.
@@ -27,21 +28,14 @@ WORDS: Mapping[str, str] = {
 def without_lungs(film: Grey, lungs: NDArray[np.uint8]) -> Grey:
     """The film with the convex hull of each lung, a little widened, in black.
 
-    The hull, because a segmenter leaves dense consolidation out of the lung, and that is
-    just what must not be left.
-
     Args:
         lungs: uint8, any shape (it is stretched to the film), above 0 = lung.
     """
     height, width = film.shape
-    mask = cv2.resize((lungs > 0).astype(np.uint8), (width, height), interpolation=cv2.INTER_LINEAR)
-    contours, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
-    hulls = np.zeros_like(mask)
-    for contour in contours:
-        cv2.fillConvexPoly(hulls, cv2.convexHull(contour), (1,))
-    reach = 2 * round(MARGIN * max(height, width)) + 1
-    widened = cv2.dilate(hulls, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach)))
-    return np.where(widened > 0, 0, film).astype(np.uint8)
+    mask: Any = cv2.resize(
+        (lungs > 0).astype(np.uint8), (width, height), interpolation=cv2.INTER_LINEAR
+    )
+    return np.where(widened(hulls(mask), MARGIN), 0, film).astype(np.uint8)
 
 
 def only_borders(film: Grey) -> Grey:

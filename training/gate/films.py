@@ -20,12 +20,11 @@ from training.data import Prepared, prepare
 from training.duplicates import near_pairs, perceptual_hash
 from training.errors import DataError
 from training.gate.views import WORKING_SIDE
-from training.layout import COVID_ZIP, KERMANY_ZIP
+from training.layout import COVID_ZIP, KERMANY_ZIP, MASKS_ZIP
 from training.progress import decoding_progress
 from training.source import Source
 
 NIH_ZIP = "nih-adult-external.zip"
-MASKS_ZIP = "lung-masks.zip"
 
 _WORKING = PreprocessSpec(size=WORKING_SIDE)
 

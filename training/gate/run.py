@@ -19,11 +19,12 @@ from cxr.verdict import CLASSES, FRONTAL
 from training.device import use_device
 from training.gate import measure
 from training.gate.card import write_card
-from training.gate.films import MASKS_ZIP, Collection, read_films
+from training.gate.films import Collection, read_films
 from training.gate.negatives import DICOM_FAMILY, FAMILIES, MAKERS, Collected, read_collected
 from training.gate.network import fit
 from training.gate.pool import FILMS, Pool, make_pool
 from training.gate.views import plain, view
+from training.layout import MASKS_ZIP
 from training.lean import export_lean
 from training.probes import make_probes
 from training.run import git_commit

@@ -24,6 +24,8 @@ MILD = Augmentation(
     noise=0.02,
     erase=0.15,
     border=0.3,
+    lungs_out=0.1,
+    lungs_only=0.15,
 )
 GENTLE = Augmentation(
     rotation=8.0,

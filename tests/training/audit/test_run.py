@@ -9,18 +9,14 @@ import shutil
 import zipfile
 from pathlib import Path
 
-import cv2
-import keras
-import numpy as np
 import pytest
 
 from cxr.bundle import load_bundle
 from cxr.preprocess import PreprocessSpec
 from tests.conftest import write_tiny_bundle
-from tests.phantoms import encode_png
-from tests.training.tiny import film
+from tests.training.tiny import film, threshold, write_masks
+from training import lungs
 from training.__main__ import main
-from training.audit import lungs
 from training.audit.changes import CHANGES
 from training.data import prepare
 
@@ -55,23 +51,13 @@ def _external(path: Path) -> None:
         archive.writestr("labels.csv", table.getvalue())
 
 
-def _masks(path: Path) -> None:
-    with zipfile.ZipFile(path, "w") as archive:
-        for number in range(25):
-            mask = np.zeros((96, 96), np.uint8)
-            cv2.ellipse(mask, (28, 50), (14, 30), 0, 0, 360, 255, -1)
-            cv2.ellipse(mask, (68, 50), (14, 30), 0, 0, 360, 255, -1)
-            archive.writestr(f"x/images/{number}.png", film(8000 + number, False))
-            archive.writestr(f"x/masks/{number}.png", encode_png(mask))
-
-
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the data, and an untrained bundle that says it was trained on them."""
     place = tmp_path_factory.mktemp("audit")
     _kermany(place / "films.zip")
     _external(place / "external.zip")
-    _masks(place / "masks.zip")
+    write_masks(place / "masks.zip")
     bundle = write_tiny_bundle(
         place / "models" / "tiny",
         population={"label": "Children", "min_age_years": 1, "max_age_years": 5},
@@ -101,12 +87,6 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place
 
 
-def _threshold() -> keras.Model:
-    """The least that segments: a grey level."""
-    image = keras.Input((lungs.SIDE, lungs.SIDE, 1))
-    return keras.Model(image, keras.layers.Conv2D(1, 1, activation="sigmoid")(image))
-
-
 def _edit(bundle: Path, **changes: object) -> None:
     document = json.loads((bundle / "bundle.json").read_text())
     (bundle / "bundle.json").write_text(json.dumps({**document, **changes}))
@@ -123,7 +103,7 @@ def audited(place: Path) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(lungs, "_COPIES", 1)
         patch.setattr(lungs, "_EPOCHS", 1)
-        patch.setattr(lungs, "_network", _threshold)  # the U-Net takes a minute to compile
+        patch.setattr(lungs, "_network", threshold)  # the U-Net takes a minute to compile
         more = ["--external", str(place / "external.zip"), "--also", str(place / "models/seed-1")]
         arguments = _arguments(place, *more, "--lung-masks", str(place / "masks.zip"))
         assert main(arguments) == 0

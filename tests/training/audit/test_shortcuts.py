@@ -12,12 +12,12 @@ from training.audit.leaks import (
     questions,
     source_of,
 )
-from training.audit.lungs import segmenter
 from training.audit.shortcuts import file_statistics, pictures, without_lungs
 from training.audit.subgroups import quality, subgroups, thirds
 from training.data import Record
 from training.errors import DataError
 from training.layout import COVID, KERMANY
+from training.lungs import segmenter
 from training.metrics import Answers
 
 FILM = np.full((200, 100), 100, np.uint8)

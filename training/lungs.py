@@ -1,4 +1,4 @@
-"""A small lung segmenter, from scratch: enough to black lungs out, not to diagnose.
+"""A small lung segmenter, from scratch: enough to blank lungs, not to diagnose.
 
 It learns from pairs ``…/images/NAME`` and ``…/masks/NAME`` of normal adult films, in a minute
 or two, and is kept in the cache: the masks carry no licence to ship anything made of them.
@@ -30,6 +30,7 @@ _SPEC = PreprocessSpec(size=SIDE)
 _VERSION = 1  # of this module's network and training; part of the cache's key
 _COPIES, _EPOCHS, _BATCH = 4, 6, 16
 _HELD_OUT = 0.2
+_MOST_PAIRS = 400
 #: Share of a film that lungs can cover; a mask outside it is taken for a failure.
 PLAUSIBLE = (0.12, 0.60)
 
@@ -43,10 +44,12 @@ class Segmenter:
     Attributes:
         quality: films learned from and held out, Dice and intersection over union on the
             held-out films, each with its interval.
+        key: changes with what it was trained on and how.
     """
 
     model: keras.Model
     quality: dict[str, Any]
+    key: str
 
     def masks(self, images: NDArray[np.uint8]) -> tuple[Masks, float]:
         """Lung masks, and the share of the films on which they are plausible.
@@ -82,17 +85,38 @@ def segmenter(data: Path, cache: Path, seed: int = 0) -> Segmenter:
                 "needed to learn what a lung is."
             )
         made = f"{_VERSION} {_COPIES} {_EPOCHS} {seed} {fingerprint(source.members)}"
-        key = hashlib.sha256(made.encode())
-        folder = cache / f"lungs-{key.hexdigest()[:16]}"
+        key = hashlib.sha256(made.encode()).hexdigest()[:16]
+        folder = cache / f"lungs-{key}"
         if (folder / "quality.json").exists():
             model = keras.saving.load_model(folder / "lungs.keras", compile=False)
-            return Segmenter(model, json.loads((folder / "quality.json").read_text()))
+            return Segmenter(model, json.loads((folder / "quality.json").read_text()), key)
         images, masks = _read(source, pairs)
-    trained = _train(images, masks, seed)
+    model, quality = _train(images, masks, seed)
+    trained = Segmenter(model, quality, key)
     folder.mkdir(parents=True, exist_ok=True)
     trained.model.save(folder / "lungs.keras")
     (folder / "quality.json").write_text(json.dumps(trained.quality, indent=2) + "\n")
     return trained
+
+
+def hulls(mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The convex hull of each lung of a mask, same shape, 1 = inside.
+
+    The hull, because a segmenter leaves dense consolidation out of the lung, and that is
+    just what belongs to it.
+    """
+    contours, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    filled = np.zeros_like(mask)
+    for contour in contours:
+        cv2.fillConvexPoly(filled, cv2.convexHull(contour), (1,))
+    return filled
+
+
+def widened(mask: NDArray[np.uint8], margin: float) -> NDArray[np.bool_]:
+    """The mask and what lies around it, as far as ``margin``, a share of the longer side."""
+    reach = 2 * round(margin * max(mask.shape)) + 1
+    around = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach))
+    return np.asarray(cv2.dilate(mask, around) > 0)
 
 
 def _pairs(source: Source) -> list[tuple[str, str]]:
@@ -107,7 +131,8 @@ def _pairs(source: Source) -> list[tuple[str, str]]:
         if mask is not None:
             found.append((member.path, mask))
     # Ordered by hash, so that a numbering by hospital does not decide who is held out.
-    return sorted(found, key=lambda pair: hashlib.sha256(pair[0].encode()).digest())
+    found.sort(key=lambda pair: hashlib.sha256(pair[0].encode()).digest())
+    return found[:_MOST_PAIRS]
 
 
 def _read(source: Source, pairs: Sequence[tuple[str, str]]) -> tuple[NDArray[np.uint8], Masks]:
@@ -123,7 +148,9 @@ def _read(source: Source, pairs: Sequence[tuple[str, str]]) -> tuple[NDArray[np.
     return np.stack(images), np.stack(masks)
 
 
-def _train(images: NDArray[np.uint8], masks: Masks, seed: int) -> Segmenter:
+def _train(
+    images: NDArray[np.uint8], masks: Masks, seed: int
+) -> tuple[keras.Model, dict[str, Any]]:
     keras.utils.set_random_seed(seed)
     held_out = max(round(_HELD_OUT * len(images)), 1)
     test, train = slice(0, held_out), slice(held_out, None)
@@ -150,7 +177,7 @@ def _train(images: NDArray[np.uint8], masks: Masks, seed: int) -> Segmenter:
         seed=seed,
     )
     quality = {"learned_from": len(images) - held_out, "held_out": held_out, "figures": figures}
-    return Segmenter(model, quality)
+    return model, quality
 
 
 def _network() -> keras.Model:
