@@ -13,7 +13,8 @@ from training.__main__ import main
 EVERYTHING = {
     "fit": (
         "fit adult --data films.zip --out models/mine --runs r --cache c --seed 3 --epochs 2 "
-        "--version 2.0.0 --precision float32 --weights none --no-augmentation --masks --fresh",
+        "--version 2.0.0 --precision float32 --weights none --no-augmentation --masks "
+        "--whole-films --fresh",
         "training.fit.FitOptions",
         {
             "recipe": "adult",
@@ -28,6 +29,7 @@ EVERYTHING = {
             "weights": "none",
             "augmentation": False,
             "masks": True,
+            "whole_films": True,
             "fresh": True,
         },
     ),
