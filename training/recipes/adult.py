@@ -39,6 +39,8 @@ GENTLE = Augmentation(
     noise=0.01,
     erase=0.0,
     border=0.1,
+    lungs_out=0.1,
+    lungs_only=0.15,
 )
 
 # One long fall of the learning rate while the films grow, and then get plainer.
