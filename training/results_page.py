@@ -37,14 +37,14 @@ def write_results_page(page: Path, kept: Path) -> None:
     for archive, title in _TITLES.items():
         systems = [system for system in SYSTEMS if system.archive == archive]
         baselines = _read(kept / f"baselines-{Path(archive).stem}")
-        parts += [f"## {title}", *_systems(systems, found)]
+        parts += [f"## {title}", *_systems(systems, found, archive, page)]
         if baselines:
             parts += _baselines(baselines, archive, page)
     parts += _open(found)
     write_whole(page, ("\n\n".join(parts) + "\n").encode())
 
 
-def _systems(systems: list[System], found: dict[str, Any]) -> list[str]:
+def _systems(systems: list[System], found: dict[str, Any], archive: str, page: Path) -> list[str]:
     measured = [(system, found[system.name]) for system in systems if found[system.name]]
     if not measured:
         return ["No network was run on it yet."]
@@ -71,21 +71,24 @@ def _systems(systems: list[System], found: dict[str, Any]) -> list[str]:
         if bundle := result.get("bundle"):
             words += f" The shipped model `{bundle['path']}`, SHA-256 `{bundle['sha256'][:12]}…`."
         facts.append(f"{words} {system.why}".rstrip())
-    return [_table(head, rows), "\n".join(facts)]
+    accuracies = {system.name: result["figures"]["accuracy"] for system, result in measured}
+    picture = _intervals(
+        page, f"systems-{Path(archive).stem}", "Accuracy on the test films", accuracies
+    )
+    return [_table(head, rows), picture, "\n".join(facts)]
 
 
 def _baselines(result: dict[str, Any], archive: str, page: Path) -> list[str]:
     lines = result["systems"]
-    name = f"baselines-{Path(archive).stem}.png"
-    drawn = plots.intervals(
-        [line["system"] for line in lines],
-        np.array([line["auc"] for line in lines]),
-        np.array([line["auc_low"] for line in lines]),
-        np.array([line["auc_high"] for line in lines]),
-        "AUC on the test films, with its 95 % interval",
-    )
-    folder = page.with_suffix("")
-    write_whole(folder / name, plots.png(drawn, 90))
+    areas = {
+        line["system"]: {
+            "value": line["auc"],
+            "low": line["auc_low"],
+            "high": line["auc_high"],
+        }
+        for line in lines
+    }
+    picture = _intervals(page, f"baselines-{Path(archive).stem}", "AUC on the test films", areas)
     films = result["films"]
     return [
         "### Against classical baselines",
@@ -94,8 +97,19 @@ def _baselines(result: dict[str, Any], archive: str, page: Path) -> list[str]:
         f"from `{result['against']}` in accuracy (McNemar) and in AUC (DeLong), not corrected for "
         f"the number of systems. Times on {result['device']}.",
         _table(HEAD, [table_row(line, result["against"]) for line in lines]),
-        f"![AUC of each system]({folder.name}/{name})",
+        picture,
     ]
+
+
+def _intervals(page: Path, name: str, what: str, figures: dict[str, dict[str, float]]) -> str:
+    """Draw the figures of all systems, with their intervals, and refer to the picture."""
+    values, low, high = (
+        np.array([figure[key] for figure in figures.values()]) for key in ("value", "low", "high")
+    )
+    drawn = plots.intervals(list(figures), values, low, high, f"{what}, with its 95 % interval")
+    folder = page.with_suffix("")
+    write_whole(folder / f"{name}.png", plots.png(drawn, 90))
+    return f"![{what}, system by system]({folder.name}/{name}.png)"
 
 
 def _open(found: dict[str, Any]) -> list[str]:
