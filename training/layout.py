@@ -32,6 +32,9 @@ KERMANY_ZIP = "chest-xray-pneumonia.zip"
 COVID_ZIP = "covid19-radiography-database.zip"
 MASKS_ZIP = "lung-masks.zip"
 
+#: Letters of a folder's name up to which capitals are taken for an acronym (``TB``, ``COPD``).
+_LONGEST_ACRONYM = 5
+
 _SPLITS = {
     "train": "train",
     "training": "train",
@@ -219,4 +222,12 @@ def _finding(folder: str) -> FindingClass:
     if plain in _FINDINGS:
         return _FINDINGS[plain]
     identifier = re.sub(r"[^a-z0-9]+", "_", plain).strip("_") or "class"
-    return FindingClass(identifier, plain.capitalize(), infected=True)
+    return FindingClass(identifier, _label(folder), infected=True)
+
+
+def _label(folder: str) -> str:
+    """The folder's name as words: ``TB`` stays, ``tuberculosis`` and ``TUBERCULOSIS`` are names."""
+    words = " ".join(re.split(r"[\s_\-]+", folder.strip()))
+    if words.isupper() and len(words) > _LONGEST_ACRONYM:
+        words = words.lower()
+    return words[:1].upper() + words[1:]

@@ -162,3 +162,18 @@ def test_classes_have_a_fixed_order_and_strangers_come_last() -> None:
     asthma = FindingClass("asthma", "Asthma", infected=True)
     given = [TUBERCULOSIS, COVID_19, asthma, NORMAL, COVID_19]
     assert canonical_order(given) == (NORMAL, COVID_19, asthma, TUBERCULOSIS)
+
+
+@pytest.mark.parametrize(
+    ("folder", "label"),
+    [
+        ("TB", "TB"),
+        ("tuberculosis", "Tuberculosis"),
+        ("TUBERCULOSIS", "Tuberculosis"),
+        ("Pleural_Effusion", "Pleural Effusion"),
+        ("pleural-effusion", "Pleural effusion"),
+    ],
+)
+def test_a_class_is_called_what_its_folder_is(folder, label):
+    _, named = read_layout([f"films/{folder}/1.png", "films/Normal/1.png"])
+    assert {one.finding.label for one in named} == {label, "Normal"}

@@ -82,7 +82,11 @@ def test_pieces_are_made_once_and_the_page_says_what_was_not_run(data, tmp_path,
 )
 def test_the_head_of_a_recipe_names_the_accuracy_that_the_results_page_shows(system):
     head = importlib.import_module(f"training.recipes.{system.recipe}").__doc__
-    row = next(line for line in RESULTS.read_text().splitlines() if f"| `{system.name}` |" in line)
-    accuracy = row.split("|")[3].split("[")[0].strip()
+    shown = RESULTS.read_text()
+    rows = [line for line in shown.splitlines() if f"| `{system.name}` |" in line]
+    if not rows:
+        assert f"`{system.name}`" in shown.partition("## Not run yet")[2]
+        return
+    accuracy = rows[0].split("|")[3].split("[")[0].strip()
     assert accuracy.endswith(" %")
     assert accuracy in " ".join(head.split())
