@@ -116,6 +116,7 @@ def masks_for(data: Path) -> Path:
         raise DataError(
             f"This recipe blanks lungs while it trains, and there are no lung masks to find them "
             f"by: neither in {data} (a folder 'masks' beside 'images', as the whole COVID-19 "
-            f"Radiography Database has) nor in {beside}. Put one there, or fit with --whole-films."
+            f"Radiography Database has) nor in {beside}. Put one there, or take a recipe that "
+            "blanks none."
         )
     return beside

@@ -71,12 +71,6 @@ def _fit(commands: Any) -> None:
         help="black out all but the lungs, where the data set carries masks; the model then "
         "reads masked films only",
     )
-    command.add_argument(
-        "--whole-films",
-        action="store_true",
-        help="blank no lungs, even if the recipe does; else it needs lung masks: in the data set, "
-        "or in lung-masks.zip beside it",
-    )
     add_training(command)
 
 

@@ -33,7 +33,7 @@ from training.prepared import prepare_for
 from training.probes import make_probes
 from training.recipe import Recipe, load_recipe
 from training.run import open_run
-from training.variants import on_whole_films, starting_from, without_augmentation
+from training.variants import starting_from, without_augmentation
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,6 @@ class FitOptions:
     weights: str | None = None
     augmentation: bool = True
     masks: bool = False
-    whole_films: bool = False
 
 
 def fit(options: FitOptions) -> Path:
@@ -143,8 +142,6 @@ def _as_asked(recipe: Recipe, options: FitOptions) -> Recipe:
         recipe = without_augmentation(recipe)
     if options.masks:
         recipe = replace(recipe, masks=True)
-    if options.whole_films:
-        recipe = on_whole_films(recipe)
     return recipe if options.weights is None else starting_from(recipe, options.weights)
 
 

@@ -29,17 +29,6 @@ def without_augmentation(recipe: Recipe) -> Recipe:
     )
 
 
-def on_whole_films(recipe: Recipe) -> Recipe:
-    """The recipe without films whose lungs, or all but whose lungs, are blanked."""
-    return replace(
-        recipe,
-        stages=tuple(
-            replace(stage, augmentation=replace(stage.augmentation, lungs_out=0.0, lungs_only=0.0))
-            for stage in recipe.stages
-        ),
-    )
-
-
 def starting_from(recipe: Recipe, weights: str) -> Recipe:
     """The recipe with other weights to start from: ``imagenet``, ``none`` or a path.
 

@@ -21,7 +21,6 @@ from training.layout import MASKS_ZIP
 from training.prepared import prepare_for
 from training.recipe import Stage
 from training.recipes import residual
-from training.variants import on_whole_films
 
 BLANKING = replace(
     TINY, stages=(Stage(epochs=1, augmentation=Augmentation(lungs_out=0.4, lungs_only=0.4)),)
@@ -94,7 +93,7 @@ def test_outlines_are_found_once(beside, tmp_path, monkeypatch):
 
     monkeypatch.setattr(lungs.Segmenter, "masks", None)  # not asked again
     np.testing.assert_array_equal(find_lungs(prepared, beside, tmp_path / "cache"), prepared.lungs)
-    assert prepare_for(on_whole_films(BLANKING), beside, tmp_path / "cache", 0).lungs is None
+    assert prepare_for(TINY, beside, tmp_path / "cache", 0).lungs is None
 
 
 def test_masks_of_the_data_set_itself_come_first(tmp_path):
@@ -109,7 +108,7 @@ def test_masks_of_the_data_set_itself_come_first(tmp_path):
 def test_without_masks_it_says_what_to_do(data, tmp_path):
     alone = tmp_path / data.name
     shutil.copy(data, alone)
-    with pytest.raises(DataError, match=r"lung-masks\.zip.*--whole-films"):
+    with pytest.raises(DataError, match=r"lung-masks\.zip.*Put one there"):
         prepare_for(BLANKING, alone, tmp_path / "cache", 0)
 
 

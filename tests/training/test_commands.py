@@ -13,8 +13,7 @@ from training.__main__ import main
 EVERYTHING = {
     "fit": (
         "fit adult --data films.zip --out models/mine --runs r --cache c --seed 3 --epochs 2 "
-        "--version 2.0.0 --precision float32 --weights none --no-augmentation --masks "
-        "--whole-films --fresh",
+        "--version 2.0.0 --precision float32 --weights none --no-augmentation --masks --fresh",
         "training.fit.FitOptions",
         {
             "recipe": "adult",
@@ -29,7 +28,6 @@ EVERYTHING = {
             "weights": "none",
             "augmentation": False,
             "masks": True,
-            "whole_films": True,
             "fresh": True,
         },
     ),

@@ -24,8 +24,6 @@ MILD = Augmentation(
     noise=0.02,
     erase=0.15,
     border=0.3,
-    lungs_out=0.1,
-    lungs_only=0.15,
 )
 GENTLE = Augmentation(
     rotation=8.0,
@@ -39,8 +37,6 @@ GENTLE = Augmentation(
     noise=0.01,
     erase=0.0,
     border=0.1,
-    lungs_out=0.1,
-    lungs_only=0.15,
 )
 
 # One long fall of the learning rate while the films grow, and then get plainer.
