@@ -18,7 +18,7 @@ from cxr.errors import BundleError
 from tests.training.tiny import TINY
 from training.__main__ import main
 from training.loop import train
-from training.recipe import Stage, load_recipe
+from training.recipe import Stage, load_recipe, recipe_names
 
 ROOT = Path(__file__).parents[2]
 STAGE = TINY.stages[0]
@@ -139,10 +139,8 @@ def test_the_same_recipe_trains_on_other_backends(backend, tmp_path):
 def test_unknown_recipe_and_missing_data_end_in_a_sentence(tmp_path, capsys):
     out = ["--out", str(tmp_path / "model")]
     assert main(["fit", "nonsense", "--data", str(tmp_path), *out]) == 1
-    assert (
-        "Those there are: adult, densenet169, hog_cnn, interpreter, residual"
-        in capsys.readouterr().err
-    )
+    assert f"Those there are: {', '.join(recipe_names())}." in capsys.readouterr().err
+    assert {"adult", "residual"} <= set(recipe_names())
     assert main(["fit", "residual", "--data", str(tmp_path / "no.zip"), *out]) == 1
     message = capsys.readouterr().err
     assert message.startswith("error: ")
