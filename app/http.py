@@ -7,9 +7,17 @@ from io import BytesIO
 from typing import IO
 
 from flask import Flask, Request, Response, request
+from werkzeug.utils import cached_property
 
 # Form fields, part headers and boundaries that come on top of the file itself.
 MULTIPART_OVERHEAD_BYTES = 64 * 1024
+
+
+class WholeBody(BytesIO):
+    """All of a request's body, as long as its ``Content-Length`` says, and nothing else."""
+
+    #: What gunicorn asks of a body: whether reading it broke off.
+    failed = False
 
 
 class MemoryRequest(Request):
@@ -20,6 +28,17 @@ class MemoryRequest(Request):
     """
 
     max_form_parts = 16
+
+    @cached_property
+    def stream(self) -> IO[bytes]:
+        """The body, within its limits; a whole one is not copied on the way.
+
+        Raises:
+            RequestEntityTooLarge: it is longer than the limit.
+        """
+        within_limits: IO[bytes] = super().stream
+        given = self.environ["wsgi.input"]
+        return given if isinstance(given, WholeBody) else within_limits
 
     def _get_file_stream(
         self,

@@ -29,7 +29,7 @@ from cxr.explain import (
     overlay_png,
 )
 from cxr.png import png
-from cxr.preprocess import to_model_input
+from cxr.preprocess import reduced, to_model_input
 from cxr.radiograph import Limits, Radiograph
 from cxr.suitability import refuse_blank
 
@@ -163,7 +163,10 @@ class Predictor:
         self.gate = gate
         # A bundle that failed to load must not take the unnamed requests down with it.
         self.default = self.bundles.get(default_model or "") or next(iter(self.bundles.values()))
-        self._reduce_to = max(bundle.spec.reduce_to for bundle in self.bundles.values())
+        specs = [bundle.spec for bundle in self.bundles.values()]
+        self._reduce_to = max(spec.reduce_to for spec in specs)
+        # Borders are cut off a film before it is halved.
+        self._halves = not any(spec.remove_artefacts for spec in specs)
 
     def bundle(self, name: str) -> Bundle:
         """The bundle called ``name``.
@@ -223,16 +226,18 @@ class Predictor:
         radiograph = decode(data, self._limits, reduce_to=self._reduce_to)
         decoded = time.perf_counter()
         refuse_blank(radiograph)
-        doubtful = self.gate is not None and self.gate.check(radiograph).doubtful
+        # Once for the gate, the network and the overlay.
+        small = reduced(radiograph, self._reduce_to) if self._halves else radiograph
+        doubtful = self.gate is not None and self.gate.check(small).doubtful
 
         bundle = named or self._bundle_for(radiograph, needs_patient)
-        prediction = bundle.predict(to_model_input(radiograph, bundle.spec)[np.newaxis])
+        prediction = bundle.predict(to_model_input(small, bundle.spec)[np.newaxis])
         probabilities = prediction.probabilities[0]
         infection = float(bundle.infection_probability(prediction.probabilities)[0])
         decision = bundle.thresholds.decide(infection)
         modelled = time.perf_counter()
 
-        shown = self._for_people(data, radiograph) if with_film else radiograph
+        shown = self._for_people(data, radiograph) if with_film else small
         picture = None
         activation = _activation(bundle, prediction, heatmap_class)
         wanted = heatmap != "none" and (map_if_normal or decision != "normal")
@@ -263,7 +268,7 @@ class Predictor:
             heatmap=picture,
             film=film_png(shown) if with_film else None,
             evidence=_evidence(radiograph, activation, bundle) if with_evidence else None,
-            thumbnail=film_png(radiograph, THUMBNAIL_SIDE) if with_thumbnail else None,
+            thumbnail=film_png(small, THUMBNAIL_SIDE) if with_thumbnail else None,
             timing_ms={
                 "decode": (decoded - began) * 1000,
                 "model": (modelled - decoded) * 1000,

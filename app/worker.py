@@ -23,7 +23,7 @@ from typing import Any
 from gunicorn import http
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
-from app.arrived import DeadlineUnreader
+from app.arrived import DeadlineUnreader, keep_whole
 from app.refusals import TOO_LONG, TOO_MANY, TOO_SLOW, Refusal
 from app.settings import Settings
 
@@ -50,15 +50,31 @@ class Arrival:
     Attributes:
         conn: gunicorn's connection.
         deadline: of the monotonic clock.
+        size: bytes that are here.
+        data: the first of them, the headers at least; all of a chunked request.
     """
 
     def __init__(self, conn: TConn, deadline: float) -> None:
         self.conn = conn
         self.deadline = deadline
+        self.size = 0
         self.data = bytearray()
+        self._rest: list[bytes] = []  # joined once: a buffer that grows moves again and again
         self._expected: int | None = None  # bytes in all, once the headers are in
         self._chunked = False
         self._all_kept = True
+
+    def add(self, piece: bytes) -> None:
+        """Take what came."""
+        self.size += len(piece)
+        if self._expected is None:
+            self.data += piece
+        else:
+            self._rest.append(piece)
+
+    def joined(self) -> bytes:
+        """All that is here."""
+        return b"".join((self.data, *self._rest))
 
     def complete(self, most: int) -> bool:
         """Whether a thread can go on without waiting.
@@ -75,19 +91,19 @@ class Arrival:
         if self._chunked:
             # The last chunk is empty, and so is the line after the trailers. The same bytes
             # within a body only mean that a thread waits for the rest, up to the deadline.
-            return self.data.endswith(b"\r\n\r\n") or len(self.data) > most
-        return len(self.data) >= (self._expected or 0)
+            return self.data.endswith(b"\r\n\r\n") or self.size > most
+        return self.size >= (self._expected or 0)
 
     @property
     def whole(self) -> bool:
         """Whether the request and nothing else is here."""
-        return not self._chunked and len(self.data) == self._expected and self._all_kept
+        return not self._chunked and self.size == self._expected and self._all_kept
 
     @property
     def endless(self) -> bool:
         """Whether headers come and come."""
         in_headers = self._expected is None and not self._chunked
-        return in_headers and len(self.data) > MAX_HEADER_BYTES
+        return in_headers and self.size > MAX_HEADER_BYTES
 
     def _read_headers(self, size: int, most: int) -> None:
         head = bytes(self.data[:size])
@@ -96,12 +112,14 @@ class Arrival:
             self.conn.sock.send(b"HTTP/1.1 100 Continue\r\n\r\n")
             kept = _EXPECT.sub(b"", head)
             self.data[:size] = kept
+            self.size -= size - len(kept)
             size = len(kept)
         length = _LENGTH.search(head)
         self._chunked = bool(_CHUNKED.search(head))
         announced = int(length[1]) if length else 0
         self._all_kept = announced <= most
-        self._expected = size + (announced if self._all_kept else 0)
+        if not self._chunked:
+            self._expected = size + (announced if self._all_kept else 0)
 
 
 class BufferingWorker(ThreadWorker):  # type: ignore[misc]
@@ -149,12 +167,12 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
         now = time.monotonic()
         # In the order of arrival, which is that of the deadlines.
         for arrival in list(self._arriving.values()):
-            idle = not arrival.data and not self.alive
+            idle = not arrival.size and not self.alive
             if arrival.deadline > now and not idle:
                 if self.alive:
                     break
                 continue
-            self._drop(arrival, TOO_SLOW if arrival.data else None)
+            self._drop(arrival, TOO_SLOW if arrival.size else None)
 
     def handle(self, conn: TConn) -> Any:
         """In a thread: what is still to be read has a deadline as well."""
@@ -162,6 +180,11 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
         if isinstance(unreader, DeadlineUnreader):
             unreader.deadline = time.monotonic() + self._seconds
         return super().handle(conn)
+
+    def handle_request(self, req: Any, conn: TConn) -> Any:
+        """As the stock worker, with a body that arrived whole."""
+        keep_whole(req)
+        return super().handle_request(req, conn)
 
     def _watch(self, conn: TConn) -> None:
         conn.sock.setblocking(False)
@@ -178,9 +201,11 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
                 if not piece:
                     self._drop(arrival)
                     return
-                arrival.data += piece
-                self._arriving_bytes += len(piece)
-                if arrival.complete(self._most):
+                before = arrival.size
+                arrival.add(piece)
+                complete = arrival.complete(self._most)
+                self._arriving_bytes += arrival.size - before
+                if complete:
                     self._hand_over(arrival)
                     return
                 if arrival.endless:
@@ -204,7 +229,7 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
                 return
             self._posts.add(conn)
         self._forget(arrival)
-        conn.parser.unreader.unread(arrival.data)
+        conn.parser.unreader.unread(arrival.joined())
         conn.initialized = True
         conn.sock.setblocking(True)
         self.enqueue_req(conn)
@@ -235,7 +260,7 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
 
     def _forget(self, arrival: Arrival) -> None:
         del self._arriving[arrival.conn]
-        self._arriving_bytes -= len(arrival.data)
+        self._arriving_bytes -= arrival.size
         self.poller.unregister(arrival.conn.sock)
 
     def _drop(self, arrival: Arrival, last_words: Refusal | None = None) -> None:

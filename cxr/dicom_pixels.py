@@ -73,8 +73,8 @@ def stored_values(dataset: Dataset) -> NDArray[np.uint8] | NDArray[np.uint16]:
             index=0,
             raw=True,
             decoding_plugin=_PLUGINS.get(syntax, ""),
-            # It knows nothing of High Bit, which is honoured below.
-            **{"correct_unused_bits": False},  # type: ignore[arg-type]  # typed as a dict
+            # It knows nothing of High Bit, which is honoured below. Nothing writes into a view.
+            **{"correct_unused_bits": False, "view_only": True},  # type: ignore[arg-type]
         )
     except BaseException as error:
         # The RLE decoder is written in Rust and panics on some damage, which Python sees as an
@@ -120,16 +120,16 @@ def display_values(
     bits = bits_stored(dataset)
     lowest = -(1 << (bits - 1)) if is_signed(dataset) else 0
     levels = np.arange(lowest, lowest + (1 << bits), dtype=np.int32)
-    # calcHist and LUT work on 16 bits in place; numpy would widen every pixel to 64.
-    counts = cv2.calcHist([stored], [0], None, [len(levels)], [0, len(levels)]).ravel()
     padding = padding_levels(levels, dataset)
-    shown = (counts > 0) & ~padding
     modality = modality_values(levels, dataset)
     table = _value_of_interest(modality, dataset)
     if table is None:
         # No VOI transformation: PS3.3 §C.11.2 leaves the display open. The values that occur
         # are spread over the full scale, as viewers do; the range that could be stored is
         # often much wider and would come out nearly black.
+        # calcHist and LUT work on 16 bits in place; numpy would widen every pixel to 64.
+        counts = cv2.calcHist([stored], [0], None, [len(levels)], [0, len(levels)]).ravel()
+        shown = (counts > 0) & ~padding
         used = modality[shown] if shown.any() else modality
         low, high = float(used.min()), float(used.max())
         table = (modality - low) / (high - low) if high > low else np.zeros(len(levels))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from dataclasses import fields as dataclass_fields
 from typing import Any
 
@@ -110,6 +110,18 @@ def to_model_input(radiograph: Radiograph, spec: PreprocessSpec) -> NDArray[np.f
         equalized = equalizer.apply((stretched * 255).round().astype(np.uint8))
         stretched = from_eight_bits(np.asarray(equalized, np.uint8))
     return np.asarray(stretched[:, :, np.newaxis], np.float32)
+
+
+def reduced(radiograph: Radiograph, least: int) -> Radiograph:
+    """The film as ``to_model_input`` would begin by halving it, for several that read it.
+
+    Each of them then gets the input that it would have got from the film itself, unless its
+    ``remove_artefacts`` comes first.
+
+    Args:
+        least: what the shorter side keeps, in pixels: the largest ``reduce_to`` of all.
+    """
+    return replace(radiograph, pixels=_halved(radiograph.pixels, least))
 
 
 def _halved(pixels: Any, least: int) -> Any:

@@ -8,9 +8,13 @@ import time
 from collections.abc import Iterator
 
 import pytest
+from gunicorn.config import Config
+from gunicorn.http.message import Request
 from gunicorn.http.unreader import SocketUnreader
+from werkzeug.exceptions import RequestEntityTooLarge
 
-from app.arrived import DeadlineUnreader
+from app.arrived import DeadlineUnreader, keep_whole
+from app.http import MemoryRequest, WholeBody
 
 
 @pytest.fixture
@@ -76,3 +80,55 @@ def test_a_large_body_is_not_copied_at_every_read(ends) -> None:
     near, far = socket.socketpair()
     with near, far:
         assert seconds(ends[0]) < seconds(SocketUnreader(near)) / 5
+
+
+def request_of(unreader: DeadlineUnreader, sent: bytes) -> Request:
+    unreader.unread(sent)
+    return Request(Config(), unreader, ("127.0.0.1", 1), 1)
+
+
+HEAD = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n"
+
+
+def test_a_body_that_is_here_is_handed_over_whole_and_the_next_request_stays(ends) -> None:
+    unreader, _ = ends
+    request = request_of(unreader, HEAD + b"01234" + b"GET / HTTP/1.1\r\n")
+    keep_whole(request)
+    assert isinstance(request.body, WholeBody)
+    assert request.body.read() == b"01234"
+    assert unreader.take_buffered() == b"GET / HTTP/1.1\r\n"
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        HEAD + b"012",
+        HEAD.replace(b"5", b"0"),
+        HEAD.replace(b"Content-Length: 5", b"Transfer-Encoding: chunked")
+        + b"3\r\n012\r\n0\r\n\r\n",
+    ],
+    ids=["to come", "empty", "chunked"],
+)
+def test_any_other_body_is_read_as_it_comes(ends, sent: bytes) -> None:
+    unreader, far = ends
+    request = request_of(unreader, sent)
+    keep_whole(request)
+    assert not isinstance(request.body, WholeBody)
+    far.close()
+    assert request.body.read() == (b"" if b": 0" in sent else b"012")
+
+
+def test_the_application_gets_a_whole_body_without_a_copy_and_within_its_limit() -> None:
+    sent = b"x" * 100
+    environ = {
+        "REQUEST_METHOD": "POST",
+        "CONTENT_LENGTH": "100",
+        "CONTENT_TYPE": "image/png",
+        "wsgi.input_terminated": True,
+        "wsgi.input": WholeBody(sent),
+    }
+    assert MemoryRequest(environ).get_data(cache=False) is sent
+    small = MemoryRequest(environ)
+    small.max_content_length = 99
+    with pytest.raises(RequestEntityTooLarge):
+        small.get_data()

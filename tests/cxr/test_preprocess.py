@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from cxr import PreprocessSpec, Radiograph, decode, to_model_input
+from cxr.preprocess import reduced
 from tests.phantoms import chest_phantom, encode_dicom, encode_jpeg, encode_png
 from tests.real_data import data_path
 
@@ -96,3 +97,15 @@ def test_a_reduced_real_film_gives_the_same_input() -> None:
     distance = np.abs(to_model_input(full, SPEC) - to_model_input(reduced, SPEC))
     assert distance.mean() < 0.01
     assert distance.max() < 0.1
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_halving_once_for_several_networks_changes_no_input(dtype: type) -> None:
+    pixels = np.random.default_rng(0).integers(0, np.iinfo(dtype).max, (1033, 941)).astype(dtype)
+    film = Radiograph(pixels, "PNG", 941, 1033)
+    once = reduced(film, 320)
+    assert min(once.pixels.shape) == (470 if dtype is np.uint16 else 941)
+    assert (once.width, once.height) == (941, 1033)
+    for size in (48, 80):
+        spec = PreprocessSpec(size=size)
+        np.testing.assert_array_equal(to_model_input(once, spec), to_model_input(film, spec))
