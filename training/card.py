@@ -226,11 +226,16 @@ def _decision_table(metrics: Mapping[str, Any]) -> str:
     return table(["Films", "normal", "uncertain", "infected"], rows)
 
 
+def _kept(network: Mapping[str, Any]) -> str:
+    if network["best_epoch"] == network["epochs"]:
+        return "the last kept"
+    return f"best: {network['best_epoch']}"
+
+
 def _training(document: Mapping[str, Any]) -> str:
     training = document["training"]
     networks = "; ".join(
-        f"{network['epochs']} epochs (best: {network['best_epoch']}) in "
-        f"{network['seconds'] / 60:.1f} minutes"
+        f"{network['epochs']} epochs ({_kept(network)}) in {network['seconds'] / 60:.1f} minutes"
         for network in training["networks"]
     )
     libraries = ", ".join(f"{name} {version}" for name, version in document["libraries"].items())

@@ -114,9 +114,9 @@ def smoothed_cross_entropy(smoothing: float, classes: int) -> Any:
 class Checkpoint(keras.callbacks.Callback):  # type: ignore[misc]
     """Writes the last and the best state after every epoch, each by an atomic rename."""
 
-    def __init__(self, folder: Path, patience: int) -> None:
+    def __init__(self, folder: Path, recipe: Recipe) -> None:
         super().__init__()
-        self.folder, self.patience = folder, patience
+        self.folder, self.recipe = folder, recipe
         self.state: dict[str, Any] = {"epoch": 0, "best": None, "best_epoch": 0, "seconds": 0.0}
         if (folder / "state.json").exists():
             self.state = json.loads((folder / "state.json").read_text())
@@ -127,6 +127,8 @@ class Checkpoint(keras.callbacks.Callback):  # type: ignore[misc]
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         assert logs is not None
+        if not np.isfinite(logs["val_loss"]):
+            return  # TerminateOnNaN ends the stage; what the epoch before left is kept
         state = self.state
         state["epoch"] = epoch + 1
         state["seconds"] += time.monotonic() - self.started
@@ -135,8 +137,14 @@ class Checkpoint(keras.callbacks.Callback):  # type: ignore[misc]
             state["best"], state["best_epoch"] = float(logs["val_loss"]), epoch + 1
             self._save("best")
         write_json(self.folder / "state.json", state)
-        if epoch + 1 - state["best_epoch"] >= self.patience:
+        if self.finished:
             self.model.stop_training = True
+
+    @property
+    def finished(self) -> bool:
+        """Whether the validation loss has stood still for too long."""
+        waited = self.state["epoch"] - self.state["best_epoch"]
+        return self.recipe.keep == "best" and waited >= self.recipe.patience
 
     def _save(self, name: str) -> None:
         # The weights as plain arrays: Keras's own weights files leave out what subclasses of
@@ -159,7 +167,11 @@ def _load(variables: Sequence[keras.Variable], path: Path) -> None:
 
 @dataclass(frozen=True)
 class Trained:
-    """A trained network and how it came about."""
+    """A trained network and how it came about.
+
+    Attributes:
+        best_epoch: whose weights these are.
+    """
 
     model: keras.Model
     epochs: int
@@ -217,10 +229,10 @@ def train(
         lungs: where they are, uint8, shape (n, 64, 64), if the stage blanks them.
 
     Returns:
-        The network with the weights of the epoch of least validation loss.
+        The network with the weights that ``recipe.keep`` names.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    checkpoint = Checkpoint(folder, recipe.patience)
+    checkpoint = Checkpoint(folder, recipe)
     first = checkpoint.state["epoch"]
     data = (classes, recipe, stage, seed)
     batches = Batches(
@@ -233,10 +245,7 @@ def train(
     if first:
         model.optimizer.build(model.trainable_variables)
         _load([*model.variables, *model.optimizer.variables], folder / "last.npz")
-    done = first >= stage.epochs or (
-        first and first - checkpoint.state["best_epoch"] >= recipe.patience
-    )
-    if not done:
+    if first < stage.epochs and not checkpoint.finished:
         history = keras.callbacks.CSVLogger(str(folder / "history.csv"), append=bool(first))
         adaptive = recipe.schedule == "adaptive"
         try:
@@ -258,14 +267,16 @@ def train(
         finally:  # Keras closes it only where training came to its end
             if history.csv_file is not None:
                 history.csv_file.close()
-    if not (folder / "best.npz").exists():
+    kept = folder / f"{recipe.keep}.npz"
+    if not kept.exists():
         raise TrainingError(
             "The training diverged in its first epoch: the loss is not a number. Lower the "
             "learning rate, or train in float32 (--precision float32)."
         )
-    _load(model.variables, folder / "best.npz")
+    _load(model.variables, kept)
     state = checkpoint.state
-    return Trained(network, state["epoch"], state["best_epoch"], state["seconds"])
+    epoch = state["epoch"] if recipe.keep == "last" else state["best_epoch"]
+    return Trained(network, state["epoch"], epoch, state["seconds"])
 
 
 def _tensorboard(folder: Path) -> list[keras.callbacks.Callback]:

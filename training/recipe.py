@@ -54,6 +54,9 @@ class Recipe:
 
     Attributes:
         stages: one after the other; the last is at the input's own size.
+        keep: ``best``, the weights of the epoch of least validation loss, or ``last``, those of
+            the last one: of few validation films the least loss is luck, and its epoch may be one
+            whose learning rate had not fallen yet. Every stage then goes to its end.
         patience: epochs without a better validation loss after which a stage stops.
         stressed_copies: augmented versions of each validation film on which, beside the film
             itself, calibration and thresholds are fitted (see ``training/calibration.py``).
@@ -71,6 +74,7 @@ class Recipe:
     preprocess: PreprocessSpec = PreprocessSpec(size=160)
     network: Network = ResidualNetwork()
     stages: tuple[Stage, ...] = (Stage(),)
+    keep: str = "best"
     patience: int = 12
     batch_size: int = 16
     optimizer: str = "adamw"
@@ -89,6 +93,8 @@ class Recipe:
             raise ValueError("the last stage must be at the size of the input")
         if self.optimizer not in ("muon", "adamw", "adam", "adamax", "rmsprop"):
             raise ValueError(f"there is no optimizer {self.optimizer!r}")
+        if self.keep not in ("best", "last"):
+            raise ValueError(f"weights to keep are the best or the last, not {self.keep!r}")
         if self.schedule not in ("cosine", "adaptive"):
             raise ValueError(f"there is no schedule {self.schedule!r}")
 

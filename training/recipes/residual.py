@@ -15,10 +15,28 @@ from training.search import Choice, Range, Search
 STRONG = Augmentation(border=0.3)
 
 RECIPE = Recipe(
+    optimizer="muon",
+    batch_size=32,
+    keep="last",
     stages=(
-        Stage(epochs=20, size=112, final_learning_rate=5e-4, augmentation=STRONG),
-        Stage(epochs=8, learning_rate=5e-4, warmup_epochs=0.3, augmentation=STRONG),
-    )
+        Stage(
+            epochs=20,
+            size=96,
+            learning_rate=4e-3,
+            final_learning_rate=2.2e-3,
+            warmup_epochs=0.5,
+            augmentation=STRONG,
+        ),
+        Stage(
+            epochs=8,
+            size=128,
+            learning_rate=2.2e-3,
+            final_learning_rate=7e-4,
+            warmup_epochs=0.2,
+            augmentation=STRONG,
+        ),
+        Stage(epochs=6, learning_rate=7e-4, warmup_epochs=0.2, augmentation=STRONG),
+    ),
 )
 
 SEARCH: Search = (
