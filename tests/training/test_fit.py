@@ -17,6 +17,7 @@ from cxr.bundle import load_bundle
 from cxr.errors import BundleError
 from tests.training.tiny import TINY
 from training.__main__ import main
+from training.errors import TrainingError
 from training.loop import train
 from training.recipe import Stage, load_recipe, recipe_names
 
@@ -166,6 +167,35 @@ def test_a_stage_starts_from_the_weights_of_the_one_before(tmp_path):
     assert whole.model.input_shape == (None, 64, 64, 1)
     for before, after in zip(small.model.get_weights(), whole.model.get_weights(), strict=True):
         np.testing.assert_array_equal(before, after)
+
+
+def test_the_last_weights_are_kept_where_the_recipe_asks_for_them(tmp_path):
+    labels = np.arange(24) % 2
+    images = np.repeat(90 + 70 * labels, 64 * 64).reshape(24, 64, 64).astype(np.uint8)
+    labels[16:] = 1 - labels[16:]  # the better it learns, the worse it is at these
+    rest = (labels, np.arange(16), np.arange(16, 24), 2)
+    impatient = replace(TINY, patience=1, optimizer="adamw")
+    stage = Stage(4, learning_rate=1e-2, warmup_epochs=0.0)
+    best = train(images, *rest, impatient, stage, 0, tmp_path / "best", verbose=0)
+    keeping = replace(impatient, keep="last")
+    last = train(images, *rest, keeping, stage, 0, tmp_path / "last", verbose=0)
+    assert best.best_epoch == best.epochs - 1  # it waited for one epoch
+    assert last.best_epoch == last.epochs == stage.epochs
+    again = train(images, *rest, keeping, stage, 0, tmp_path / "last", verbose=0)
+    for first, second in zip(last.model.get_weights(), again.model.get_weights(), strict=True):
+        np.testing.assert_array_equal(first, second)
+    with pytest.raises(ValueError, match="'median'"):
+        replace(TINY, keep="median")
+
+
+@pytest.mark.parametrize("keep", ["best", "last"])
+def test_a_training_that_diverges_at_once_ends_in_a_sentence(keep, tmp_path):
+    images = np.random.default_rng(0).integers(0, 256, (24, 64, 64), np.uint8)
+    wild = replace(TINY, keep=keep, optimizer="adamw", gradient_clip=0.0)
+    stage = Stage(2, learning_rate=1e30, warmup_epochs=0.0)
+    rest = (np.arange(24) % 2, np.arange(16), np.arange(16, 24), 2)
+    with pytest.raises(TrainingError, match="diverged in its first epoch"):
+        train(images, *rest, wild, stage, 0, tmp_path, verbose=0)
 
 
 def test_recipes_load():
