@@ -9,6 +9,7 @@ augmentation, which stand in for the detectors that nobody has films of.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -67,6 +68,7 @@ def calibrate(
     """
     # Stressed as the network last saw films: what a gentle last stage unlearned it does not meet.
     last = recipe.stages[-1].augmentation
+    last = replace(last, tone=max(last.tone, recipe.stressed_tone))
     raw = predict(stressed(films, last, recipe.stressed_copies, seed))
     versions = 1 + recipe.stressed_copies
     truth = np.tile(labels, versions)

@@ -60,6 +60,8 @@ class Recipe:
         patience: epochs without a better validation loss after which a stage stops.
         stressed_copies: augmented versions of each validation film on which, beside the film
             itself, calibration and thresholds are fitted (see ``training/calibration.py``).
+        stressed_tone: ``Augmentation.tone`` of these versions, where it is more than the last
+            stage's: a detector that training has not imitated, as the next hospital's will be.
         members: networks of different seeds that are averaged into the exported model.
         optimizer: ``muon``, ``adamw``, ``adam``, ``adamax`` or ``rmsprop``.
         schedule: ``cosine``, or ``adaptive`` (constant, lowered where training stalls; see
@@ -84,6 +86,7 @@ class Recipe:
     gradient_clip: float = 1.0
     class_balance: float = 0.5
     stressed_copies: int = 4
+    stressed_tone: float = 0.0
     members: int = 1
     merge_infected: bool = False
     masks: bool = False

@@ -12,12 +12,13 @@ from training.augment import Augmentation
 from training.recipe import Recipe, Stage
 from training.search import Choice, Range, Search
 
-STRONG = Augmentation(border=0.3)
+STRONG = Augmentation(border=0.3, lungs_out=0.1, lungs_only=0.15)
 
 RECIPE = Recipe(
     optimizer="muon",
     batch_size=32,
     keep="last",
+    stressed_tone=0.5,
     stages=(
         Stage(
             epochs=20,
