@@ -21,7 +21,6 @@ from tqdm import tqdm
 
 from training.augment import Augmentation
 from training.data import Prepared
-from training.errors import DataError
 from training.files import read_arrays, write_arrays
 from training.layout import MASKS_ZIP
 from training.lungs import hulls, segmenter, widened
@@ -33,21 +32,28 @@ _BLOCK = 512
 _MARGIN = (0.01, 0.06)
 
 
-def find_lungs(prepared: Prepared, data: Path, cache: Path) -> NDArray[np.uint8]:
+def find_lungs(prepared: Prepared, data: Path, cache: Path) -> NDArray[np.uint8] | None:
     """The convex hulls of the lungs of every film, by a segmenter that is trained first.
 
     Both are kept in the cache.
 
     Returns:
-        uint8, shape (n, 64, 64), 1 = inside a lung.
-
-    Raises:
-        DataError: there are no lung masks to learn from, in ``data`` or beside it.
+        uint8, shape (n, 64, 64), 1 = inside a lung. None where there are no lung masks to learn
+        from, in ``data`` or beside it, which is said.
     """
+    given = masks_for(data)
+    if given is None:
+        print(
+            f"There are no lung masks, neither in {data} (a folder 'masks' beside 'images', as "
+            f"the whole COVID-19 Radiography Database has) nor in a {MASKS_ZIP} beside it: no "
+            "lungs are blanked, and the network may learn more of what surrounds them.",
+            flush=True,
+        )
+        return None
     policy = keras.mixed_precision.dtype_policy()
     keras.mixed_precision.set_global_policy("float32")
     try:
-        finder = segmenter(masks_for(data), cache)
+        finder = segmenter(given, cache)
     finally:
         keras.mixed_precision.set_global_policy(policy)
     made = f"{SIDE} {finder.key} {prepared.images.shape} {prepared.dataset.sha256}"
@@ -102,21 +108,10 @@ def _filling(shape: tuple[int, ...], random: np.random.Generator) -> Any:
     return random.random(shape, np.float32) * strength
 
 
-def masks_for(data: Path) -> Path:
-    """Where the lung masks are that belong to a data set: in it, or in lung-masks.zip beside it.
-
-    Raises:
-        DataError: there are none.
-    """
+def masks_for(data: Path) -> Path | None:
+    """Where the lung masks are that belong to a data set: in it, or in lung-masks.zip beside it."""
     with Source(data) as source:
         if source.has_masks:
             return data
     beside = data.absolute().parent / MASKS_ZIP
-    if not beside.exists():
-        raise DataError(
-            f"This recipe blanks lungs while it trains, and there are no lung masks to find them "
-            f"by: neither in {data} (a folder 'masks' beside 'images', as the whole COVID-19 "
-            f"Radiography Database has) nor in {beside}. Put one there, or take a recipe that "
-            "blanks none."
-        )
-    return beside
+    return beside if beside.exists() else None

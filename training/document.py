@@ -44,6 +44,7 @@ def describe(
     """Everything of the contract's ``bundle.json`` that is not found by ``save_bundle``."""
     dataset = prepared.dataset
     provenance = provenance_of(dataset.name)
+    masks = None if prepared.lungs is None else masks_for(options.data)
     splits = ("train", "validation", "test", "excluded")
     return {
         "title": provenance.title,
@@ -83,7 +84,7 @@ def describe(
                 },
                 "official_split": any(record.official_split for record in dataset.records),
                 "unreadable": len(dataset.corrupt),
-                "lung_masks": None if prepared.lungs is None else masks_for(options.data).name,
+                "lung_masks": masks and masks.name,
             },
             "seed": options.seed,
             "networks": [

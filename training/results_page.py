@@ -64,8 +64,9 @@ def _systems(systems: list[System], found: dict[str, Any], archive: str, page: P
         words = (
             f"- `{system.name}`: {result['films']['train']:,} films trained on, "
             f"{result['films']['validation']:,} chose, {result['films']['test']:,} judged; "
-            f"{result['epochs']} epochs in {result['fit_seconds'] / 60:.1f} minutes on "
-            f"{result['device']}; {result['parameters'] / 1e6:.2f} million weights; commit "
+            f"{result['epochs']} epoch{'s' * (result['epochs'] != 1)} in "
+            f"{result['fit_seconds'] / 60:.1f} minutes on {result['device']}; "
+            f"{result['parameters'] / 1e6:.2f} million weights; commit "
             f"{result.get('trained_at', result['commit'])}."
         )
         if bundle := result.get("bundle"):

@@ -16,7 +16,6 @@ from training import blanking, lungs
 from training.__main__ import main
 from training.augment import Augmentation
 from training.blanking import SIDE, blank, find_lungs, masks_for
-from training.errors import DataError
 from training.layout import MASKS_ZIP
 from training.prepared import prepare_for
 from training.recipe import Stage
@@ -105,11 +104,11 @@ def test_masks_of_the_data_set_itself_come_first(tmp_path):
     assert masks_for(own) == own
 
 
-def test_without_masks_it_says_what_to_do(data, tmp_path):
+def test_without_masks_it_says_so_and_blanks_nothing(data, tmp_path, capsys):
     alone = tmp_path / data.name
     shutil.copy(data, alone)
-    with pytest.raises(DataError, match=r"lung-masks\.zip.*Put one there"):
-        prepare_for(BLANKING, alone, tmp_path / "cache", 0)
+    assert prepare_for(BLANKING, alone, tmp_path / "cache", 0).lungs is None
+    assert "There are no lung masks, neither in" in capsys.readouterr().out
 
 
 def test_fit_trains_on_them_and_the_bundle_says_so(beside, tmp_path, monkeypatch, capsys):
