@@ -198,7 +198,7 @@ def _write_results(
             np.array([line[name] for line in lines]),
             np.array([line[f"{name}_low"] for line in lines]),
             np.array([line[f"{name}_high"] for line in lines]),
-            f"{name} on {len(truth)} test films, with its 95 % interval",
+            f"{_SHORT[name]} on {len(truth)} test films, with its 95 % interval",
         )
     sections = [
         section(
@@ -229,6 +229,8 @@ def _write_results(
     )
 
 
+_SHORT = {"accuracy": "accuracy", "auc": "AUC"}
+
 HEAD = ["System", "Accuracy", "Sensitivity", "Specificity", "AUC", "McNemar p", "DeLong p",
         "fit, s", "predict, ms a film", "MB"]  # fmt: skip
 
@@ -238,7 +240,8 @@ def table_row(line: dict[str, Any], against: str) -> list[str]:
     cells = [line["system"]]
     for name in FIGURES:
         value, low, high = line[name], line[f"{name}_low"], line[f"{name}_high"]
-        cells.append(f"{value:.3f} [{low:.3f}, {high:.3f}]")
+        # A narrow column breaks before the interval, never within it.
+        cells.append(f"{value:.3f} [{low:.3f},\N{NO-BREAK SPACE}{high:.3f}]")
     itself = line["system"] == against
     cells += ["–" if itself else _p(line[name]) for name in ("mcnemar_p", "delong_p")]
     fit = line["fit_seconds"]
@@ -254,6 +257,7 @@ def _sensitivity_section(folder: Path, points: Sequence[Point]) -> tuple[str, st
     rows = [point.row() for point in points]
     head = ["kind", "system", "setting", "accuracy", "auc", "fit_seconds"]
     write_csv(folder / "sensitivity.csv", head, rows)
+    shown = ["What changes", "System", "Setting", "Accuracy", "AUC", "Fit, s"]
     parts = [
         text("Each point is one more training on the same split, judged on the validation films.")
     ]
@@ -262,7 +266,7 @@ def _sensitivity_section(folder: Path, points: Sequence[Point]) -> tuple[str, st
         if chosen:
             caption = f"AUC and accuracy against the {words}"
             parts.append(plot(folder, f"sensitivity_{kind}", _lines(chosen, words), caption))
-    return section("What it owes to films, size and augmentation", *parts, table(head, rows))
+    return section("What it owes to films, size and augmentation", *parts, table(shown, rows))
 
 
 def _lines(points: Sequence[Point], words: str) -> Any:
@@ -277,6 +281,6 @@ def _lines(points: Sequence[Point], words: str) -> Any:
                 color=plots.COLOURS[number % len(plots.COLOURS)],
                 label=system,
             )
-        place.set(xlabel=words, ylabel=name)
+        place.set(xlabel=words, ylabel=_SHORT[name])
         place.legend(frameon=False)
     return drawn
