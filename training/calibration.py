@@ -2,8 +2,9 @@
 
 Validation films come from the hospital that the network learned from, where it is nearly
 always right; a cut chosen there over-calls on the next hospital's films. So the films are
-also shown *stressed*: through the tone curves, optics and poses of the training
-augmentation, which stand in for the detectors that nobody has films of.
+also shown *stressed*: through the intensities, optics and poses of the training
+augmentation, and through tone curves that training need not have had (``stressed_tone``).
+They stand in for the detectors that nobody has films of.
 """
 
 from __future__ import annotations

@@ -24,6 +24,7 @@ from tests.app.multipart import multipart
 from tests.light_app import NAME
 from tests.phantoms import chest_phantom, encode_jpeg
 from tests.server import ROOT, Server, free_port, running_server
+from tests.waiting import wait_until
 
 FOLDER = ROOT / "deploy" / "nginx"
 CONFIGURATION = (FOLDER / "nginx.conf").read_text()
@@ -151,8 +152,14 @@ def test_a_film_is_read_through_tls_and_the_id_goes_through(proxy: Proxy) -> Non
     assert status == 200, body
     assert json.loads(body)["image"]["width"] == 400
     assert headers["X-Request-ID"] == "ward-7"
-    line = json.loads(proxy.log.read_text().splitlines()[-1])
-    assert (line["request_id"], line["method"], line["status"]) == ("ward-7", "POST", 200)
+    # nginx writes the line once the answer has gone out: the client may be here before it.
+    wait_until(lambda: "ward-7" in proxy.log.read_text())
+    (line,) = [
+        row
+        for row in map(json.loads, proxy.log.read_text().splitlines())
+        if "ward-7" in row.values()
+    ]
+    assert (line["method"], line["status"]) == ("POST", 200)
     assert "Zebediah" not in proxy.log.read_text()
     assert "predict" not in proxy.log.read_text()
 

@@ -7,7 +7,6 @@ import json
 import signal
 import socket
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from tests.bad_inputs import BAD_INPUTS
 from tests.phantoms import chest_phantom, encode_dicom, encode_jpeg, encode_png
 from tests.real_data import data_folder, data_path
 from tests.server import READY_SECONDS, Server, fetch, running_server
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -213,14 +213,12 @@ def test_metrics_add_up_over_workers(tiny_bundle: Path, tmp_path: Path) -> None:
     with running_server(
         tiny_bundle.parent, tmp_path / "log", WEB_CONCURRENCY="2", TMPDIR=str(written)
     ) as running:
-        end = time.monotonic() + READY_SECONDS
-        # Until then every request may find the one that is still loading.
-        while "xray_workers_ready 2.0" not in fetch(f"{running.address}/metrics"):
-            assert time.monotonic() < end, "the second worker did not become ready"
-            time.sleep(0.2)
+        # Until both are, every request may find the one that is still loading.
+        metrics = f"{running.address}/metrics"
+        wait_until(lambda: "xray_workers_ready 2.0" in fetch(metrics), READY_SECONDS)
         film = encode_jpeg(chest_phantom(300))
         answered = sum(post(running, film, "image/jpeg")[0] == 200 for _ in range(8))
-        text = fetch(f"{running.address}/metrics")
+        text = fetch(metrics)
     (line,) = [
         row
         for row in text.splitlines()

@@ -6,12 +6,10 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -24,14 +22,6 @@ from tests.pacs.orthanc import Orthanc, running_orthanc
 from tests.server import ROOT, free_port
 
 CALLERS: Callers = read_callers("CR1=127.0.0.1,ORTHANC=127.0.0.1")
-
-
-def wait_until(condition: Callable[[], Any], seconds: float = 60.0) -> None:
-    """Wait for something that happens in another thread or process."""
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not happen in time"
-        time.sleep(0.05)
 
 
 @pytest.fixture(scope="session")

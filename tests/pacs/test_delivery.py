@@ -26,9 +26,10 @@ from app.pacs.destinations import associate
 from app.pacs.node import NO_LONGER_CONFIGURED
 from app.pacs.peers import Peer, read_peers
 from app.pacs.settings import PacsSettings
-from tests.pacs.conftest import running_node, wait_until
+from tests.pacs.conftest import running_node
 from tests.pacs.films import encode, film
 from tests.server import free_port
+from tests.waiting import wait_until
 
 CLASSES = (
     ComprehensiveSRStorage,

@@ -13,10 +13,11 @@ import pytest
 
 from app.pacs.settings import PacsSettings
 from app.pacs.statuses import StoreStatus
-from tests.pacs.conftest import running_node, wait_until
+from tests.pacs.conftest import running_node
 from tests.pacs.films import film
 from tests.pacs.kills import play
 from tests.pacs.test_scp import store
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.slow
 

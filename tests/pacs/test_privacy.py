@@ -14,12 +14,13 @@ from app.pacs.peers import read_peers
 from app.pacs.processes import ReaderProcess, Source
 from app.pacs.settings import PacsSettings
 from app.settings import Settings
-from tests.pacs.conftest import running_node, wait_until
+from tests.pacs.conftest import running_node
 from tests.pacs.fakes import fake_source, load_fake
 from tests.pacs.films import SECRETS, film
 from tests.pacs.test_delivery import Archive
 from tests.pacs.test_scp import store
 from tests.server import free_port
+from tests.waiting import wait_until
 
 
 def talkative_source() -> Source:

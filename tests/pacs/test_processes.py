@@ -26,11 +26,12 @@ from app.pacs.results import Refusal
 from app.pacs.settings import PacsSettings
 from app.predictor import Predictor
 from cxr.radiograph import Limits
-from tests.pacs.conftest import running_node, wait_until
+from tests.pacs.conftest import running_node
 from tests.pacs.fakes import ADULTS, FakeBundle, FakePrediction, ReaderHere, fake_source
 from tests.pacs.films import film
 from tests.pacs.test_scp import store
 from tests.server import ROOT
+from tests.waiting import wait_until
 
 _RECEIVED = 1_750_000_000.0
 

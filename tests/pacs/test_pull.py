@@ -10,10 +10,11 @@ import pytest
 from app.pacs.peers import Peer, read_peer
 from app.pacs.pull import PullError, pull
 from app.pacs.settings import PacsSettings
-from tests.pacs.conftest import running_node, wait_until
+from tests.pacs.conftest import running_node
 from tests.pacs.films import encode, film
 from tests.pacs.orthanc import Orthanc
 from tests.server import free_port
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.slow
 

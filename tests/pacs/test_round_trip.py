@@ -23,9 +23,10 @@ from pydicom.uid import (
 
 from app.pacs.settings import PacsSettings
 from tests.dicom_files import public_file
-from tests.pacs.conftest import running_node, wait_until
+from tests.pacs.conftest import running_node
 from tests.pacs.films import SYNTAXES, encode, film
 from tests.pacs.orthanc import Orthanc, storescu, validation_errors
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.slow
 

@@ -24,10 +24,11 @@ from app.pacs.peers import read_callers
 from app.pacs.scp import TRANSFER_SYNTAXES
 from app.pacs.settings import PacsSettings
 from app.pacs.statuses import StoreStatus
-from tests.pacs.conftest import running_node, wait_until
+from tests.pacs.conftest import running_node
 from tests.pacs.fakes import ReaderHere
 from tests.pacs.films import encode, film
 from tests.pacs.orthanc import storescu
+from tests.waiting import wait_until
 
 
 @contextmanager

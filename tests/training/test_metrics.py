@@ -5,8 +5,11 @@ import pytest
 from sklearn import metrics as reference
 
 from cxr.calibrate import Calibration, Thresholds
+from training import calibration
+from training.augment import Augmentation
 from training.calibration import choose_thresholds, fit_calibration
 from training.metrics import Answers, Ranking, measure
+from training.recipe import Recipe, Stage
 from training.reliability import calibration_error
 from training.selective import Selective
 
@@ -230,3 +233,29 @@ def test_decisions_at_the_edges():
     ]  # fmt: skip
     with pytest.raises(ValueError, match="rule_out <= rule_in"):
         Thresholds(0.8, 0.2)
+
+
+@pytest.mark.parametrize(("asked", "of_training", "seen"), [(0.5, 0.0, 0.5), (0.1, 0.3, 0.3)])
+def test_calibration_is_stressed_with_the_recipe_s_tone_curves(
+    monkeypatch, asked, of_training, seen
+):
+    tones = []
+
+    def note(films, settings, copies, seed):
+        tones.append(settings.tone)
+        return np.concatenate([films] * (1 + copies))
+
+    monkeypatch.setattr(calibration, "stressed", note)
+    stage = Stage(augmentation=Augmentation(tone=of_training))
+    recipe = Recipe(stages=(stage,), stressed_copies=2, stressed_tone=asked)
+    films = np.linspace(0.1, 0.9, 20, dtype=np.float32).reshape(-1, 1, 1, 1)
+    labels = (films.ravel() > 0.5).astype(np.int64)
+    calibration.calibrate(
+        lambda shown: np.column_stack([1 - shown.ravel(), shown.ravel()]),
+        films,
+        labels,
+        np.array([False, True]),
+        recipe,
+        0,
+    )
+    assert tones == [seen]
