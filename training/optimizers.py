@@ -28,8 +28,26 @@ class KernelMuon(keras.optimizers.Muon):  # type: ignore[misc]
         return len(variable.shape) != 4
 
     def zeropower_via_newtonschulz5(self, x: Any, steps: int) -> Any:
-        matrix = keras.ops.reshape(x, (-1, x.shape[-1]))
-        return keras.ops.reshape(super().zeropower_via_newtonschulz5(matrix, steps), x.shape)
+        """Keras's iteration, up to rounding, for two thirds less work.
+
+        Each step multiplies the matrix M by a polynomial of its Gram matrix G = MᵀM. These
+        polynomials commute, so all steps are taken on G, which is small, and M, which is nine
+        times as long where G has its filters' size, is multiplied by their product once.
+        """
+        ops = keras.ops
+        matrix = ops.reshape(x, (-1, x.shape[-1]))
+        wide = matrix.shape[0] < matrix.shape[1]
+        transposed = ops.transpose(matrix)
+        gram = ops.matmul(*((matrix, transposed) if wide else (transposed, matrix)))
+        scale = 1 / (ops.sqrt(ops.trace(gram)) + 1e-7)  # of the Frobenius norm to 1
+        gram = gram * scale**2
+        one = ops.eye(gram.shape[0], dtype=gram.dtype)
+        product = scale * one
+        for _ in range(steps):
+            factor = self.muon_a * one + self.muon_b * gram + self.muon_c * ops.matmul(gram, gram)
+            product = ops.matmul(factor, product)
+            gram = ops.matmul(ops.matmul(factor, factor), gram)
+        return ops.reshape(ops.matmul(*((product, matrix) if wide else (matrix, product))), x.shape)
 
     def lr_adjust(self, x: Any) -> Any:
         matrix = keras.ops.reshape(x, (-1, x.shape[-1]))

@@ -42,6 +42,24 @@ def test_muon_moves_a_kernel_alike_in_every_direction_and_all_else_as_adamw():
     np.testing.assert_allclose(keras.ops.convert_to_numpy(dense) - before[1], -1e-2, rtol=1e-3)
 
 
+@pytest.mark.parametrize("shape", [(3, 3, 1, 24), (3, 3, 24, 48), (1, 1, 48, 96)])
+def test_muon_s_update_is_keras_s_own(shape):
+    random = np.random.default_rng(1)
+    fan_in, filters = int(np.prod(shape[:-1])), shape[-1]
+    # Singular values over four decades, as of a gradient that is steep in few directions.
+    left, _, right = np.linalg.svd(random.normal(size=(fan_in, filters)), full_matrices=False)
+    gradient = (left * np.logspace(0, -4, len(right)) @ right).astype(np.float32)
+    optimizer = KernelMuon(1e-2)
+    update = optimizer.zeropower_via_newtonschulz5(
+        keras.ops.convert_to_tensor(gradient.reshape(shape)), optimizer.ns_steps
+    )
+    own = keras.optimizers.Muon.zeropower_via_newtonschulz5(
+        optimizer, keras.ops.convert_to_tensor(gradient), optimizer.ns_steps
+    )
+    difference = keras.ops.convert_to_numpy(update).reshape(gradient.shape) - own
+    assert np.linalg.norm(difference) < 2e-3 * np.linalg.norm(own)
+
+
 def test_muon_survives_being_saved_and_decays_what_adamw_moves_as_well():
     optimizer = KernelMuon(1e-2, weight_decay=0.05)
     assert optimizer.adam_weight_decay == optimizer.weight_decay == 0.05
