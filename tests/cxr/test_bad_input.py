@@ -62,11 +62,11 @@ def test_the_refusal_names_what_was_sent(name: str, word: str) -> None:
 
 def test_a_bomb_is_refused_before_it_is_decoded() -> None:
     bomb = bomb_png()
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(RadiographError):
         decode(bomb)
     # Inflating 900 MB takes more than half a second on any machine.
-    assert time.perf_counter() - start < 0.2
+    assert time.process_time() - start < 0.2
 
 
 def test_limits_are_the_callers() -> None:
