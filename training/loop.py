@@ -66,19 +66,11 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
             order = np.random.default_rng((self.seed, self.epoch)).permutation(len(order))
         self.order = self.indices[order]
 
-    @property
-    def _views(self) -> int:
-        return 2 if self.training and self.recipe.agreement else 1
-
-    @property
-    def _films_a_batch(self) -> int:
-        return max(self.recipe.batch_size // self._views, 1)
-
     def __len__(self) -> int:
-        return -(-len(self.indices) // self._films_a_batch)
+        return -(-len(self.indices) // self.recipe.batch_size)
 
     def __getitem__(self, number: int) -> tuple[Any, Any]:
-        size = self._films_a_batch
+        size = self.recipe.batch_size
         chosen = self.order[number * size : (number + 1) * size]
         chosen = np.sort(share_of_batch(chosen, self.order, self.devices))
         films = shrink(self.images[chosen], self.stage.size)
@@ -91,7 +83,7 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
                 outlines = self.lungs[chosen]
                 images, targets = blank(images, targets, outlines, self.stage.augmentation, random)
             images, targets = mixup(images, targets, self.stage.augmentation.mixup, random)
-        return np.repeat(images, self._views, axis=0), np.repeat(targets, self._views, axis=0)
+        return images, targets
 
     def on_epoch_end(self) -> None:
         self.epoch += 1
@@ -117,34 +109,6 @@ def smoothed_cross_entropy(smoothing: float, classes: int) -> Any:
         return -keras.ops.sum(targets * log_probabilities, axis=-1)
 
     return loss
-
-
-class Agreement(keras.layers.Layer):  # type: ignore[misc]
-    """Passes logits on; in training, what two views of one film answer is to be alike.
-
-    The loss that it adds is the Jensen-Shannon divergence of the two answers, as in AugMix
-    (Hendrycks 2020, arXiv 1912.02781). Each film comes as two neighbours in the batch.
-    """
-
-    def __init__(self, weight: float) -> None:
-        super().__init__(dtype="float32", name="agreement")
-        self.weight = weight
-
-    def call(self, logits: Any, training: bool = False) -> Any:
-        if training:
-            ops = keras.ops
-            answers = ops.softmax(ops.reshape(logits, (-1, 2, logits.shape[-1])))
-            apart = _entropy(ops.mean(answers, axis=1)) - ops.mean(_entropy(answers), axis=1)
-            self.add_loss(self.weight * ops.mean(apart))
-        return logits
-
-    def compute_output_shape(self, input_shape: Any) -> Any:
-        return input_shape
-
-
-def _entropy(probabilities: Any) -> Any:
-    logarithms = keras.ops.log(keras.ops.maximum(probabilities, 1e-7))
-    return -keras.ops.sum(probabilities * logarithms, axis=-1)
 
 
 class Checkpoint(keras.callbacks.Callback):  # type: ignore[misc]
@@ -226,8 +190,6 @@ def compiled(
     keras.utils.set_random_seed(seed)
     network = build(recipe.network, stage.size or recipe.preprocess.size, classes)
     model = keras.Sequential([augmenter(stage.augmentation, seed * 10), network])
-    if recipe.agreement:
-        model.add(Agreement(recipe.agreement))
     model.compile(
         optimizer=make_optimizer(recipe, stage, steps),
         loss=smoothed_cross_entropy(recipe.label_smoothing, classes),

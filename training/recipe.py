@@ -66,9 +66,6 @@ class Recipe:
         optimizer: ``muon``, ``adamw``, ``adam``, ``adamax`` or ``rmsprop``.
         schedule: ``cosine``, or ``adaptive`` (constant, lowered where training stalls; see
             ``training/adaptive.py``).
-        agreement: weight of the divergence between the answers to two views of one film; each
-            batch then holds half as many films, each augmented twice (see ``Agreement`` in
-            ``training/loop.py``). 0 shows each film once.
         gradient_clip: largest norm of all gradients together; 0 for none.
         class_balance: 0 weighs every image alike, 1 every class.
         masks: black out what the data set's lung masks leave out. Such a network reads films
@@ -86,7 +83,6 @@ class Recipe:
     schedule: str = "cosine"
     weight_decay: float = 0.05
     label_smoothing: float = 0.05
-    agreement: float = 0.0
     gradient_clip: float = 1.0
     class_balance: float = 0.5
     stressed_copies: int = 4
