@@ -23,6 +23,7 @@ from typing import Any
 from gunicorn import http
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
+from app.allocator import give_back
 from app.arrived import DeadlineUnreader, keep_whole
 from app.refusals import TOO_LONG, TOO_MANY, TOO_SLOW, Refusal
 from app.settings import Settings
@@ -34,6 +35,8 @@ MAX_ARRIVING_BYTES = 512 * 1024 * 1024
 _PIECE_BYTES = 256 * 1024
 #: Pieces that one connection may bring before the others have their turn.
 _PIECES_A_TURN = 4
+#: After that long without a film, what films took goes back to the system.
+_QUIET_SECONDS = 10.0
 
 _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d{1,18})[ \t]*(?=\r\n)", re.IGNORECASE)
 _CHUNKED = re.compile(rb"\r\ntransfer-encoding:", re.IGNORECASE)
@@ -136,6 +139,7 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
         self._posts: set[TConn] = set()
         self._arriving: dict[TConn, Arrival] = {}
         self._arriving_bytes = 0
+        self._last_work: float | None = None  # since memory was given back
 
     def accept(self, listener: Any) -> None:
         """A new connection: watch it."""
@@ -162,7 +166,7 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
         self._watch(conn)
 
     def murder_pending(self) -> None:
-        """Also end what came too slowly; the poller calls this every second."""
+        """Also end what came too slowly, and tidy up; the poller calls this every second."""
         super().murder_pending()
         now = time.monotonic()
         # In the order of arrival, which is that of the deadlines.
@@ -173,6 +177,10 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
                     break
                 continue
             self._drop(arrival, TOO_SLOW if arrival.size else None)
+        resting = not self._posts and not self._arriving_bytes
+        if resting and self._last_work is not None and now - self._last_work > _QUIET_SECONDS:
+            give_back()
+            self._last_work = None
 
     def handle(self, conn: TConn) -> Any:
         """In a thread: what is still to be read has a deadline as well."""
@@ -236,7 +244,9 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
 
     def finish_request(self, conn: TConn, fs: Any) -> None:
         """A thread is done with a connection."""
-        self._posts.discard(conn)
+        if conn in self._posts:
+            self._posts.remove(conn)
+            self._last_work = time.monotonic()
         super().finish_request(conn, fs)
 
     def _refuse(self, arrival: Arrival, *, closing: bool) -> None:

@@ -36,6 +36,8 @@ from cxr.preprocess import to_model_input  # noqa: E402
 
 BUNDLE = "pediatric-pneumonia"
 CORES = os.cpu_count() or 1
+#: Longer than it takes the service to notice that it rests.
+QUIET_SECONDS = 13
 PEERS = HERE / ".peers"
 
 
@@ -175,7 +177,9 @@ def main() -> None:
                     f"ceiling of {top:.1f}/s; "
                     f"{plain.rate / rates['ordinary Flask', film.name]:.1f} × ordinary Flask"
                 )
-            print(f"  {server.resident_mb():.0f} MB resident after that")
+            busy = server.resident_mb()
+            time.sleep(QUIET_SECONDS)
+            print(f"  {busy:.0f} MB resident after that, {server.resident_mb():.0f} MB at rest")
         if given.peers:
             _peers(models, engine, inputs, seconds, rates)
     print(f"load average {os.getloadavg()[0]:.1f} after")

@@ -20,6 +20,7 @@ import pytest
 
 from tests.phantoms import chest_phantom, encode_jpeg, encode_png
 from tests.server import ROOT, Server, fetch, free_port, running_server, status, wait_for
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -217,3 +218,22 @@ def test_a_start_without_a_usable_model_fails_and_names_the_file(
     code, text = start_and_end(tmp_path / "nowhere")
     assert code != 0
     assert "nowhere does not exist" in text
+
+
+def test_a_quiet_service_gives_back_what_films_took(server: Server) -> None:
+    def resident() -> int:
+        (worker,) = (
+            Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children")
+            .read_text()
+            .split()
+        )
+        return int(Path(f"/proc/{worker}/statm").read_text().split()[1]) * os.sysconf(
+            "SC_PAGE_SIZE"
+        )
+
+    films = [encode_png(chest_phantom(side)) for side in (1200, 2400, 800)]
+    for film in films * 3:
+        assert post(server, film, "image/png")[0] == 200
+    busy = resident()
+    wait_until(lambda: resident() < busy - 2**23, 40)
+    assert post(server, FILM)[0] == 200
