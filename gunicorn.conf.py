@@ -21,6 +21,7 @@ from gunicorn.arbiter import Arbiter
 # gunicorn adds this folder to the path only after it has read this file.
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
+from app.admission import usual_at_once  # noqa: E402  # needs the path above
 from app.allocator import settle  # noqa: E402  # needs the path above
 from app.logs import SERVER_LOGGING  # noqa: E402  # needs the path above
 from app.settings import Settings, SettingsError  # noqa: E402
@@ -33,10 +34,9 @@ bind = f"{os.environ.get('HOST') or '127.0.0.1'}:{os.environ.get('PORT') or '800
 preload_app = False
 workers = int(os.environ.get("WEB_CONCURRENCY") or 1)
 
-# As many readings at once as there are cores, each on one of them: threads within a network
-# would only wait for those of the next request.
-cores = os.cpu_count() or 1
-os.environ["XRAY_READ_AT_ONCE"] = os.environ.get("XRAY_READ_AT_ONCE") or str(-(-cores // workers))
+# Each reading on one core: threads within a network would only wait for those of the next request.
+_at_once = os.environ.get("XRAY_READ_AT_ONCE") or str(usual_at_once(workers))
+os.environ["XRAY_READ_AT_ONCE"] = _at_once
 os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 
 # The poller collects requests; a thread sees a whole one (app/worker.py). There is a thread for

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 from flask import Flask
@@ -42,7 +41,7 @@ def create_app(settings: Settings | None = None, *, load: Loader | None = None) 
         web,
     )
     from app.access.commands import is_running as is_command
-    from app.admission import Admission
+    from app.admission import Admission, usual_at_once
     from app.inference import api as inference_api
     from app.openapi import make_app
     from app.registry import make_registry
@@ -58,7 +57,7 @@ def create_app(settings: Settings | None = None, *, load: Loader | None = None) 
     counters = metrics.init_app(app)
 
     admission = Admission(
-        settings.read_at_once or os.cpu_count() or 1,
+        settings.read_at_once or usual_at_once(),
         settings.max_waiting,
         settings.request_seconds,
         tell=counters.note_queue,

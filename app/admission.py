@@ -1,18 +1,28 @@
 """Who is read now, who waits, and who is told at once to come back.
 
-Work that is begun on more films than there are cores makes every one of them slower, and a
+Work that is begun on many more films than there are cores makes every one of them slower, and a
 queue without an end turns a busy minute into time-outs. So only some read at a time, some
 more wait, and whoever comes past that is refused while the client still listens.
 """
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from app.errors import OverloadedError
+
+
+def usual_at_once(workers: int = 1) -> int:
+    """How many one of so many workers reads at once: its share of the cores, and one more.
+
+    While a reading waits for the interpreter's lock, the other one takes its core, which idled a
+    fifth of the time before.
+    """
+    return -(-(os.cpu_count() or 1) // workers) + 1
 
 
 class Admission:

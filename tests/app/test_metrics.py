@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import threading
@@ -14,6 +13,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from prometheus_client.parser import text_string_to_metric_families
 
+from app.admission import usual_at_once
 from tests.app.conftest import ADULTS, CHILDREN
 
 
@@ -84,7 +84,7 @@ def test_a_request_is_in_progress_until_it_ends(client: FlaskClient) -> None:
 def test_who_waits_to_be_read_is_counted(app: Flask, client: FlaskClient, jpeg: bytes) -> None:
     turn = app.extensions["registry"].predictor.turn
     with ExitStack() as places:
-        for _ in range(app.extensions["settings"].read_at_once or os.cpu_count() or 1):
+        for _ in range(app.extensions["settings"].read_at_once or usual_at_once()):
             places.enter_context(turn())
         assert samples(client)["xray_queue_depth", frozenset()] == 0
         waiting = threading.Thread(
