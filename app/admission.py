@@ -19,10 +19,11 @@ from app.errors import OverloadedError
 def usual_at_once(workers: int = 1) -> int:
     """How many one of so many workers reads at once: its share of the cores, and one more.
 
-    While a reading waits for the interpreter's lock, the other one takes its core, which idled a
-    fifth of the time before.
+    While one reading waits for the interpreter's lock, another takes its core, which idled up to a
+    fifth of the time before. A worker with one core has nobody to wait for.
     """
-    return -(-(os.cpu_count() or 1) // workers) + 1
+    share = -(-(os.cpu_count() or 1) // workers)
+    return share + 1 if share > 1 else 1
 
 
 class Admission:

@@ -1,16 +1,16 @@
 """LitServe serving the same bundle with the same decoding: ``python _litserve_peer.py``."""
 
-from __future__ import annotations
-
+# Annotations must not be postponed: LitServe passes one on to FastAPI as it stands.
 import os
 import sys
 from pathlib import Path
+from typing import Annotated
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import litserve
 import numpy as np
-from fastapi import Request
+from fastapi import Body
 
 from cxr.bundle import load_bundle
 from cxr.decode import decode
@@ -21,8 +21,8 @@ class Api(litserve.LitAPI):
     def setup(self, device):
         self.bundle = load_bundle(Path(os.environ["PEER_BUNDLE"]), os.environ["PEER_ENGINE"])
 
-    async def decode_request(self, request: Request):
-        return await request.body()
+    def decode_request(self, request: Annotated[bytes, Body(media_type="image/*")]):
+        return request
 
     def predict(self, data):
         film = decode(data, reduce_to=self.bundle.spec.reduce_to)

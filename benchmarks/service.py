@@ -181,22 +181,28 @@ def main() -> None:
             time.sleep(QUIET_SECONDS)
             print(f"  {busy:.0f} MB resident after that, {server.resident_mb():.0f} MB at rest")
         if given.peers:
-            _peers(models, engine, inputs, seconds, rates)
+            _peers(models, engine, inputs, seconds)
     print(f"load average {os.getloadavg()[0]:.1f} after")
 
 
-def _peers(models: Path, engine: str, inputs: list[Film], seconds: int, rates: dict) -> None:
-    for peer in (litserve, bentoml):
-        for workers in dict.fromkeys((1, CORES)):
-            with peer(models, engine, workers) as server:
+def _peers(models: Path, engine: str, inputs: list[Film], seconds: int) -> None:
+    """Each with as many workers as the service then has."""
+    for workers in dict.fromkeys((1, CORES)):
+        ours: dict[str, float] = {}
+        for start in (_ourselves, litserve, bentoml):
+            with start(models, engine, workers) as server:
                 for film in inputs:
-                    ask(film, server.address)
-                    load(film, f"{server.address}/predict", seconds=2)
-                    got = load(film, f"{server.address}/predict", seconds=seconds)
-                    label = f"{server.name} ({engine}, {workers} workers)"
-                    _say(label, film.name, got.rate, got.p50, got.p99)
-                    ours = rates[f"service ({engine})", film.name]
-                    print(f"    the service is {ours / got.rate:.2f} × as fast")
+                    url = f"{server.address}/predict?model={BUNDLE}"  # peers have but one
+                    load(film, url, seconds=2)
+                    got = load(film, url, seconds=seconds)
+                    _say(f"{server.name}, {workers} workers", film.name, got.rate, got.p50, got.p99)
+                    ratio = ours.setdefault(film.name, got.rate) / got.rate
+                    if start is not _ourselves:
+                        print(f"    the service is {ratio:.2f} × as fast")
+
+
+def _ourselves(models: Path, engine: str, workers: int):
+    return service(engine, models, WEB_CONCURRENCY=str(workers))
 
 
 def _say(server: str, film: str, rate: float, p50: float, p99: float) -> None:

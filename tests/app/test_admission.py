@@ -9,7 +9,7 @@ import time
 import pytest
 
 from app import errors, refusals
-from app.admission import Admission
+from app.admission import Admission, usual_at_once
 from app.errors import OverloadedError
 
 
@@ -112,3 +112,13 @@ def test_answers_before_flask_look_like_those_of_flask(refusal: refusals.Refusal
     assert f"X-Request-ID: {problem['request_id']}".encode() in head
     assert (b"Retry-After: 2" in head) is (known.status == 503)
     assert f"Content-Length: {len(body)}".encode() in head
+
+
+@pytest.mark.parametrize(
+    ("cores", "workers", "at_once"), [(2, 1, 3), (2, 2, 1), (1, 1, 1), (8, 3, 4), (None, 1, 1)]
+)
+def test_a_worker_reads_one_more_than_it_has_cores(
+    monkeypatch: pytest.MonkeyPatch, cores: int | None, workers: int, at_once: int
+) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: cores)
+    assert usual_at_once(workers) == at_once
