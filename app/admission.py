@@ -20,10 +20,9 @@ def usual_at_once(workers: int = 1) -> int:
     """How many one of so many workers reads at once: its share of the cores, and one more.
 
     While one reading waits for the interpreter's lock, another takes its core, which idled up to a
-    fifth of the time before. A worker with one core has nobody to wait for.
+    fifth of the time before; and of several workers one may hold most of the connections.
     """
-    share = -(-(os.cpu_count() or 1) // workers)
-    return share + 1 if share > 1 else 1
+    return -(-(os.cpu_count() or 1) // workers) + 1
 
 
 class Admission:

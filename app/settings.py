@@ -174,8 +174,8 @@ class Settings(EnvironmentSettings):
     read_at_once: int = _setting(
         "XRAY_READ_AT_ONCE",
         0,
-        "Radiographs that one worker reads at the same time; 0: its share of the cores and, where "
-        "these are several, one more.",
+        "Radiographs that one worker reads at the same time; 0: its share of the cores and one "
+        "more.",
         _not_negative,
     )
     max_waiting: int = _setting(

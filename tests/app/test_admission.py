@@ -115,7 +115,7 @@ def test_answers_before_flask_look_like_those_of_flask(refusal: refusals.Refusal
 
 
 @pytest.mark.parametrize(
-    ("cores", "workers", "at_once"), [(2, 1, 3), (2, 2, 1), (1, 1, 1), (8, 3, 4), (None, 1, 1)]
+    ("cores", "workers", "at_once"), [(2, 1, 3), (2, 2, 2), (8, 3, 4), (None, 1, 2)]
 )
 def test_a_worker_reads_one_more_than_it_has_cores(
     monkeypatch: pytest.MonkeyPatch, cores: int | None, workers: int, at_once: int
