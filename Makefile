@@ -8,7 +8,7 @@
 #   make bench [SHORT=1]                  print the benchmarks
 #   make kill-test [ARGS="--rounds 2"]    kill the DICOM node while films arrive; needs Orthanc
 #   make round-trip [ARGS="--films 30"]   real films through the node into Orthanc and back
-#   make fuzz [RUNS=100000]               mutate files and requests for hours
+#   make fuzz [RUNS=100000]               mutate files and requests
 #   make train [DATA=folder]              train both shipped models again from the Kaggle zips
 #   make audit [DATA=folder]              audit both shipped models and write their cards anew
 #   make gate [DATA=folder]               train the gate again; docs/gate.md names the zips

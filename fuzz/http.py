@@ -42,7 +42,8 @@ def one_input(data: bytes) -> None:
         body = response.get_json()
     assert response.status_code < 500, (response.status_code, body)
     if response.status_code != 200:
-        assert set(body) == MEMBERS, body
+        # Some unsuitable films say why in a word that programs know.
+        assert MEMBERS <= set(body) <= MEMBERS | {"reason"}, body
     count(f"{response.status_code} {body.get('code', '')}")
 
 
