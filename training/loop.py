@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from cxr.preprocess import from_eight_bits
 from training.adaptive import AdaptiveRate
 from training.architectures import build
+from training.architectures.centre import FINDER
 from training.augment import augmenter, mixup
 from training.blanking import blank
 from training.distribute import share_of_batch
@@ -218,6 +219,7 @@ def train(
     callbacks: Sequence[keras.callbacks.Callback] = (),
     devices: int = 1,
     lungs: NDArray[np.uint8] | None = None,
+    finder: Sequence[NDArray[np.float32]] | None = None,
 ) -> Trained:
     """Go through one stage, or go on where ``folder`` says that an earlier call was cut off.
 
@@ -227,6 +229,7 @@ def train(
         callbacks: run after the checkpoint of each epoch is written.
         devices: that share each batch; see ``training.distribute``.
         lungs: where they are, uint8, shape (n, 64, 64), if the stage blanks them.
+        finder: weights of the lung finder of a network that has one.
 
     Returns:
         The network with the weights that ``recipe.keep`` names.
@@ -242,6 +245,8 @@ def train(
     model, network = compiled(recipe, stage, classes, len(batches), seed)
     if start is not None:
         network.set_weights(start.get_weights())
+    elif finder is not None:
+        network.get_layer(FINDER).set_weights(finder)
     if first:
         model.optimizer.build(model.trainable_variables)
         _load([*model.variables, *model.optimizer.variables], folder / "last.npz")

@@ -20,6 +20,7 @@ from training.calibration import calibrate
 from training.data import Prepared
 from training.distribute import on_all_devices
 from training.files import read_arrays, write_arrays
+from training.finder import taught_finder
 from training.loop import Trained, train
 from training.recipe import Recipe
 
@@ -40,6 +41,9 @@ def train_members(
         rows: those to train on, and those whose loss chooses the epoch.
         callbacks: more of them, in every stage of every member.
     """
+    finder = None
+    if recipe.centred and prepared.lungs is not None:
+        finder = taught_finder(prepared.images, prepared.lungs, rows, seed, folder)
     with on_all_devices() as devices:
         return [
             _train_one(
@@ -50,6 +54,7 @@ def train_members(
                 folder / f"member{number + 1}",
                 callbacks,
                 devices,
+                finder,
             )
             for number in range(recipe.members)
         ]
@@ -63,6 +68,7 @@ def _train_one(
     folder: Path,
     callbacks: Sequence[keras.callbacks.Callback],
     devices: int,
+    finder: Sequence[NDArray[np.float32]] | None,
 ) -> Trained:
     """All stages, one after the other; the epochs are counted through."""
     classes = len(prepared.dataset.classes)
@@ -91,6 +97,7 @@ def _train_one(
             callbacks,
             devices,
             prepared.lungs,
+            finder,
         )
         if before:
             trained = replace(

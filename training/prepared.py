@@ -26,7 +26,7 @@ def prepare_for(recipe: Recipe, data: Path, cache: Path, seed: int) -> Prepared:
         prepared = prepare(
             data, recipe.preprocess, cache, seed, masks=recipe.masks, progress=progress
         )
-    if any(stage.augmentation.blanks_lungs for stage in recipe.stages):
+    if recipe.needs_lungs:
         from training.blanking import find_lungs  # not before: it imports Keras
 
         prepared = replace(prepared, lungs=find_lungs(prepared, data, cache))

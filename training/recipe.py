@@ -101,6 +101,16 @@ class Recipe:
         if self.schedule not in ("cosine", "adaptive"):
             raise ValueError(f"there is no schedule {self.schedule!r}")
 
+    @property
+    def centred(self) -> bool:
+        """Whether the network looks for the lungs first and reads what lies around them."""
+        return isinstance(self.network, ResidualNetwork) and self.network.view > 0
+
+    @property
+    def needs_lungs(self) -> bool:
+        """Whether it is to be known where the lungs of the training films are."""
+        return self.centred or any(stage.augmentation.blanks_lungs for stage in self.stages)
+
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
 

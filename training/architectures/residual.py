@@ -21,6 +21,10 @@ import keras
 import numpy as np
 from keras import layers, ops
 
+from training.architectures.centre import FINDER, find_box, on_film, view
+
+# All strides of a network of three stages together.
+_STRIDE = 16
 # A ReLU of a unit Gaussian has this much less than unit variance (arXiv 2101.08692, eq. 3).
 RELU_GAIN = float(np.sqrt(2.0 / (1.0 - 1.0 / np.pi)))
 
@@ -34,12 +38,15 @@ class ResidualNetwork:
         widths: channels of each stage; every stage after the first halves the grid.
         depths: residual blocks per stage.
         dropout: share of pooled features dropped while training.
+        view: side of a lung-centred view that is read instead of the whole film, as a share of
+            the input's (``training/architectures/centre.py``); 0 reads the whole film.
     """
 
     stem: tuple[int, int] = (24, 48)
     widths: tuple[int, ...] = (48, 96, 160)
     depths: tuple[int, ...] = (2, 2, 2)
     dropout: float = 0.3
+    view: float = 0.0
 
     def __post_init__(self) -> None:
         if len(self.widths) != len(self.depths):
@@ -123,18 +130,24 @@ def _features(shape: ResidualNetwork, image: Any, folded: bool, prefix: str = ""
     return layers.ReLU(name=f"{prefix}features")(x)
 
 
-def _image(size: int) -> tuple[Any, Any]:
+def _image(shape: ResidualNetwork, size: int, *, training: bool) -> tuple[Any, Any, Any]:
+    """The input, what the convolutions read of it, and the box that it lies in, if any."""
     image = keras.Input((size, size, 1), name="image")
+    box, seen = None, image
+    if shape.view:
+        box = find_box(image, training=training)
+        # A multiple of what all strides together shrink a film by.
+        seen = view(image, box, _STRIDE * max(round(shape.view * size / _STRIDE), 1))
     # Standardised per image: brightness and contrast carry the hospital, not the disease.
     standardize = layers.LayerNormalization(
         axis=(1, 2, 3), center=False, scale=False, name="standardize", dtype="float32"
     )
-    return image, standardize(image)
+    return image, standardize(seen), box
 
 
 def build(shape: ResidualNetwork, size: int, classes: int) -> keras.Model:
     """The network that is trained: (n, size, size, 1) in [0, 1] → (n, classes) logits, float32."""
-    image, x = _image(size)
+    image, x, _ = _image(shape, size, training=True)
     x = layers.GlobalAveragePooling2D(name="pool")(_features(shape, x, folded=False))
     x = layers.Dropout(shape.dropout, name="dropout")(x)
     return keras.Model(image, layers.Dense(classes, name="logits", dtype="float32")(x))
@@ -152,16 +165,19 @@ def assemble(members: Sequence[keras.Model], shape: ResidualNetwork) -> keras.Mo
         (n, size, size, 1) in [0, 1] → (n, classes) probabilities, float32.
     """
     size, classes = members[0].input_shape[1], members[0].output_shape[-1]
-    image, x = _image(size)
+    image, x, box = _image(shape, size, training=False)
     prefixes = [f"member{number + 1}_" for number in range(len(members))]
     maps = [_features(shape, x, folded=True, prefix=prefix) for prefix in prefixes]
-    x = layers.Concatenate(name="features")(maps) if len(maps) > 1 else maps[0]
-    if len(maps) == 1:
-        x = layers.Identity(name="features")(x)
+    x = layers.Concatenate(name="seen")(maps) if len(maps) > 1 else maps[0]
+    if box is not None:
+        x = on_film(x, box, size // _STRIDE)
+    x = layers.Identity(name="features")(x)
     x = layers.GlobalAveragePooling2D(name="pool")(x)
     x = layers.Dense(classes, name="logits")(x)
     exported = keras.Model(image, layers.Softmax(name="probabilities")(x), name="residual")
 
+    if shape.view:  # one for all members: they were given the same
+        exported.get_layer(FINDER).set_weights(members[0].get_layer(FINDER).get_weights())
     for prefix, member in zip(prefixes, members, strict=True):
         for source in member.layers:
             if isinstance(source, WeightStandardizedConv2D):

@@ -8,12 +8,14 @@ set's own test films: accuracy 97.1 %, AUC 0.990, infected against normal
 (``models/covid19-radiography/CARD.md`` has the intervals).
 """
 
+from cxr.preprocess import PreprocessSpec
+from training.architectures import ResidualNetwork
 from training.augment import Augmentation
 from training.recipe import Recipe, Stage
 from training.search import Choice, Range, Search
 
 MILD = Augmentation(
-    rotation=10.0,
+    rotation=12.0,
     zoom=0.15,
     shift=0.06,
     shear=0.05,
@@ -24,9 +26,11 @@ MILD = Augmentation(
     noise=0.02,
     erase=0.15,
     border=0.3,
+    lungs_out=0.05,
+    lungs_only=0.1,
 )
 GENTLE = Augmentation(
-    rotation=8.0,
+    rotation=10.0,
     zoom=0.1,
     shift=0.04,
     shear=0.03,
@@ -37,31 +41,37 @@ GENTLE = Augmentation(
     noise=0.01,
     erase=0.0,
     border=0.1,
+    lungs_out=0.05,
+    lungs_only=0.1,
 )
 
 # One long fall of the learning rate while the films grow, and then get plainer.
 RECIPE = Recipe(
+    preprocess=PreprocessSpec(size=224),
+    network=ResidualNetwork(view=5 / 7),
     optimizer="muon",
     batch_size=32,
+    keep="last",
+    stressed_tone=0.5,
     stages=(
         Stage(
-            epochs=16,
-            size=96,
+            epochs=18,
+            size=136,
             learning_rate=4e-3,
             final_learning_rate=2.2e-3,
             warmup_epochs=0.5,
             augmentation=MILD,
         ),
         Stage(
-            epochs=9,
-            size=128,
+            epochs=10,
+            size=180,
             learning_rate=2.2e-3,
             final_learning_rate=7e-4,
             warmup_epochs=0.2,
             augmentation=MILD,
         ),
         Stage(
-            epochs=4,
+            epochs=5,
             learning_rate=7e-4,
             final_learning_rate=2e-4,
             warmup_epochs=0.2,
