@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import importlib
 import mmap
 import os
 import secrets
@@ -29,8 +30,8 @@ from app.settings import Settings, SettingsError  # noqa: E402
 bind = f"{os.environ.get('HOST') or '127.0.0.1'}:{os.environ.get('PORT') or '8000'}"
 
 # TensorFlow hangs in a process that was forked after it started (gunicorn#2369), so each
-# worker loads for itself. One worker holds every bundle; decoding and the network release
-# the interpreter's lock, so threads fill the cores.
+# worker loads for itself; when_ready does what may be done before. One worker holds every
+# bundle; decoding and the network release the interpreter's lock, so threads fill the cores.
 preload_app = False
 workers = int(os.environ.get("WEB_CONCURRENCY") or 1)
 
@@ -118,6 +119,10 @@ def when_ready(server: Any) -> None:
         check_addresses(Settings.from_environment(), hosts)
     except SettingsError as error:
         raise SystemExit(str(error)) from None
+    if Settings.from_environment().engine == "keras":
+        # Seconds of every start that all workers share, that of one that was killed too. Keras
+        # and TensorFlow are imported and nothing of them is run: see preload_app.
+        importlib.import_module("keras")
 
 
 # Shared by all workers: whether any of them ever had a model to read with.

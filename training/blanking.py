@@ -46,7 +46,8 @@ def find_lungs(prepared: Prepared, data: Path, cache: Path) -> NDArray[np.uint8]
         print(
             f"There are no lung masks, neither in {data} (a folder 'masks' beside 'images', as "
             f"the whole COVID-19 Radiography Database has) nor in a {MASKS_ZIP} beside it: no "
-            "lungs are blanked, and the network may learn more of what surrounds them.",
+            "lungs are looked for or blanked, and the network may learn more of what surrounds "
+            "them.",
             flush=True,
         )
         return None

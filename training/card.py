@@ -243,17 +243,28 @@ def _training(document: Mapping[str, Any]) -> str:
         f"Recipe `{training['recipe']}`, from random weights, seed {training['seed']}; "
         f"input {document['input']['size']} × {document['input']['size']} pixels. "
         f"Networks averaged: {len(training['networks'])}. {networks}. Device: "
-        f"{training['device']}. {_blanked(training)}{libraries}."
+        f"{training['device']}. {_lungs(training)}{libraries}."
     )
 
 
-def _blanked(training: Mapping[str, Any]) -> str:
+def _lungs(training: Mapping[str, Any]) -> str:
+    """What was done about lungs, where there were masks to learn them from."""
     masks = training["data"].get("lung_masks")
     if masks is None:
         return ""
-    first = training["settings"]["stages"][0]["augmentation"]
-    return (
-        f"While it learned, {100 * first['lungs_out']:.0f} % of the films had their lungs blanked "
-        f"and were to be called nothing, {100 * first['lungs_only']:.0f} % had nothing left but "
-        f"the lungs; the lungs were found by a segmenter that learned from `{masks}`. "
-    )
+    settings = training["settings"]
+    words = []
+    if settings["network"].get("view"):
+        words.append(
+            "It finds the lungs first and reads what lies within a box around them; nothing "
+            "outside that box has a say. "
+        )
+    shares = settings["stages"][0]["augmentation"]
+    if shares["lungs_out"] or shares["lungs_only"]:
+        words.append(
+            f"While it learned, {100 * shares['lungs_out']:.0f} % of the films had their lungs "
+            f"blanked and were to be called nothing, {100 * shares['lungs_only']:.0f} % had "
+            "nothing left but the lungs. "
+        )
+    words.append(f"What lungs are, it learned by way of a segmenter from `{masks}`. ")
+    return "".join(words)

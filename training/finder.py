@@ -71,7 +71,7 @@ def boxes(outlines: NDArray[np.uint8]) -> tuple[Boxes, NDArray[np.bool_]]:
     Returns:
         float32, shape (n, 4): top, left, bottom, right, as shares of the side; bool, shape (n,).
     """
-    rows, columns = outlines.any(axis=2), outlines.any(axis=1)
+    rows, columns = outlines.max(axis=2) > 0, outlines.max(axis=1) > 0
     height, width = outlines.shape[1:]
     found = np.stack(
         [
@@ -82,7 +82,7 @@ def boxes(outlines: NDArray[np.uint8]) -> tuple[Boxes, NDArray[np.bool_]]:
         ],
         axis=1,
     )
-    return found.astype(np.float32), rows.any(axis=1)
+    return found.astype(np.float32), outlines.max(axis=(1, 2)) > 0
 
 
 def _teach(

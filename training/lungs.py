@@ -1,7 +1,7 @@
 """A small lung segmenter, from scratch: enough to blank lungs, not to diagnose.
 
 It learns from pairs ``…/images/NAME`` and ``…/masks/NAME`` of normal adult films, in a minute
-or two, and is kept in the cache: the masks carry no licence to ship anything made of them.
+or two, and is kept in the cache, never shipped: the masks carry no licence.
 """
 
 from __future__ import annotations

@@ -21,9 +21,21 @@ _TITLES = {
 _SHOWN = ("accuracy", "sensitivity", "specificity", "precision", "auc")
 
 
+#: The figures of the page, beside its plots.
+FIGURES = "figures.json"
+
+
 def write_results_page(page: Path, kept: Path) -> None:
-    """Write the page and, beside it in a folder of its name, the plots."""
-    found = {system.name: _read(kept / system.name) for system in SYSTEMS}
+    """Write the page and, beside it in a folder of its name, the plots and the figures.
+
+    What was not run here, on this machine, is taken from the figures of the page as it stands:
+    to run one system again does not cost the rows of all others.
+    """
+    figures = page.with_suffix("") / FIGURES
+    before = json.loads(figures.read_text()) if figures.exists() else {}
+    names = [system.name for system in SYSTEMS]
+    names += [f"baselines-{Path(archive).stem}" for archive in _TITLES]
+    found = {name: _read(kept / name) or before.get(name) for name in names}
     parts = [
         "# Results",
         "Written by `make results` from the trainings themselves; not edited by hand. Every system "
@@ -36,11 +48,13 @@ def write_results_page(page: Path, kept: Path) -> None:
     ]
     for archive, title in _TITLES.items():
         systems = [system for system in SYSTEMS if system.archive == archive]
-        baselines = _read(kept / f"baselines-{Path(archive).stem}")
+        baselines = found[f"baselines-{Path(archive).stem}"]
         parts += [f"## {title}", *_systems(systems, found, archive, page)]
         if baselines:
             parts += _baselines(baselines, archive, page)
-    parts += _open(found)
+    parts += _open({system.name: found[system.name] for system in SYSTEMS})
+    shown = {name: result for name, result in found.items() if result}
+    write_whole(figures, (json.dumps(shown, indent=1) + "\n").encode())
     write_whole(page, ("\n\n".join(parts) + "\n").encode())
 
 

@@ -173,8 +173,11 @@ def test_endless_headers_are_refused(server: Server) -> None:
     assert post(server, FILM)[0] == 200
 
 
-def test_a_killed_worker_comes_back_by_itself(lean_bundle: Path, tmp_path: Path) -> None:
-    with running_server(lean_bundle.parent, tmp_path / "log", XRAY_ENGINE="lean") as running:
+@pytest.mark.parametrize("engine", ["keras", "lean"])
+def test_a_killed_worker_comes_back_by_itself(
+    lean_bundle: Path, tmp_path: Path, engine: str
+) -> None:
+    with running_server(lean_bundle.parent, tmp_path / "log", XRAY_ENGINE=engine) as running:
         assert post(running, FILM)[0] == 200
         master = running.process.pid
         (worker,) = Path(f"/proc/{master}/task/{master}/children").read_text().split()

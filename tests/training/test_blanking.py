@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from cxr.bundle import load_bundle
 from tests.training.tiny import TINY, threshold, write_masks
-from training import blanking, lungs
+from training import blanking, finder, lungs
 from training.__main__ import main
 from training.augment import Augmentation
 from training.blanking import SIDE, blank, find_lungs, masks_for
@@ -112,7 +113,9 @@ def test_without_masks_it_says_so_and_blanks_nothing(data, tmp_path, capsys):
 
 
 def test_fit_trains_on_them_and_the_bundle_says_so(beside, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(residual, "RECIPE", BLANKING)
+    centred = replace(BLANKING, network=replace(BLANKING.network, view=0.75))
+    monkeypatch.setattr(residual, "RECIPE", centred)
+    monkeypatch.setattr(finder, "_STEPS", 3)
     seen = []
     kept = blanking.blank
     monkeypatch.setattr(
@@ -128,6 +131,9 @@ def test_fit_trains_on_them_and_the_bundle_says_so(beside, tmp_path, monkeypatch
     assert document["training"]["data"]["lung_masks"] == MASKS_ZIP
     card = (out / "CARD.md").read_text()
     assert "40 % of the films had their lungs blanked" in card
+    assert "reads what lies within a box around them" in card
+    bundle = load_bundle(out)  # its probes come out as they did at export
+    assert bundle.network.maps
 
 
 def _blank(outlines: np.ndarray, **settings: float) -> tuple[np.ndarray, np.ndarray]:

@@ -76,6 +76,21 @@ def test_pieces_are_made_once_and_the_page_says_what_was_not_run(data, tmp_path,
     assert page.read_text() == text
     assert main([*command, "nobody"]) == 1
 
+    # On another machine, which has none of the pieces, no row is lost.
+    command[command.index("--out") + 1] = str(tmp_path / "nothing")
+    assert main([*command[:-1], "--write-only"]) == 0
+    assert page.read_text() == text
+
+
+def test_the_page_shows_the_figures_that_lie_beside_it(tmp_path):
+    """Nobody has changed one without the other."""
+    beside = RESULTS.with_suffix("") / results_page.FIGURES
+    copy = tmp_path / RESULTS.name
+    (tmp_path / RESULTS.stem).mkdir()
+    (tmp_path / RESULTS.stem / results_page.FIGURES).write_bytes(beside.read_bytes())
+    results_page.write_results_page(copy, tmp_path / "nothing")
+    assert copy.read_text() == RESULTS.read_text()
+
 
 @pytest.mark.parametrize(
     "system", [one for one in SYSTEMS if not one.leaky], ids=lambda system: system.name
