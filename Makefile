@@ -126,7 +126,7 @@ round-trip: $(VENV)/.development
 	@$(VENV)/bin/python -m tests.pacs.journey $(ARGS)
 
 train: $(VENV)/.training
-	$(VENV)/bin/python -m training fit adult --version 1.2.0 \
+	$(VENV)/bin/python -m training fit adult --version 1.3.0 \
 		--data $(DATA)/covid19-radiography-database.zip --out models/covid19-radiography
 	$(VENV)/bin/python -m training fit residual --version 1.2.0 \
 		--data $(DATA)/chest-xray-pneumonia.zip --out models/pediatric-pneumonia

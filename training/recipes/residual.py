@@ -10,8 +10,6 @@ official 624 test films: accuracy 93.9 %, AUC 0.987 (``models/pediatric-pneumoni
 intervals).
 """
 
-from cxr.preprocess import PreprocessSpec
-from training.architectures import ResidualNetwork
 from training.augment import Augmentation
 from training.recipe import Recipe, Stage
 from training.search import Choice, Range, Search
@@ -19,8 +17,6 @@ from training.search import Choice, Range, Search
 STRONG = Augmentation(border=0.3, lungs_out=0.1, lungs_only=0.15)
 
 RECIPE = Recipe(
-    preprocess=PreprocessSpec(size=224),
-    network=ResidualNetwork(view=5 / 7),
     optimizer="muon",
     batch_size=32,
     keep="last",
@@ -28,7 +24,7 @@ RECIPE = Recipe(
     stages=(
         Stage(
             epochs=20,
-            size=136,
+            size=96,
             learning_rate=4e-3,
             final_learning_rate=2.2e-3,
             warmup_epochs=0.5,
@@ -36,7 +32,7 @@ RECIPE = Recipe(
         ),
         Stage(
             epochs=8,
-            size=180,
+            size=128,
             learning_rate=2.2e-3,
             final_learning_rate=7e-4,
             warmup_epochs=0.2,
