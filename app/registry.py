@@ -1,6 +1,6 @@
 """The loaded bundles: loaded once, in the background, each on its own.
 
-``/healthz`` must answer while TensorFlow is still being imported, and one damaged bundle
+``/healthz`` must answer while bundles are still being loaded, and one damaged bundle
 must not take the others down.
 """
 

@@ -45,7 +45,7 @@ class Running:
 
     def proportional_mb(self) -> float:
         """The same, with shared pages divided among those that share them."""
-        return sum(_proportional_mb(pid) for pid in family(self.process.pid))
+        return proportional_mb_of(self.process.pid)
 
     def workers(self) -> list[int]:
         """Process ids below the first."""
@@ -189,8 +189,9 @@ def resident_mb_of(pid: int) -> float:
     return _sum_kb(Path(f"/proc/{pid}/status"), "VmRSS:") / 1024
 
 
-def _proportional_mb(pid: int) -> float:
-    return _sum_kb(Path(f"/proc/{pid}/smaps_rollup"), "Pss:") / 1024
+def proportional_mb_of(pid: int) -> float:
+    """Of a process and all below it, shared pages divided among those that share them."""
+    return sum(_sum_kb(Path(f"/proc/{one}/smaps_rollup"), "Pss:") for one in family(pid)) / 1024
 
 
 def _sum_kb(path: Path, key: str) -> float:

@@ -4,7 +4,8 @@
 
 Serves the shipped models under real gunicorn on this machine's loopback and loads it from this
 process, so the figures hold for the cores that both share; run it on the machine that you mean
-to use, with nothing beside it. The load average before each row is printed with it.
+to use, with nothing beside it. The load average before each row is printed with it. Memory is of
+all processes together, pages that they share counted once.
 """
 
 from __future__ import annotations
@@ -16,13 +17,13 @@ import sys
 import tempfile
 import threading
 import time
-import urllib.request
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 from _films import films  # noqa: E402
+from _servers import proportional_mb_of  # noqa: E402
 
 from tests.server import Server, running_server  # noqa: E402
 
@@ -53,17 +54,6 @@ def load(server: Server, data: bytes, connections: int, seconds: float) -> list[
     return times
 
 
-def resident_bytes(server: Server) -> float:
-    """What all workers hold, as Prometheus is told."""
-    with urllib.request.urlopen(f"{server.address}/metrics") as response:
-        text = response.read().decode()
-    return next(
-        float(line.split()[-1])
-        for line in text.splitlines()
-        if line.startswith("xray_resident_bytes")
-    )
-
-
 def main() -> None:
     seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 20.0
     (data,) = (film.data for film in films() if film.name == "2048² JPEG")
@@ -80,12 +70,12 @@ def main() -> None:
                 ready = time.perf_counter() - began
                 load(server, data, connections, min(3.0, seconds))  # warm
                 times = sorted(load(server, data, connections, seconds))
-                memory = resident_bytes(server)
+                memory = proportional_mb_of(server.process.pid)
         middle = statistics.median(times) * 1000
         worst = times[int(0.99 * (len(times) - 1))] * 1000
         print(
             f"| {workers} | {connections} | {ready:.1f} s | {len(times) / seconds:.0f} "
-            f"| {middle:.0f} ms | {worst:.0f} ms | {memory / 2**20:.0f} MiB | {busy:.1f} |"
+            f"| {middle:.0f} ms | {worst:.0f} ms | {memory:.0f} MiB | {busy:.1f} |"
         )
 
 
