@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import mmap
 import os
@@ -23,7 +24,7 @@ from gunicorn.arbiter import Arbiter
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from app.admission import usual_at_once  # noqa: E402  # needs the path above
-from app.allocator import settle  # noqa: E402  # needs the path above
+from app.allocator import give_back, settle  # noqa: E402  # needs the path above
 from app.logs import SERVER_LOGGING  # noqa: E402  # needs the path above
 from app.settings import Settings, SettingsError  # noqa: E402
 
@@ -123,6 +124,10 @@ def when_ready(server: Any) -> None:
         # Seconds of every start that all workers share, that of one that was killed too. Keras
         # and TensorFlow are imported and nothing of them is run: see preload_app.
         importlib.import_module("keras")
+        # The collector of a worker would write to every object, and so copy the pages.
+        gc.collect()
+        gc.freeze()
+        give_back()
 
 
 # Shared by all workers: whether any of them ever had a model to read with.
