@@ -120,7 +120,7 @@ def when_ready(server: Any) -> None:
         check_addresses(Settings.from_environment(), hosts)
     except SettingsError as error:
         raise SystemExit(str(error)) from None
-    if Settings.from_environment().engine == "keras":
+    if _settings.engine == "keras":
         # Seconds of every start that all workers share, that of one that was killed too. Keras
         # and TensorFlow are imported and nothing of them is run: see preload_app.
         importlib.import_module("keras")
