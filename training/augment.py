@@ -29,6 +29,8 @@ class Augmentation:
         tone: standard deviation of the logarithm of a tone curve's slope in each of six equal
             steps of grey: what one detector's curve does to the lungs, and not to the bones,
             no gamma imitates (cf. Zhou 2021, Models Genesis, arXiv 2004.07882).
+        detail: of the natural logarithm of two gains, of edges and of local contrast: what
+            vendors' processing amplifies (unsharp masking; Vuylsteke 1994, Proc SPIE 2167:551).
         contrast: relative change around the mean.
         brightness: of the full scale.
         blur: chance that an image is smoothed (a softer detector, a recompressed file).
@@ -49,6 +51,7 @@ class Augmentation:
     shear: float = 0.08
     gamma: float = 0.7
     tone: float = 0.0
+    detail: float = 0.0
     contrast: float = 0.3
     brightness: float = 0.1
     blur: float = 0.3
@@ -179,6 +182,35 @@ class RandomTone(_RandomLayer):
         return curved
 
 
+class RandomDetail(_RandomLayer):
+    """A film in three bands, of which edges and local contrast get a gain each per image.
+
+    The scales at which the bands part are drawn once a batch, as shares of the side.
+    """
+
+    edges = (1 / 300, 1 / 80)
+    places = (1 / 40, 1 / 8)
+
+    def change(self, images: Any) -> Any:
+        soft = self._smooth(images, *self.edges)
+        coarse = self._smooth(soft, *self.places)
+        most = self.settings.detail
+        edges, local = (ops.exp(self.uniform(images, -most, most)) for _ in range(2))
+        return ops.clip(coarse + local * (soft - coarse) + edges * (images - soft), 0.0, 1.0)
+
+    def _smooth(self, images: Any, low: float, high: float) -> Any:
+        """By a Gaussian of some scale, as two products of matrices."""
+        side = images.shape[1]
+        scale = side * keras.random.uniform((), low, high, seed=self.generator)
+        pixels = ops.arange(side, dtype="float32")
+        distance = ops.expand_dims(pixels, 1) - ops.expand_dims(pixels, 0)
+        weights = ops.exp(-0.5 * ops.square(distance / scale))
+        weights = weights / ops.sum(weights, axis=1, keepdims=True)
+        flat = ops.reshape(images, (-1, side, side))
+        smooth = ops.matmul(ops.matmul(weights, flat), ops.transpose(weights))
+        return ops.reshape(smooth, (-1, side, side, 1))
+
+
 class RandomErase(_RandomLayer):
     """Blank a rectangle (Zhong 2020, arXiv 1708.04896), so that no one spot decides."""
 
@@ -222,6 +254,8 @@ def augmenter(settings: Augmentation, seed: int) -> keras.Sequential:
         chain.append(RandomBlur(settings, seed + 1))
     if s.tone:
         chain.append(RandomTone(settings, seed + 4))
+    if s.detail:
+        chain.append(RandomDetail(settings, seed + 6))
     if s.gamma or s.contrast or s.brightness or s.noise:
         chain.append(RandomIntensity(settings, seed + 2))
     if s.erase:

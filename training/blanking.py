@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-import keras
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
 from training.augment import Augmentation
 from training.data import Prepared
+from training.device import in_float32
 from training.files import read_arrays, write_arrays
 from training.layout import MASKS_ZIP
 from training.lungs import hulls, segmenter, widened
@@ -51,12 +51,8 @@ def find_lungs(prepared: Prepared, data: Path, cache: Path) -> NDArray[np.uint8]
             flush=True,
         )
         return None
-    policy = keras.mixed_precision.dtype_policy()
-    keras.mixed_precision.set_global_policy("float32")
-    try:
+    with in_float32():
         finder = segmenter(given, cache)
-    finally:
-        keras.mixed_precision.set_global_policy(policy)
     made = f"{SIDE} {finder.key} {prepared.images.shape} {prepared.dataset.sha256}"
     kept = cache / f"outlines-{hashlib.sha256(made.encode()).hexdigest()[:16]}.npz"
     if kept.exists():

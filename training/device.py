@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,6 +41,17 @@ def use_device(precision: str = "auto") -> Device:
     if len(gpus) > 1 and backend != "jax":
         print(f"One of {len(gpus)} GPUs is used; KERAS_BACKEND=jax trains on all of them.")
     return Device(backend, name, precision)
+
+
+@contextmanager
+def in_float32() -> Iterator[None]:
+    """Keras's precision within, whatever it is around: what is exported, or teaches, needs it."""
+    policy = keras.mixed_precision.dtype_policy()
+    keras.mixed_precision.set_global_policy("float32")
+    try:
+        yield
+    finally:
+        keras.mixed_precision.set_global_policy(policy)
 
 
 def _gpus(backend: str) -> list[tuple[str, float]]:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from cxr.preprocess import from_eight_bits
 from training.architectures.centre import THUMBNAIL, lung_finder
 from training.augment import Augmentation, RandomAffine, augmenter
+from training.device import in_float32
 from training.files import read_arrays, write_arrays
 
 _STEPS, _BATCH, _RATE = 2000, 64, 2e-3
@@ -48,12 +49,8 @@ def taught_finder(
     if kept.exists():
         arrays = read_arrays(kept)
         return [arrays[f"weight{number}"] for number in range(len(arrays))]
-    policy = keras.mixed_precision.dtype_policy()
-    keras.mixed_precision.set_global_policy("float32")
-    try:
+    with in_float32():
         finder, error = _teach(images, outlines, *rows, seed)
-    finally:
-        keras.mixed_precision.set_global_policy(policy)
     print(
         f"The lung finder's edges lie {error:.1%} of a film's side from the segmenter's, on "
         "average over the validation films.",

@@ -18,6 +18,7 @@ from cxr.preprocess import from_eight_bits
 from training.architectures import assemble
 from training.calibration import calibrate
 from training.data import Prepared
+from training.device import in_float32
 from training.distribute import on_all_devices
 from training.files import read_arrays, write_arrays
 from training.finder import taught_finder
@@ -154,10 +155,8 @@ def run_trial(
             int(epochs),
         )
     train_rows, validation_rows, test_rows = rows
-    policy = keras.mixed_precision.dtype_policy()
     members = train_members(prepared, recipe, (train_rows, validation_rows), seed, folder)
-    keras.mixed_precision.set_global_policy("float32")
-    try:
+    with in_float32():
         model = assemble([member.model for member in members], recipe.network)
         calibration, thresholds = calibrate(
             lambda films: predict(model, films),
@@ -170,8 +169,6 @@ def run_trial(
         began = time.perf_counter()
         test = calibration.apply(predict(model, prepared.images, test_rows))
         seconds = time.perf_counter() - began
-    finally:
-        keras.mixed_precision.set_global_policy(policy)
     trial = Trial(
         test,
         thresholds,
