@@ -10,14 +10,15 @@ from training.augment import (
     Augmentation,
     RandomAffine,
     RandomBorder,
+    RandomDetail,
     RandomTone,
     augmenter,
     mixup,
 )
 
 NOTHING = Augmentation(
-    flip=False, rotation=0, zoom=0, shift=0, shear=0, gamma=0, tone=0, contrast=0, brightness=0,
-    blur=0, noise=0, erase=0, border=0, mixup=0,
+    flip=False, rotation=0, zoom=0, shift=0, shear=0, gamma=0, tone=0, detail=0, contrast=0,
+    brightness=0, blur=0, noise=0, erase=0, border=0, mixup=0,
 )  # fmt: skip
 
 
@@ -99,3 +100,25 @@ def test_tone_curves_differ_per_image_and_keep_the_order_of_greys():
     assert (np.diff(curves, axis=1) > 0).all()
     np.testing.assert_allclose(curves[:, [0, -1]], [[0, 1]] * 6, atol=1e-6)
     assert np.abs(curves[0] - curves[1]).max() > 0.02
+
+
+def test_detail_is_amplified_in_some_images_and_softened_in_others(images):
+    grey = 0.25 + images / 2  # far enough from black and white that nothing is clipped
+    layer = RandomDetail(dataclasses.replace(NOTHING, detail=0.8), 3)
+    changed = np.asarray(layer(grey, training=True))
+    steps = np.abs(np.diff(changed, axis=2)).mean(axis=(1, 2, 3))
+    ratio = steps / np.abs(np.diff(grey, axis=2)).mean(axis=(1, 2, 3))
+    assert ratio.max() > 1.15
+    assert ratio.min() < 0.85
+    # What is coarse stays: the brightness of each image does not move with its gains.
+    np.testing.assert_allclose(changed.mean(axis=(1, 2, 3)), grey.mean(axis=(1, 2, 3)), atol=0.02)
+
+
+def test_detail_with_gains_of_one_gives_the_images_back_and_leaves_flat_ones_flat(images):
+    same = np.asarray(RandomDetail(NOTHING, 3)(images, training=True))
+    np.testing.assert_allclose(same, images, atol=1e-5)
+    flat = np.full_like(images, 0.4)
+    changed = np.asarray(
+        RandomDetail(dataclasses.replace(NOTHING, detail=0.8), 3)(flat, training=True)
+    )
+    np.testing.assert_allclose(changed, flat, atol=1e-5)

@@ -83,6 +83,17 @@ def _crop(top: float, left: float) -> Callable[..., Grey]:
     return apply
 
 
+def _sharpen(film: Grey, _: np.random.Generator) -> Grey:
+    """An unsharp mask: what a viewer's or a detector's edge enhancement does."""
+    soft = cv2.GaussianBlur(film, (0, 0), max(film.shape) / 112)
+    return np.asarray(cv2.addWeighted(film, 2.0, soft, -1.0, 0.0), np.uint8)
+
+
+def _equalise(film: Grey, _: np.random.Generator) -> Grey:
+    """Contrast-limited adaptive histogram equalisation (Zuiderveld 1994, Graphics Gems IV)."""
+    return np.asarray(cv2.createCLAHE(2.0, (8, 8)).apply(film), np.uint8)
+
+
 CHANGES = (
     Change("brightness", "10 % brighter", _tone(lambda grey: grey + 0.1)),
     Change("brightness", "10 % darker", _tone(lambda grey: grey - 0.1)),
@@ -98,4 +109,6 @@ CHANGES = (
     Change("resampling", "half the size and back", _resample),
     Change("crop", "5 % cropped, centred", _crop(0.025, 0.025)),
     Change("crop", "5 % cropped off the top and the left", _crop(0.05, 0.05)),
+    Change("processing", "edges sharpened by an unsharp mask", _sharpen),
+    Change("processing", "local contrast equalised (CLAHE)", _equalise),
 )
