@@ -18,7 +18,7 @@ from training.augment import Augmentation
 from training.recipe import Recipe, Stage
 from training.search import Choice, Range, Search
 
-STRONG = Augmentation(detail=0.8, border=0.3, lungs_out=0.1, lungs_only=0.15)
+STRONG = Augmentation(border=0.3, lungs_out=0.1, lungs_only=0.15)
 
 RECIPE = Recipe(
     preprocess=PreprocessSpec(size=224),
