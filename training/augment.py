@@ -29,11 +29,11 @@ class Augmentation:
         tone: standard deviation of the logarithm of a tone curve's slope in each of six equal
             steps of grey: what one detector's curve does to the lungs, and not to the bones,
             no gamma imitates (cf. Zhou 2021, Models Genesis, arXiv 2004.07882).
-        detail: of the natural logarithm of two gains, of edges and of local contrast: what
-            vendors' processing amplifies (unsharp masking; Vuylsteke 1994, Proc SPIE 2167:551).
         contrast: relative change around the mean.
         brightness: of the full scale.
         blur: chance that an image is smoothed (a softer detector, a recompressed file).
+        detail: chance that edges and local contrast are amplified or softened, as detectors and
+            viewers do (unsharp masking; Vuylsteke 1994, Proc SPIE 2167:551).
         noise: standard deviation, of the full scale.
         erase: chance that a rectangle of up to a third of the side is blanked.
         border: chance that a frame of up to an eighth of the side is blanked, where markers,
@@ -51,10 +51,10 @@ class Augmentation:
     shear: float = 0.08
     gamma: float = 0.7
     tone: float = 0.0
-    detail: float = 0.0
     contrast: float = 0.3
     brightness: float = 0.1
     blur: float = 0.3
+    detail: float = 0.0
     noise: float = 0.03
     erase: float = 0.25
     border: float = 0.0
@@ -190,13 +190,16 @@ class RandomDetail(_RandomLayer):
 
     edges = (1 / 300, 1 / 80)
     places = (1 / 40, 1 / 8)
+    #: Largest natural logarithm of a gain, either way.
+    most = 0.9
 
     def change(self, images: Any) -> Any:
         soft = self._smooth(images, *self.edges)
         coarse = self._smooth(soft, *self.places)
-        most = self.settings.detail
-        edges, local = (ops.exp(self.uniform(images, -most, most)) for _ in range(2))
-        return ops.clip(coarse + local * (soft - coarse) + edges * (images - soft), 0.0, 1.0)
+        edges, local = (ops.exp(self.uniform(images, -self.most, self.most)) for _ in range(2))
+        changed = coarse + local * (soft - coarse) + edges * (images - soft)
+        chosen = self.uniform(images, 0.0, 1.0) < self.settings.detail
+        return ops.where(chosen, ops.clip(changed, 0.0, 1.0), images)
 
     def _smooth(self, images: Any, low: float, high: float) -> Any:
         """By a Gaussian of some scale, as two products of matrices."""
