@@ -6,6 +6,7 @@ import json
 import shutil
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -73,7 +74,7 @@ def audit(options: AuditOptions) -> dict[str, Any]:
     """
     started = time.time()
     bundle = load_bundle(options.bundle)
-    others = {path.name: load_bundle(path) for path in options.also}
+    others = [load_bundle(path) for path in options.also]
     prepared = prepare_as_trained(bundle, options.data, options.cache)
     say = _Steps()
     say("Measuring the figures again")
@@ -236,20 +237,23 @@ def _told(
 def _seeds(
     bundle: Bundle,
     answers: Answers,
-    others: dict[str, Bundle],
+    others: Sequence[Bundle],
     prepared: Prepared,
     rows: NDArray[Any],
 ) -> dict[str, Any] | None:
     if not others:
         return None
     every = {bundle.name: (answers, bundle.thresholds)}
-    for name, other in others.items():
+    for other in others:
         if other.spec != bundle.spec:
             raise TrainingError(f"{other.path} reads films in another way than {bundle.path}.")
         if [one.id for one in other.classes] != [one.id for one in bundle.classes]:
             raise TrainingError(f"{other.path} knows other classes than {bundle.path}.")
-        key = name if name not in every else f"{name} ({len(every)})"
-        every[key] = (answer(other, prepared, rows), other.thresholds)
+        # Seeds of one recipe are often exported under one name.
+        every[f"{other.name} ({len(every) + 1})"] = (
+            answer(other, prepared, rows),
+            other.thresholds,
+        )
     return disagreement(every)
 
 

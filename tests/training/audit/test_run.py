@@ -99,12 +99,16 @@ def _arguments(place: Path, *more: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def audited(place: Path) -> Path:
-    shutil.copytree(place / "models" / "tiny", place / "models" / "seed-1")
+    seeds = [
+        place / seed / "tiny" for seed in ("seed-1", "seed-2")
+    ]  # of one name, as fit makes them
+    for seed in seeds:
+        shutil.copytree(place / "models" / "tiny", seed)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(lungs, "_COPIES", 1)
         patch.setattr(lungs, "_EPOCHS", 1)
         patch.setattr(lungs, "_network", threshold)  # the U-Net takes a minute to compile
-        more = ["--external", str(place / "external.zip"), "--also", str(place / "models/seed-1")]
+        more = ["--external", str(place / "external.zip"), "--also", *map(str, seeds)]
         arguments = _arguments(place, *more, "--lung-masks", str(place / "masks.zip"))
         assert main(arguments) == 0
     return place / "models" / "tiny"
@@ -137,7 +141,8 @@ def test_every_section_is_measured(audited):
     assert external["films"] + external["left_out"] == 70
     assert external["infected"] == 21
     assert {part["name"] for part in external["parts"]} == {"AP", "PA"}
-    # The other seed is the same model here, so they never disagree.
+    # The other seeds are the same model here, so they never disagree.
+    assert len(audit["seeds"]["models"]) == 3
     assert audit["seeds"]["figures"]["same_decision"]["value"] == 1
     assert audit["seeds"]["accuracy"]["standard_deviation"] == 0
     classes = {line["name"] for line in audit["subgroups"] if line["by"] == "class"}
