@@ -178,8 +178,8 @@ def _ask_bundle(
 def _run_baselines(archive: str, options: ResultsOptions, device: Device) -> None:
     """All classical baselines on one data set, tested against the flagship where it was run."""
     place = options.out / f"baselines-{Path(archive).stem}"
-    recipe = load_recipe("residual")
-    prepared = prepare_for(recipe, _archive(options, archive), options.cache, options.seed)
+    # Whole films of 160 pixels, whatever the flagship reads.
+    prepared = prepare_for(Recipe(), _archive(options, archive), options.cache, options.seed)
     train, validation, test = (prepared.indices(s) for s in ("train", "validation", "test"))
     seen = np.sort(np.concatenate([train, validation]))
     entries = [
