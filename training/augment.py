@@ -10,9 +10,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import cv2
 import keras
 import numpy as np
 from keras import layers, ops
+from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,8 @@ class Augmentation:
         blur: chance that an image is smoothed (a softer detector, a recompressed file).
         detail: chance that edges and local contrast are amplified or softened, as detectors and
             viewers do (unsharp masking; Vuylsteke 1994, Proc SPIE 2167:551).
+        equalise: chance that local contrast is equalised (CLAHE; Zuiderveld 1994, Graphics Gems
+            IV), which no gain of ``detail`` imitates.
         noise: standard deviation, of the full scale.
         erase: chance that a rectangle of up to a third of the side is blanked.
         border: chance that a frame of up to an eighth of the side is blanked, where markers,
@@ -55,6 +59,7 @@ class Augmentation:
     brightness: float = 0.1
     blur: float = 0.3
     detail: float = 0.0
+    equalise: float = 0.0
     noise: float = 0.03
     erase: float = 0.25
     border: float = 0.0
@@ -266,6 +271,20 @@ def augmenter(settings: Augmentation, seed: int) -> keras.Sequential:
     if s.border:
         chain.append(RandomBorder(settings, seed + 5))
     return keras.Sequential(chain or [layers.Identity()], name="augmentation")
+
+
+def equalise(
+    films: NDArray[np.uint8], chance: float, random: np.random.Generator
+) -> NDArray[np.uint8]:
+    """Some films with their local contrast equalised; uint8, shape (n, rows, columns)."""
+    if not chance:
+        return films
+    changed = films.copy()
+    for film in changed:
+        if random.random() < chance:
+            tiles = int(random.integers(4, 11))
+            film[:] = cv2.createCLAHE(random.uniform(1.0, 4.0), (tiles, tiles)).apply(film)
+    return changed
 
 
 def mixup(

@@ -13,12 +13,13 @@ from training.augment import (
     RandomDetail,
     RandomTone,
     augmenter,
+    equalise,
     mixup,
 )
 
 NOTHING = Augmentation(
     flip=False, rotation=0, zoom=0, shift=0, shear=0, gamma=0, tone=0, contrast=0,
-    brightness=0, blur=0, detail=0, noise=0, erase=0, border=0, mixup=0,
+    brightness=0, blur=0, detail=0, equalise=0, noise=0, erase=0, border=0, mixup=0,
 )  # fmt: skip
 
 
@@ -125,3 +126,15 @@ def test_a_flat_image_has_no_detail_to_change(images):
     flat = np.full_like(images, 0.4)
     layer = RandomDetail(dataclasses.replace(NOTHING, detail=1), 3)
     np.testing.assert_allclose(np.asarray(layer(flat, training=True)), flat, atol=1e-5)
+
+
+def test_the_share_asked_for_is_equalised_and_the_films_given_are_left_alone():
+    films = np.stack([chest_phantom(size=64, seed=seed) for seed in range(40)])
+    before = films.copy()
+    changed = equalise(films, 0.3, np.random.default_rng(0))
+    np.testing.assert_array_equal(films, before)
+    moved = (changed != films).any(axis=(1, 2))
+    assert 0.1 < moved.mean() < 0.5
+    steps = [np.abs(np.diff(one[moved].astype(float))).mean() for one in (films, changed)]
+    assert steps[1] > 1.2 * steps[0]
+    assert equalise(films, 0.0, np.random.default_rng(0)) is films
