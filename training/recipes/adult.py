@@ -9,8 +9,6 @@ left (``training/blanking.py``). Reached on the set's own test films: accuracy 9
 infected against normal (``models/covid19-radiography/CARD.md`` has the intervals).
 """
 
-from dataclasses import replace
-
 from cxr.preprocess import PreprocessSpec
 from training.architectures import ResidualNetwork
 from training.augment import Augmentation
@@ -26,7 +24,6 @@ MILD = Augmentation(
     contrast=0.2,
     brightness=0.08,
     blur=0.2,
-    detail=0.3,
     noise=0.02,
     erase=0.15,
     border=0.3,
@@ -42,15 +39,12 @@ GENTLE = Augmentation(
     contrast=0.1,
     brightness=0.05,
     blur=0.1,
-    detail=0.2,
     noise=0.01,
     erase=0.0,
     border=0.1,
     lungs_out=0.05,
     lungs_only=0.1,
 )
-
-EQUALISED = replace(GENTLE, equalise=0.2)
 
 # One long fall of the learning rate while the films grow, and then get plainer.
 RECIPE = Recipe(
@@ -87,8 +81,6 @@ RECIPE = Recipe(
         Stage(epochs=4, learning_rate=2e-4, warmup_epochs=0.1, augmentation=GENTLE),
         # Once more: the loss on validation films had not stopped falling.
         Stage(epochs=6, learning_rate=4e-4, warmup_epochs=0.2, augmentation=GENTLE),
-        # And with films as some viewers and detectors show them.
-        Stage(epochs=6, learning_rate=6e-4, warmup_epochs=0.2, augmentation=EQUALISED),
     ),
 )
 
