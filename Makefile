@@ -128,7 +128,7 @@ round-trip: $(VENV)/.development
 train: $(VENV)/.training
 	$(VENV)/bin/python -m training fit adult --version 1.3.0 \
 		--data $(DATA)/covid19-radiography-database.zip --out models/covid19-radiography
-	$(VENV)/bin/python -m training fit residual --version 1.2.0 \
+	$(VENV)/bin/python -m training fit residual --version 1.3.0 \
 		--data $(DATA)/chest-xray-pneumonia.zip --out models/pediatric-pneumonia
 
 # The other two zips are optional: what is not there is not measured, and the card says less.

@@ -99,9 +99,8 @@ def _arguments(place: Path, *more: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def audited(place: Path) -> Path:
-    seeds = [
-        place / seed / "tiny" for seed in ("seed-1", "seed-2")
-    ]  # of one name, as fit makes them
+    # Of one name, as ``fit`` exports several seeds of one recipe.
+    seeds = [place / seed / "tiny" for seed in ("seed-1", "seed-2")]
     for seed in seeds:
         shutil.copytree(place / "models" / "tiny", seed)
     with pytest.MonkeyPatch.context() as patch:
