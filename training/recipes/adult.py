@@ -24,6 +24,8 @@ MILD = Augmentation(
     contrast=0.2,
     brightness=0.08,
     blur=0.2,
+    detail=0.3,
+    equalise=0.2,
     noise=0.02,
     erase=0.15,
     border=0.3,
@@ -39,6 +41,8 @@ GENTLE = Augmentation(
     contrast=0.1,
     brightness=0.05,
     blur=0.1,
+    detail=0.2,
+    equalise=0.15,
     noise=0.01,
     erase=0.0,
     border=0.1,
@@ -56,7 +60,7 @@ RECIPE = Recipe(
     stressed_tone=0.5,
     stages=(
         Stage(
-            epochs=18,
+            epochs=24,
             size=136,
             learning_rate=4e-3,
             final_learning_rate=2.2e-3,
@@ -64,23 +68,21 @@ RECIPE = Recipe(
             augmentation=MILD,
         ),
         Stage(
-            epochs=10,
+            epochs=14,
             size=180,
             learning_rate=2.2e-3,
-            final_learning_rate=7e-4,
+            final_learning_rate=8e-4,
             warmup_epochs=0.2,
             augmentation=MILD,
         ),
         Stage(
-            epochs=5,
-            learning_rate=7e-4,
-            final_learning_rate=2e-4,
+            epochs=8,
+            learning_rate=8e-4,
+            final_learning_rate=3e-4,
             warmup_epochs=0.2,
             augmentation=MILD,
         ),
-        Stage(epochs=4, learning_rate=2e-4, warmup_epochs=0.1, augmentation=GENTLE),
-        # Once more: the loss on validation films had not stopped falling.
-        Stage(epochs=6, learning_rate=4e-4, warmup_epochs=0.2, augmentation=GENTLE),
+        Stage(epochs=6, learning_rate=3e-4, warmup_epochs=0.1, augmentation=GENTLE),
     ),
 )
 
