@@ -42,13 +42,14 @@ def create_app(settings: Settings | None = None, *, load: Loader | None = None) 
     )
     from app.access.commands import is_running as is_command
     from app.admission import Admission, usual_at_once
+    from app.fast_json import FastJSON
     from app.inference import api as inference_api
     from app.openapi import make_app
     from app.registry import make_registry
 
     settings = settings or Settings.from_environment()
     app = make_app(settings)
-    app.json.sort_keys = False  # type: ignore[attr-defined]  # the contract's order
+    app.json = FastJSON(app)
     app.extensions["settings"] = settings
 
     # Flask runs after_request functions last to first: logs is registered first so that it

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
 import struct
 from collections.abc import Sequence
 from typing import Any, Literal
 
 import cv2
 import numpy as np
+import orjson
 from numpy.typing import NDArray
 from pydantic import BaseModel, Field, ValidationError
 
@@ -210,5 +210,5 @@ def _as_text(value: bytes) -> str:
 
 def assemble(answer: dict[str, Any], raw: Sequence[bytes]) -> tuple[bytes, int | None]:
     """The body of the answer, and the length of its JSON where bytes follow it."""
-    head = json.dumps(answer, separators=(",", ":")).encode()
+    head = orjson.dumps(answer)
     return head + b"".join(raw), len(head) if any(raw) else None
