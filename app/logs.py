@@ -24,7 +24,7 @@ from structlog.contextvars import bind_contextvars, clear_contextvars, merge_con
 from structlog.stdlib import BoundLogger, LoggerFactory, ProcessorFormatter
 
 if TYPE_CHECKING:
-    from app.predictor import Reading
+    from app.reading import Reading
 
 access_log: BoundLogger = structlog.get_logger("app.access")
 

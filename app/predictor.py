@@ -6,18 +6,17 @@ import hashlib
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
 from functools import wraps
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec
+from typing import TYPE_CHECKING, Concatenate, ParamSpec
 
 import numpy as np
 from numpy.typing import NDArray
 
 from app.admission import Admission
 from app.errors import InvalidParameterError, PatientUnknownError, UnknownModelError
-from app.pictures import THUMBNAIL_SIDE, data_uri, film_png
+from app.pictures import THUMBNAIL_SIDE, film_png
 from app.population import ReadingWarning, bundle_for_age, warnings_for
-from cxr.calibrate import Decision
+from app.reading import Evidence, Reading
 from cxr.decode import decode
 from cxr.explain import (
     MAX_SIDE,
@@ -39,8 +38,6 @@ if TYPE_CHECKING:
 
 Parameters = ParamSpec("Parameters")
 
-NOTICE = "Research use only. Not a medical device."
-
 #: Said where a heatmap was asked for and the network's architecture yields none.
 NO_HEATMAP = ReadingWarning(
     "no_heatmap", "This model cannot show where it looked: its architecture yields no map."
@@ -49,75 +46,6 @@ NO_HEATMAP = ReadingWarning(
 HEATMAPS = ("none", "overlay", "map", "layer")
 #: What a map may show instead of one class: all that speaks for infection.
 INFECTION = "infection"
-
-
-@dataclass(frozen=True, eq=False)
-class Evidence:
-    """What was read and what spoke for infection, for whoever draws it in a way of its own.
-
-    Attributes:
-        film: the radiograph as decoded.
-        activation: float32, shape (h, w), range [0, 1]; see ``infection_activation``.
-        offset: where the map really lies; see ``cxr.explain.upsample``.
-    """
-
-    film: Radiograph
-    activation: NDArray[np.float32]
-    offset: tuple[float, float]
-
-
-@dataclass(frozen=True)
-class Reading:
-    """What the model says about one radiograph, with all that is needed to judge it.
-
-    Attributes:
-        probabilities: label → calibrated probability, in the bundle's order.
-        film, heatmap, thumbnail: PNG bytes, or None where they were not asked for.
-        evidence: None where it was not asked for.
-        timing_ms: ``decode``, ``model`` and ``total``, in milliseconds.
-    """
-
-    finding: str
-    decision: Decision
-    infection_probability: float
-    probabilities: Mapping[str, float]
-    warnings: tuple[ReadingWarning, ...]
-    bundle: Bundle
-    image_format: str
-    image_width: int
-    image_height: int
-    image_sha256: str
-    timing_ms: Mapping[str, float]
-    heatmap: bytes | None = field(default=None, repr=False)
-    film: bytes | None = field(default=None, repr=False)
-    evidence: Evidence | None = field(default=None, repr=False)
-    thumbnail: bytes | None = field(default=None, repr=False)
-
-    def to_json(self) -> dict[str, Any]:
-        """The contract's JSON reading."""
-        thresholds = self.bundle.thresholds
-        return {
-            "finding": self.finding,
-            "decision": self.decision,
-            "infection_probability": round(self.infection_probability, 6),
-            "probabilities": {label: round(p, 6) for label, p in self.probabilities.items()},
-            "thresholds": {"rule_out": thresholds.rule_out, "rule_in": thresholds.rule_in},
-            "warnings": [warning.to_json() for warning in self.warnings],
-            "model": {
-                "name": self.bundle.name,
-                "version": self.bundle.version,
-                "sha256": self.bundle.sha256,
-            },
-            "image": {
-                "format": self.image_format,
-                "width": self.image_width,
-                "height": self.image_height,
-                "sha256": self.image_sha256,
-            },
-            "heatmap": None if self.heatmap is None else data_uri(self.heatmap),
-            "timing_ms": {stage: round(ms, 2) for stage, ms in self.timing_ms.items()},
-            "notice": NOTICE,
-        }
 
 
 def _in_turn(

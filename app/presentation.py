@@ -7,7 +7,8 @@ from typing import Literal
 
 from app.pictures import data_uri
 from app.population import describe, is_for_children
-from app.predictor import NOTICE, Predictor, Reading
+from app.predictor import Predictor
+from app.reading import NOTICE, Reading
 from cxr.calibrate import Decision
 
 DECISION_WORDS: dict[Decision, str] = {

@@ -11,8 +11,9 @@ from flask import Blueprint, abort, render_template, request, url_for
 from app import current
 from app.errors import NotReadyError
 from app.population import bundle_for_age
-from app.predictor import NOTICE, Predictor, Reading
+from app.predictor import Predictor
 from app.presentation import BY_AGE, DECISION_WORDS, choices, present
+from app.reading import NOTICE, Reading
 from app.sample import AGE_YEARS, DESCRIPTION, sample_path
 from app.settings import PROJECT_ROOT
 from app.uploads import radiograph_bytes

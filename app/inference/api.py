@@ -17,7 +17,7 @@ from app.errors import InvalidParameterError
 from app.inference import tensors
 from app.inference.tensors import InferRequest, InferResponse
 from app.openapi import API_VERSION, ASKS_A_MODEL, OPEN_TO_ALL, READS_FILMS, answers
-from app.predictor import NOTICE, Reading
+from app.reading import NOTICE, Reading
 from app.schemas import Answer, ModelPath
 from cxr.errors import RadiographError
 

@@ -9,7 +9,8 @@ from typing import Protocol
 from app.pacs.queue import Outcome
 from app.pacs.results import Refusal, objects_of
 from app.pacs.results.identity import moment
-from app.predictor import Predictor, Reading
+from app.predictor import Predictor
+from app.reading import Reading
 from cxr.errors import RadiographError
 
 

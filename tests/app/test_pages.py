@@ -11,8 +11,8 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from app import web
-from app.predictor import Reading
 from app.presentation import DECISION_WORDS, level_marks, percent_words, present, threshold_words
+from app.reading import Reading
 from app.settings import PROJECT_ROOT
 from cxr.calibrate import Thresholds
 from tests.app.conftest import ADULTS, CHILDREN

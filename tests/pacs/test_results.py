@@ -22,7 +22,8 @@ from app.pacs.results.report import build, report
 from app.pacs.results.template import encoded
 from app.pacs.results.verdict import Verdict
 from app.pacs.settings import RESULTS
-from app.predictor import NOTICE, Predictor, Reading
+from app.predictor import Predictor
+from app.reading import NOTICE, Reading
 from cxr.radiograph import Limits
 from tests.pacs.fakes import ADULTS, FakeBundle
 from tests.pacs.films import encode, film

@@ -10,7 +10,7 @@ from pydicom.dataset import Dataset
 from app.pacs.results.identity import Source, source_of
 from app.pacs.results.template import encoded
 from app.pacs.results.verdict import Refusal, Verdict
-from app.predictor import Reading
+from app.reading import Reading
 
 __all__ = ["Refusal", "Verdict", "objects_of"]
 

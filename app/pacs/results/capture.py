@@ -17,8 +17,8 @@ from pydicom.valuerep import DA, TM
 
 from app.pacs.results.template import Template, blank_source, fill_header
 from app.pacs.results.verdict import PRODUCT, Verdict
-from app.predictor import NOTICE, Reading
 from app.presentation import DECISION_WORDS
+from app.reading import NOTICE, Reading
 from cxr.explain import overlay
 
 SERIES_NUMBER = 9902

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from pydicom.valuerep import DA, TM
 
 from app.pacs.results.verdict import PRODUCT, Verdict
-from app.predictor import NOTICE, Reading
 from app.presentation import DECISION_WORDS
+from app.reading import NOTICE, Reading
 from cxr.explain import upsample
 
 SERIES_NUMBER = 9903

@@ -30,7 +30,7 @@ from app.pacs.results import codes as ours
 from app.pacs.results.identity import derived_uid
 from app.pacs.results.template import Template, blank_source, fill_header
 from app.pacs.results.verdict import PRODUCT, Refusal, Verdict
-from app.predictor import NOTICE, Reading
+from app.reading import NOTICE, Reading
 
 SERIES_NUMBER = 9901
 _NO_UNITS = CodedConcept("1", "UCUM", "no units")

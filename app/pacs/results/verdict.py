@@ -8,7 +8,7 @@ from datetime import datetime
 from pydicom.dataset import Dataset
 
 from app.pacs.results.identity import derived_uid
-from app.predictor import Reading
+from app.reading import Reading
 
 PRODUCT = "X-Ray Result Interpreter"
 #: Stands for the weights in the UIDs of a refusal that no bundle was chosen for.
