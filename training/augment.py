@@ -10,11 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import cv2
 import keras
 import numpy as np
 from keras import layers, ops
-from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
@@ -34,10 +32,6 @@ class Augmentation:
         contrast: relative change around the mean.
         brightness: of the full scale.
         blur: chance that an image is smoothed (a softer detector, a recompressed file).
-        detail: chance that edges and local contrast are amplified or softened, as detectors and
-            viewers do (unsharp masking; Vuylsteke 1994, Proc SPIE 2167:551).
-        equalise: chance that local contrast is equalised (CLAHE; Zuiderveld 1994, Graphics Gems
-            IV), which no gain of ``detail`` imitates.
         noise: standard deviation, of the full scale.
         erase: chance that a rectangle of up to a third of the side is blanked.
         border: chance that a frame of up to an eighth of the side is blanked, where markers,
@@ -58,8 +52,6 @@ class Augmentation:
     contrast: float = 0.3
     brightness: float = 0.1
     blur: float = 0.3
-    detail: float = 0.0
-    equalise: float = 0.0
     noise: float = 0.03
     erase: float = 0.25
     border: float = 0.0
@@ -187,38 +179,6 @@ class RandomTone(_RandomLayer):
         return curved
 
 
-class RandomDetail(_RandomLayer):
-    """A film in three bands, of which edges and local contrast get a gain each per image.
-
-    The scales at which the bands part are drawn once a batch, as shares of the side.
-    """
-
-    edges = (1 / 300, 1 / 80)
-    places = (1 / 40, 1 / 8)
-    #: Largest natural logarithm of a gain, either way.
-    most = 0.9
-
-    def change(self, images: Any) -> Any:
-        soft = self._smooth(images, *self.edges)
-        coarse = self._smooth(soft, *self.places)
-        edges, local = (ops.exp(self.uniform(images, -self.most, self.most)) for _ in range(2))
-        changed = coarse + local * (soft - coarse) + edges * (images - soft)
-        chosen = self.uniform(images, 0.0, 1.0) < self.settings.detail
-        return ops.where(chosen, ops.clip(changed, 0.0, 1.0), images)
-
-    def _smooth(self, images: Any, low: float, high: float) -> Any:
-        """By a Gaussian of some scale, as two products of matrices."""
-        side = images.shape[1]
-        scale = side * keras.random.uniform((), low, high, seed=self.generator)
-        pixels = ops.arange(side, dtype="float32")
-        distance = ops.expand_dims(pixels, 1) - ops.expand_dims(pixels, 0)
-        weights = ops.exp(-0.5 * ops.square(distance / scale))
-        weights = weights / ops.sum(weights, axis=1, keepdims=True)
-        flat = ops.reshape(images, (-1, side, side))
-        smooth = ops.matmul(ops.matmul(weights, flat), ops.transpose(weights))
-        return ops.reshape(smooth, (-1, side, side, 1))
-
-
 class RandomErase(_RandomLayer):
     """Blank a rectangle (Zhong 2020, arXiv 1708.04896), so that no one spot decides."""
 
@@ -262,8 +222,6 @@ def augmenter(settings: Augmentation, seed: int) -> keras.Sequential:
         chain.append(RandomBlur(settings, seed + 1))
     if s.tone:
         chain.append(RandomTone(settings, seed + 4))
-    if s.detail:
-        chain.append(RandomDetail(settings, seed + 6))
     if s.gamma or s.contrast or s.brightness or s.noise:
         chain.append(RandomIntensity(settings, seed + 2))
     if s.erase:
@@ -271,20 +229,6 @@ def augmenter(settings: Augmentation, seed: int) -> keras.Sequential:
     if s.border:
         chain.append(RandomBorder(settings, seed + 5))
     return keras.Sequential(chain or [layers.Identity()], name="augmentation")
-
-
-def equalise(
-    films: NDArray[np.uint8], chance: float, random: np.random.Generator
-) -> NDArray[np.uint8]:
-    """Some films with their local contrast equalised; uint8, shape (n, rows, columns)."""
-    if not chance:
-        return films
-    changed = films.copy()
-    for film in changed:
-        if random.random() < chance:
-            tiles = int(random.integers(4, 11))
-            film[:] = cv2.createCLAHE(random.uniform(1.0, 4.0), (tiles, tiles)).apply(film)
-    return changed
 
 
 def mixup(

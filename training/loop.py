@@ -19,7 +19,7 @@ from cxr.preprocess import from_eight_bits
 from training.adaptive import AdaptiveRate
 from training.architectures import build
 from training.architectures.centre import FINDER
-from training.augment import augmenter, equalise, mixup
+from training.augment import augmenter, mixup
 from training.blanking import blank
 from training.distribute import share_of_batch
 from training.errors import TrainingError
@@ -75,13 +75,11 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
         chosen = self.order[number * size : (number + 1) * size]
         chosen = np.sort(share_of_batch(chosen, self.order, self.devices))
         films = shrink(self.images[chosen], self.stage.size)
-        random = np.random.default_rng((self.seed, self.epoch, number))
-        if self.training:
-            films = equalise(films, self.stage.augmentation.equalise, random)
         images = from_eight_bits(films[..., np.newaxis])
         targets = np.eye(self.classes, dtype=np.float32)[self.labels[chosen]]
         if self.training:
             targets = targets * self.weights  # weighted cross-entropy: weight × −log p
+            random = np.random.default_rng((self.seed, self.epoch, number))
             if self.lungs is not None:
                 outlines = self.lungs[chosen]
                 images, targets = blank(images, targets, outlines, self.stage.augmentation, random)

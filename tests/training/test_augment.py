@@ -10,16 +10,14 @@ from training.augment import (
     Augmentation,
     RandomAffine,
     RandomBorder,
-    RandomDetail,
     RandomTone,
     augmenter,
-    equalise,
     mixup,
 )
 
 NOTHING = Augmentation(
-    flip=False, rotation=0, zoom=0, shift=0, shear=0, gamma=0, tone=0, contrast=0,
-    brightness=0, blur=0, detail=0, equalise=0, noise=0, erase=0, border=0, mixup=0,
+    flip=False, rotation=0, zoom=0, shift=0, shear=0, gamma=0, tone=0, contrast=0, brightness=0,
+    blur=0, noise=0, erase=0, border=0, mixup=0,
 )  # fmt: skip
 
 
@@ -101,40 +99,3 @@ def test_tone_curves_differ_per_image_and_keep_the_order_of_greys():
     assert (np.diff(curves, axis=1) > 0).all()
     np.testing.assert_allclose(curves[:, [0, -1]], [[0, 1]] * 6, atol=1e-6)
     assert np.abs(curves[0] - curves[1]).max() > 0.02
-
-
-def test_detail_is_amplified_in_some_images_and_softened_in_others(images):
-    grey = 0.25 + images / 2  # far enough from black and white that nothing is clipped
-    layer = RandomDetail(dataclasses.replace(NOTHING, detail=1), 3)
-    changed = np.asarray(layer(grey, training=True))
-    steps = np.abs(np.diff(changed, axis=2)).mean(axis=(1, 2, 3))
-    ratio = steps / np.abs(np.diff(grey, axis=2)).mean(axis=(1, 2, 3))
-    assert ratio.max() > 1.15
-    assert ratio.min() < 0.85
-    # What is coarse stays: the brightness of each image does not move with its gains.
-    np.testing.assert_allclose(changed.mean(axis=(1, 2, 3)), grey.mean(axis=(1, 2, 3)), atol=0.02)
-
-
-def test_only_the_share_asked_for_gets_its_detail_changed(images):
-    many = np.concatenate([images] * 20)
-    layer = RandomDetail(dataclasses.replace(NOTHING, detail=0.3), 3)
-    moved = np.abs(np.asarray(layer(many, training=True)) - many).max(axis=(1, 2, 3)) > 0
-    assert 0.15 < moved.mean() < 0.45
-
-
-def test_a_flat_image_has_no_detail_to_change(images):
-    flat = np.full_like(images, 0.4)
-    layer = RandomDetail(dataclasses.replace(NOTHING, detail=1), 3)
-    np.testing.assert_allclose(np.asarray(layer(flat, training=True)), flat, atol=1e-5)
-
-
-def test_the_share_asked_for_is_equalised_and_the_films_given_are_left_alone():
-    films = np.stack([chest_phantom(size=64, seed=seed) for seed in range(40)])
-    before = films.copy()
-    changed = equalise(films, 0.3, np.random.default_rng(0))
-    np.testing.assert_array_equal(films, before)
-    moved = (changed != films).any(axis=(1, 2))
-    assert 0.1 < moved.mean() < 0.5
-    steps = [np.abs(np.diff(one[moved].astype(float))).mean() for one in (films, changed)]
-    assert steps[1] > 1.2 * steps[0]
-    assert equalise(films, 0.0, np.random.default_rng(0)) is films
