@@ -177,9 +177,12 @@ def main() -> None:
                     f"ceiling of {top:.1f}/s; "
                     f"{plain.rate / rates['ordinary Flask', film.name]:.1f} × ordinary Flask"
                 )
-            busy = server.resident_mb()
+            busy, once = server.resident_mb(), server.proportional_mb()
             time.sleep(QUIET_SECONDS)
-            print(f"  {busy:.0f} MB resident after that, {server.resident_mb():.0f} MB at rest")
+            print(
+                f"  {busy:.0f} MB resident after that ({once:.0f} MB counted once), "
+                f"{server.resident_mb():.0f} MB at rest ({server.proportional_mb():.0f} MB)"
+            )
         if given.peers:
             _peers(models, engine, inputs, seconds)
     print(f"load average {os.getloadavg()[0]:.1f} after")
