@@ -239,7 +239,7 @@ def layer_png(
     size = max(round(width * scale), 1), max(round(height * scale), 1)
     levels = _levels(upsample(activation, *size, offset))
     opacity = (255 * _opacity()).round().astype(np.uint8)
-    return png(np.take(np.dstack((_scale(), opacity))[0], levels, axis=0))
+    return png(np.take(np.column_stack((_scale(), opacity)), levels, axis=0))
 
 
 def _shown_size(width: int, height: int) -> tuple[int, int]:

@@ -10,6 +10,7 @@ from PIL import Image
 from cxr.explain import (
     class_activation,
     infection_activation,
+    layer_png,
     map_png,
     overlay,
     overlay_png,
@@ -124,6 +125,17 @@ def test_an_overlay_for_programs_is_the_one_for_people_in_64_levels():
     assert np.abs(programs - people).max() <= 3
     grey = programs[200:, :60]  # nothing speaks for infection there: black stays black
     assert grey.min() == 0
+
+
+def test_a_layer_is_clear_where_nothing_speaks_and_full_where_all_does():
+    activation = np.zeros((8, 8), np.float32)
+    activation[2, 5] = 1
+    layer = np.asarray(Image.open(io.BytesIO(layer_png(activation, 2000, 1000))))
+    assert layer.shape == (128, 256, 4)
+    opacity = layer[..., 3]
+    assert opacity[100:, :100].max() == 0
+    assert opacity[40, 176] == 255
+    assert layer[40, 176, 0] > 200  # the strongest of the scale is light
 
 
 @pytest.mark.parametrize("shape", [(5, 7), (6, 5, 3), (4, 9, 4)])
