@@ -93,9 +93,15 @@ def running(
     command: Sequence[str],
     port: int,
     ready_path: str = "/readyz",
+    said: tuple[str, int] = ("", 0),
     **environment: str,
 ) -> Iterator[Running]:
-    """Start, wait until ``ready_path`` answers 200, stop."""
+    """Start, wait until ``ready_path`` answers 200, stop.
+
+    Args:
+        said: a text and how often the log must hold it before any load: the first of several
+            workers answers while the others still load, and would get every connection.
+    """
     address = f"http://127.0.0.1:{port}"
     with tempfile.NamedTemporaryFile(prefix="bench-", suffix=".log") as log:
         began = time.perf_counter()
@@ -118,7 +124,12 @@ def running(
                             break
                 except (OSError, urllib.error.HTTPError):
                     time.sleep(0.02)
-            yield Running(name, address, process, time.perf_counter() - began)
+            ready_seconds = time.perf_counter() - began
+            while Path(log.name).read_text(errors="replace").count(said[0]) < said[1]:
+                if time.perf_counter() - began > READY_SECONDS:
+                    raise SystemExit(f"{name} did not say {said[0]!r} {said[1]} times.")
+                time.sleep(0.05)
+            yield Running(name, address, process, ready_seconds)
         finally:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGTERM)
@@ -137,7 +148,8 @@ def service(engine: str, models: Path, **environment: str) -> Iterator[Running]:
     with packages_of(engine) as packages:
         settings = {"XRAY_ENGINE": engine, "XRAY_MODELS": str(models), **environment}
         settings["PYTHONPATH"] = str(packages)
-        with running(f"service ({engine})", command, port, **settings) as server:
+        said = ("bundles loaded", int(settings.get("WEB_CONCURRENCY", 1)))
+        with running(f"service ({engine})", command, port, said=said, **settings) as server:
             yield server
 
 
