@@ -25,30 +25,32 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from app.admission import usual_at_once  # noqa: E402  # needs the path above
 from app.allocator import give_back, settle  # noqa: E402  # needs the path above
+from app.balance import Balance, usual_workers  # noqa: E402  # needs the path above
 from app.logs import SERVER_LOGGING  # noqa: E402  # needs the path above
+from app.server import PlainResponse, QuietLogger  # noqa: E402  # needs the path above
 from app.settings import Settings, SettingsError  # noqa: E402
 
 bind = f"{os.environ.get('HOST') or '127.0.0.1'}:{os.environ.get('PORT') or '8000'}"
 
+try:
+    _settings = Settings.from_environment()
+except SettingsError as error:
+    raise SystemExit(str(error)) from None
+
 # TensorFlow hangs in a process that was forked after it started (gunicorn#2369), so each
-# worker loads for itself; when_ready does what may be done before. One worker holds every
-# bundle; decoding and the network release the interpreter's lock, so threads fill the cores.
+# worker loads every bundle for itself; when_ready does what may be done before.
 preload_app = False
-workers = int(os.environ.get("WEB_CONCURRENCY") or 1)
+workers = int(os.environ.get("WEB_CONCURRENCY") or usual_workers(_settings))
 
 # Each reading on one core: threads within a network would only wait for those of the next request.
-_at_once = os.environ.get("XRAY_READ_AT_ONCE") or str(usual_at_once(workers))
-os.environ["XRAY_READ_AT_ONCE"] = _at_once
+_at_once = _settings.read_at_once or usual_at_once(workers)
+os.environ["XRAY_READ_AT_ONCE"] = str(_at_once)
 os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 
 # The poller collects requests; a thread sees a whole one (app/worker.py). There is a thread for
 # each that reads or waits (app/admission.py), and some that answer everybody else at once.
 worker_class = "app.worker.BufferingWorker"
-try:
-    _settings = Settings.from_environment()
-except SettingsError as error:
-    raise SystemExit(str(error)) from None
-threads = _settings.read_at_once + _settings.max_waiting + 8
+threads = _at_once + _settings.max_waiting + 8
 
 timeout = 60
 graceful_timeout = 30
@@ -61,19 +63,10 @@ worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None
 secure_scheme_headers: dict[str, str] = {}
 forwarder_headers = ""
 
+# There is no setting for either.
+gunicorn.http.wsgi.Response = PlainResponse
+logger_class = QuietLogger
 
-_default_headers = gunicorn.http.wsgi.Response.default_headers
-
-
-def _headers_without_banner(response: Any) -> list[str]:
-    return [line for line in _default_headers(response) if not line.startswith("Server:")]
-
-
-# An answer need not say which server gave it, and there is no setting for that.
-gunicorn.http.wsgi.Response.default_headers = _headers_without_banner
-
-# The application writes its own line per request, without query, address or file name.
-accesslog = None
 errorlog = "-"
 loglevel = "warning"
 control_socket_disable = True
@@ -90,14 +83,13 @@ os.environ["XRAY_SECRET_KEY"] = os.environ.get("XRAY_SECRET_KEY") or secrets.tok
 _metrics_folder: str | None = None
 if workers > 1 and not os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
     # Before any worker imports prometheus_client, which reads it then.
-    _metrics_folder = tempfile.mkdtemp(prefix="xray-metrics-")
+    _metrics_folder = tempfile.mkdtemp(prefix="xray-metrics-", dir=worker_tmp_dir)
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = _metrics_folder
 
 
 def on_starting(server: Any) -> None:
     """Stop with a sentence, before anything is loaded, where the settings cannot be used."""
     from app.access.exposure import check_settings
-    from app.settings import Settings, SettingsError
 
     try:
         check_settings(Settings.from_environment())
@@ -112,7 +104,6 @@ def when_ready(server: Any) -> None:
     overrule what stands above. No worker has been started yet.
     """
     from app.access.exposure import check_addresses
-    from app.settings import Settings, SettingsError
 
     names = [listener.getsockname() for listener in server.LISTENERS]
     hosts = [name[0] if isinstance(name, tuple) else str(name) for name in names]
@@ -132,11 +123,17 @@ def when_ready(server: Any) -> None:
 
 # Shared by all workers: whether any of them ever had a model to read with.
 _ever_ready = mmap.mmap(-1, 1)
+_balance = Balance()
+
+
+def pre_fork(server: Any, worker: Any) -> None:
+    """In the master: a place among those that share the connections."""
+    worker.share = _balance.join()
 
 
 def post_fork(server: Any, worker: Any) -> None:
     """Before the worker has any thread."""
-    settle(max(2, int(os.environ["XRAY_READ_AT_ONCE"])))
+    settle(max(2, _at_once))
     # What Python lets a thread keep the interpreter, 5 ms, is longer than a network takes.
     sys.setswitchinterval(0.0005)
 
@@ -149,6 +146,7 @@ def post_worker_init(worker: Any) -> None:
         registry.wait()
         if registry.bundles:
             _ever_ready[0] = 1
+            worker.share.ready = True
         elif not _ever_ready[0]:
             print(f"The service cannot start. {registry.trouble}", file=sys.stderr, flush=True)
             os._exit(Arbiter.WORKER_BOOT_ERROR)  # which ends the master too
@@ -157,7 +155,8 @@ def post_worker_init(worker: Any) -> None:
 
 
 def child_exit(server: Any, worker: Any) -> None:
-    """Forget the gauges of a worker that is gone; its counters stay."""
+    """Forget the connections and gauges of a worker that is gone; its counters stay."""
+    _balance.leave(worker.share)
     if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
         from prometheus_client import multiprocess
 

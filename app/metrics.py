@@ -114,6 +114,8 @@ class Metrics:
             registry=registry,
         )
 
+        self._measure_next = 0.0  # of the monotonic clock
+
     def count_reading(self, reading: Reading) -> None:
         """Count one reading and the time of its stages, and note it for the log line."""
         model = reading.bundle.name
@@ -160,6 +162,11 @@ class Metrics:
         return response
 
     def _measure_memory(self) -> None:
+        """Once a second: to open the file takes a fiftieth of a small film's reading."""
+        now = time.monotonic()
+        if now < self._measure_next:
+            return
+        self._measure_next = now + 1
         try:
             pages = int(_RESIDENT.read_text().split()[1])
         except OSError:  # no Linux

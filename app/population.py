@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from cxr.radiograph import DicomFields, Radiograph
-from cxr.suitability import CROPPED_ASPECT, LOW_CONTRAST, LOW_RESOLUTION_SIDE, contrast
+from cxr.suitability import CROPPED_ASPECT, LOW_CONTRAST, LOW_RESOLUTION_SIDE
 
 if TYPE_CHECKING:
     from cxr.bundle import Bundle
@@ -70,14 +70,15 @@ def describe(population: Mapping[str, Any]) -> str:
 
 
 def warnings_for(
-    radiograph: Radiograph, bundle: Bundle, *, doubtful: bool = False
+    radiograph: Radiograph, bundle: Bundle, spread: float, *, doubtful: bool = False
 ) -> tuple[ReadingWarning, ...]:
     """What makes this radiograph unlike those that the bundle was made for.
 
     Args:
+        spread: its ``contrast``.
         doubtful: the gate let it pass, but only just.
     """
-    found = _warnings_of_the_picture(radiograph)
+    found = _warnings_of_the_picture(radiograph, spread)
     if doubtful:
         found.append(
             ReadingWarning(
@@ -91,7 +92,7 @@ def warnings_for(
     return tuple(found)
 
 
-def _warnings_of_the_picture(radiograph: Radiograph) -> list[ReadingWarning]:
+def _warnings_of_the_picture(radiograph: Radiograph, spread: float) -> list[ReadingWarning]:
     found = []
     if min(radiograph.width, radiograph.height) < LOW_RESOLUTION_SIDE:
         found.append(
@@ -112,7 +113,7 @@ def _warnings_of_the_picture(radiograph: Radiograph) -> list[ReadingWarning]:
                 "that long and narrow, so a part of it was cut off. Use the whole radiograph.",
             )
         )
-    if contrast(radiograph) < LOW_CONTRAST:
+    if spread < LOW_CONTRAST:
         found.append(
             ReadingWarning(
                 "low_contrast",

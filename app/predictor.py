@@ -30,7 +30,7 @@ from cxr.explain import (
 from cxr.png import png
 from cxr.preprocess import reduced, to_model_input
 from cxr.radiograph import Limits, Radiograph
-from cxr.suitability import refuse_blank
+from cxr.suitability import contrast, refuse_blank
 
 if TYPE_CHECKING:
     from cxr.bundle import Bundle, Prediction
@@ -153,12 +153,14 @@ class Predictor:
         named = self.bundle(model) if model else None
         radiograph = decode(data, self._limits, reduce_to=self._reduce_to)
         decoded = time.perf_counter()
-        refuse_blank(radiograph)
+        spread = contrast(radiograph)
+        refuse_blank(spread)
         # Once for the gate, the network and the overlay.
         small = reduced(radiograph, self._reduce_to) if self._halves else radiograph
         doubtful = self.gate is not None and self.gate.check(small).doubtful
 
         bundle = named or self._bundle_for(radiograph, needs_patient)
+        _check_class(heatmap_class, bundle)
         prediction = bundle.predict(to_model_input(small, bundle.spec)[np.newaxis])
         probabilities = prediction.probabilities[0]
         infection = float(bundle.infection_probability(prediction.probabilities)[0])
@@ -166,9 +168,10 @@ class Predictor:
         modelled = time.perf_counter()
 
         shown = self._for_people(data, radiograph) if with_film else small
-        picture = None
-        activation = _activation(bundle, prediction, heatmap_class)
+        picture = activation = None
         wanted = heatmap != "none" and (map_if_normal or decision != "normal")
+        if wanted or with_evidence:
+            activation = _activation(bundle, prediction, heatmap_class)
         if wanted and activation is not None:
             height, width = shown.pixels.shape
             if heatmap == "overlay" and with_film:  # both for people, in the same size
@@ -185,7 +188,7 @@ class Predictor:
             infection_probability=infection,
             probabilities={label: float(p) for label, p in zip(labels, probabilities, strict=True)},
             warnings=(
-                *warnings_for(radiograph, bundle, doubtful=doubtful),
+                *warnings_for(radiograph, bundle, spread, doubtful=doubtful),
                 *((NO_HEATMAP,) if wanted and activation is None else ()),
             ),
             bundle=bundle,
@@ -228,16 +231,19 @@ def _evidence(
     return Evidence(radiograph, shown, bundle.map_offset)
 
 
-def _activation(bundle: Bundle, prediction: Prediction, wanted: str) -> NDArray[np.float32] | None:
-    """The map for ``wanted``; None where the network's architecture yields none."""
+def _check_class(wanted: str, bundle: Bundle) -> None:
     ids = [finding.id for finding in bundle.classes]
     if wanted not in (INFECTION, *ids):
         raise InvalidParameterError(
             f"heatmap_class must be one of: {', '.join([INFECTION, *ids])}, for {bundle.name}."
         )
+
+
+def _activation(bundle: Bundle, prediction: Prediction, wanted: str) -> NDArray[np.float32] | None:
+    """The map for ``wanted``; None where the network's architecture yields none."""
     if prediction.activation_maps is None:
         return None
     maps = prediction.activation_maps[0]
     if wanted == INFECTION:
         return infection_activation(maps, prediction.probabilities[0], bundle.classes)
-    return class_activation(maps, ids.index(wanted))
+    return class_activation(maps, [finding.id for finding in bundle.classes].index(wanted))

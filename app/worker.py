@@ -25,6 +25,7 @@ from gunicorn.workers.gthread import TConn, ThreadWorker
 
 from app.allocator import give_back
 from app.arrived import DeadlineUnreader, keep_whole
+from app.balance import Share
 from app.refusals import TOO_LONG, TOO_MANY, TOO_SLOW, Refusal
 from app.settings import Settings
 
@@ -129,6 +130,7 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
     """See the module."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self.share: Share | None = None  # set by the master, before it forks
         super().__init__(*args, **kwargs)
         settings = Settings.from_environment()
         self._seconds = settings.request_seconds
@@ -141,8 +143,27 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
         self._arriving_bytes = 0
         self._last_work: float | None = None  # since memory was given back
 
+    @property
+    def nr_conns(self) -> int:
+        """Connections that are open, as gunicorn counts them; the other workers know it."""
+        return self._connections
+
+    @nr_conns.setter
+    def nr_conns(self, number: int) -> None:
+        self._connections = number
+        if self.share:
+            self.share.has(number)
+
+    def set_accept_enabled(self, enabled: bool) -> None:
+        """Take new connections, or none: gunicorn calls it on full workers and at the end."""
+        super().set_accept_enabled(enabled)
+        if self.share:
+            self.share.accepts(enabled)
+
     def accept(self, listener: Any) -> None:
-        """A new connection: watch it."""
+        """A new connection: watch it, or leave it to a worker that has fewer."""
+        if self.share and self.share.leaves_it():
+            return
         if self.cfg.is_ssl:
             super().accept(listener)
             return

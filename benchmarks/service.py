@@ -1,11 +1,12 @@
 """The service against an ordinary Flask application, LitServe, BentoML and its own ceiling.
 
-    python benchmarks/service.py [--seconds 8] [--models models] [--engines keras lean]
+    python benchmarks/service.py [--seconds 3] [--rounds 5] [--engines keras lean] [--films NAME …]
     python benchmarks/service.py --peers      # LitServe and BentoML too, in a venv of their own
 
-Every figure and the ratios between them come from one run on one machine; the load is wrk's, with
-four connections, on the same cores. The peers execute the same network and, but for the
-ordinary application, decode in the same way.
+All of them run at once and are loaded one after the other, in rounds, because a machine's speed
+changes within minutes: a ratio is the median of those of each round, its range that of the
+rounds. The load is wrk's, with four connections, on the same cores. The peers execute the same
+network and, but for the ordinary application, decode in the same way.
 """
 
 from __future__ import annotations
@@ -13,204 +14,147 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import shutil
-import subprocess
 import sys
-import threading
 import time
-import venv
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import median
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-import numpy as np  # noqa: E402
+from _ceiling import CORES, Ceiling  # noqa: E402
 from _films import Film, films  # noqa: E402
-from _servers import HERE, ask, free_port, load, running, service  # noqa: E402
-
-from cxr.bundle import load_bundle  # noqa: E402
-from cxr.decode import decode  # noqa: E402
-from cxr.preprocess import to_model_input  # noqa: E402
+from _peers import bentoml, litserve, ordinary  # noqa: E402
+from _servers import Load, Running, ask, load, service  # noqa: E402
 
 BUNDLE = "pediatric-pneumonia"
-CORES = os.cpu_count() or 1
 #: Longer than it takes the service to notice that it rests.
 QUIET_SECONDS = 13
-PEERS = HERE / ".peers"
+ORDINARY = "ordinary Flask"
 
 
-def ceiling(engine: str, bundle_path: Path, film: Film, seconds: float) -> float:
-    """Readings a second without HTTP: decode, prepare, network, a thread for each core."""
-    bundle = load_bundle(bundle_path, engine)  # type: ignore[arg-type]
-    counts = [0] * CORES
-    end = time.perf_counter() + seconds
+@dataclass
+class Loaded:
+    """One server, or the service with heatmaps, and what each round of a film measured."""
 
-    def work(number: int) -> None:
-        while time.perf_counter() < end:
-            radiograph = decode(film.data, reduce_to=bundle.spec.reduce_to)
-            bundle.predict(to_model_input(radiograph, bundle.spec)[np.newaxis])
-            counts[number] += 1
+    name: str
+    server: Running
+    query: str = ""
+    rounds: list[Load] = field(default_factory=list)
 
-    threads = [threading.Thread(target=work, args=(number,)) for number in range(CORES)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return sum(counts) / seconds
+    def begin(self, film: Film) -> None:
+        """Forget the last film; be warm for this one, and know its reading."""
+        self.rounds.clear()
+        path = f"/predict{self.query}"
+        answer = json.loads(ask(film, self.server.address, path))
+        probability = answer.get("infection_probability")
+        self._expected = f'"infection_probability":{probability}' if probability else ""
+        load(film, self.server.address + path, seconds=1)
 
+    def measure(self, film: Film, seconds: int) -> None:
+        """One round."""
+        url = f"{self.server.address}/predict{self.query}"
+        got = load(film, url, seconds=seconds, expected=self._expected)
+        if got.wrong or got.other or got.lost:
+            print(f"  NOT RIGHT: {self.name}: {got}")
+        self.rounds.append(got)
 
-def ceiling_in_a_process(engine: str, bundle_path: Path, film: Film, seconds: float) -> float:
-    """The same alone in a process, as the service has one."""
-    done = subprocess.run(
-        [sys.executable, __file__, "--ceiling", engine, str(bundle_path), film.name, str(seconds)],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return float(done.stdout.split()[-1])
-
-
-def ordinary(models: Path):
-    """The ordinary application under gunicorn with as many threads as connections."""
-    port = free_port()
-    command = [sys.executable, "-m", "gunicorn", "--config", os.devnull, "--chdir", str(HERE)]
-    command += ["--bind", f"127.0.0.1:{port}", "--threads", "4", "_flask_peer:app"]
-    return running("ordinary Flask", command, port, PEER_BUNDLE=str(models / BUNDLE))
-
-
-def make_peers() -> Path:
-    """Install LitServe and BentoML beside the packages of this environment; its Python."""
-    python = PEERS / "bin" / "python"
-    if not (PEERS / "complete").exists():
-        shutil.rmtree(PEERS, ignore_errors=True)
-        venv.create(PEERS, with_pip=True)
-        (site,) = PEERS.glob("lib/python*/site-packages")
-        ours = next(path for path in sys.path if path.endswith("site-packages"))
-        (site / "ours.pth").write_text(ours + "\n")
-        subprocess.run(
-            [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-            + ["-r", str(HERE / "requirements-peers.txt")],
-            check=True,
-        )
-        (PEERS / "complete").touch()
-    return python
-
-
-def litserve(models: Path, engine: str, workers: int):
-    """LitServe with that many worker processes."""
-    port = free_port()
-    command = [str(make_peers()), str(HERE / "_litserve_peer.py")]
-    return running("LitServe", command, port, "/health", **_peer(models, engine, workers))
-
-
-def bentoml(models: Path, engine: str, workers: int):
-    """BentoML with that many worker processes."""
-    port = free_port()
-    command = [str(make_peers()), "-m", "bentoml", "serve", "_bentoml_peer:Peer"]
-    command += ["--port", str(port), "--working-dir", str(HERE)]
-    settings = _peer(models, engine, workers)
-    return running(
-        "BentoML", command, port, BENTOML_DO_NOT_TRACK="true", BENTOML_HOME=str(PEERS), **settings
-    )
-
-
-def _peer(models: Path, engine: str, workers: int) -> dict[str, str]:
-    return {
-        "PEER_BUNDLE": str(models / BUNDLE),
-        "PEER_ENGINE": engine,
-        "PEER_WORKERS": str(workers),
-        "TF_NUM_INTRAOP_THREADS": "1",
-    }
+    def rates(self) -> list[float]:
+        return [one.rate for one in self.rounds]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seconds", type=int, default=8, help="of each load")
+    parser.add_argument("--seconds", type=int, default=3, help="of each load")
+    parser.add_argument("--rounds", type=int, default=5, help="of each film")
     parser.add_argument("--models", type=Path, default=ROOT / "models")
     parser.add_argument("--engines", nargs="+", default=["keras", "lean"])
     parser.add_argument("--peers", action="store_true", help="LitServe and BentoML too")
     parser.add_argument("--films", nargs="+", help="names of some of the inputs")
-    parser.add_argument("--ceiling", nargs=4, help=argparse.SUPPRESS)
     given = parser.parse_args()
+    bundle = given.models.resolve() / BUNDLE
     inputs = [film for film in films() if not given.films or film.name in given.films]
-    if given.ceiling:
-        engine, path, name, seconds = given.ceiling
-        (film,) = [film for film in inputs if film.name == name]
-        print(ceiling(engine, Path(path), film, float(seconds)))
-        return
-    models, seconds = given.models.resolve(), given.seconds
     print(f"{CORES} cores, load average {os.getloadavg()[0]:.1f} before; {BUNDLE}, 4 connections")
-
-    rates: dict[tuple[str, str], float] = {}
-    with ordinary(models) as server:
-        for film in inputs:
-            ask(film, server.address)
-            measured = load(film, f"{server.address}/predict", seconds=seconds)
-            rates["ordinary Flask", film.name] = measured.rate
-            _say("ordinary Flask", film.name, measured.rate, measured.p50, measured.p99)
-    for engine in given.engines:
-        with service(engine, models) as server:
-            print(
-                f"service ({engine}): ready after {server.ready_seconds:.1f} s, "
-                f"{server.resident_mb():.0f} MB resident in its "
-                f"{1 + len(server.workers())} processes ({server.proportional_mb():.0f} MB with "
-                "shared pages counted once)"
-            )
-            for film in inputs:
-                url = f"{server.address}/predict?model={BUNDLE}"
-                probability = json.loads(ask(film, server.address, f"/predict?model={BUNDLE}"))
-                expected = f'"infection_probability":{probability["infection_probability"]}'
-                load(film, url, seconds=2)
-                plain = load(film, url, seconds=seconds, expected=expected)
-                heat = load(film, f"{url}&heatmap=overlay", seconds=seconds)
-                top = ceiling_in_a_process(engine, models / BUNDLE, film, seconds)
-                if plain.wrong or plain.other or plain.lost:
-                    print(f"  NOT RIGHT: {plain}")
-                name = f"service ({engine})"
-                rates[name, film.name] = plain.rate
-                _say(name, film.name, plain.rate, plain.p50, plain.p99)
-                print(
-                    f"    p99/p50 {plain.p99 / plain.p50:.2f}; with heatmap "
-                    f"{plain.rate / heat.rate:.2f} × the time; {plain.rate / top:.0%} of the "
-                    f"ceiling of {top:.1f}/s; "
-                    f"{plain.rate / rates['ordinary Flask', film.name]:.1f} × ordinary Flask"
+    with ExitStack() as stack:
+        ceilings = {one: stack.enter_context(Ceiling(one, bundle)) for one in given.engines}
+        tested = [Loaded(ORDINARY, stack.enter_context(ordinary(bundle)))]
+        services = {}
+        for engine in given.engines:
+            for workers in (1, CORES) if CORES > 1 else (1,):
+                server = stack.enter_context(
+                    service(engine, bundle.parent, WEB_CONCURRENCY=str(workers))
                 )
-            busy, once = server.resident_mb(), server.proportional_mb()
-            time.sleep(QUIET_SECONDS)
-            print(
-                f"  {busy:.0f} MB resident after that ({once:.0f} MB counted once), "
-                f"{server.resident_mb():.0f} MB at rest ({server.proportional_mb():.0f} MB)"
-            )
-        if given.peers:
-            _peers(models, engine, inputs, seconds)
+                name = f"service ({engine}, {workers})"
+                services[name] = server
+                print(f"{name}: ready after {server.ready_seconds:.1f} s, {_memory(server)}")
+                query = f"?model={BUNDLE}"
+                tested.append(Loaded(name, server, query))
+                if workers == 1:
+                    heat = f"{query}&heatmap=overlay"
+                    tested.append(Loaded(f"{name} with heatmap", server, heat))
+                if given.peers:
+                    for start in (litserve, bentoml):
+                        server = stack.enter_context(start(bundle, engine, workers))
+                        tested.append(Loaded(f"{server.name} ({engine}, {workers})", server))
+        for film in inputs:
+            _compare(film, tested, ceilings, given.seconds, given.rounds)
+        for name, server in services.items():
+            print(f"{name}: {_memory(server)} after that")
+        time.sleep(QUIET_SECONDS)
+        for name, server in services.items():
+            print(f"{name}: {_memory(server)} at rest")
     print(f"load average {os.getloadavg()[0]:.1f} after")
 
 
-def _peers(models: Path, engine: str, inputs: list[Film], seconds: int) -> None:
-    """Each with as many workers as the service then has."""
-    for workers in dict.fromkeys((1, CORES)):
-        ours: dict[str, float] = {}
-        for start in (_ourselves, litserve, bentoml):
-            with start(models, engine, workers) as server:
-                for film in inputs:
-                    url = f"{server.address}/predict?model={BUNDLE}"  # peers have but one
-                    load(film, url, seconds=2)
-                    got = load(film, url, seconds=seconds)
-                    _say(f"{server.name}, {workers} workers", film.name, got.rate, got.p50, got.p99)
-                    ratio = ours.setdefault(film.name, got.rate) / got.rate
-                    if start is not _ourselves:
-                        print(f"    the service is {ratio:.2f} × as fast")
+def _compare(
+    film: Film, tested: list[Loaded], ceilings: dict[str, Ceiling], seconds: int, rounds: int
+) -> None:
+    for one in tested:
+        one.begin(film)
+    tops: dict[str, list[float]] = {engine: [] for engine in ceilings}
+    for ceiling in ceilings.values():
+        ceiling.rate(film, 0.5)
+    for _ in range(rounds):
+        for one in tested:
+            one.measure(film, seconds)
+        for engine, ceiling in ceilings.items():
+            tops[engine].append(ceiling.rate(film, seconds))
+    print(f"\n{film.name}")
+    for one in tested:
+        p50 = median(got.p50 for got in one.rounds)
+        p99 = median(got.p99 for got in one.rounds)
+        spread = median(got.p99 / got.p50 for got in one.rounds)
+        print(
+            f"  {one.name:34s} {median(one.rates()):6.1f}/s  p50 {p50:5.1f} ms  "
+            f"p99 {p99:5.1f} ms  p99/p50 {spread:.2f}"
+        )
+    named = {one.name: one.rates() for one in tested}
+    for name, rates in named.items():
+        if not name.startswith("service"):
+            continue
+        engine = name.removeprefix("service (").partition(",")[0]
+        if name.endswith("heatmap"):
+            without = named[name.removesuffix(" with heatmap")]
+            print(f"  {name}: {_ratio(without, rates)} × the time without")
+            continue
+        print(f"  {name}: {_ratio(rates, named[ORDINARY])} × {ORDINARY}")
+        print(f"    {_ratio(rates, tops[engine])} of the ceiling of {median(tops[engine]):.1f}/s")
+        for peer, others in named.items():
+            if f"({engine}, " in peer and not peer.startswith("service"):
+                print(f"    {_ratio(rates, others)} × {peer}")
 
 
-def _ourselves(models: Path, engine: str, workers: int):
-    return service(engine, models, WEB_CONCURRENCY=str(workers))
+def _ratio(above: list[float], below: list[float]) -> str:
+    each = [a / b for a, b in zip(above, below, strict=True)]
+    return f"{median(each):.2f} [{min(each):.2f}, {max(each):.2f}]"
 
 
-def _say(server: str, film: str, rate: float, p50: float, p99: float) -> None:
-    print(
-        f"{server:30s} {film:11s} {rate:7.1f}/s  p50 {p50:6.1f} ms  p99 {p99:6.1f} ms", flush=True
+def _memory(server: Running) -> str:
+    return (
+        f"{server.resident_mb():.0f} MB resident in its {1 + len(server.workers())} processes "
+        f"({server.proportional_mb():.0f} MB with shared pages counted once)"
     )
 
 

@@ -38,13 +38,16 @@ def contrast(radiograph: Radiograph) -> float:
     return (high - low) / float(2**bits - 1)
 
 
-def refuse_blank(radiograph: Radiograph) -> None:
+def refuse_blank(spread: float) -> None:
     """Refuse a picture that is one even grey.
+
+    Args:
+        spread: its ``contrast``.
 
     Raises:
         UnsuitableImageError: with the reason ``NO_CONTRAST``.
     """
-    if contrast(radiograph) < BLANK_CONTRAST:
+    if spread < BLANK_CONTRAST:
         raise UnsuitableImageError(
             "The image is blank: hardly any pixel differs from the others. Check the exposure or "
             "the export, and send the radiograph as it is displayed.",

@@ -27,6 +27,12 @@ class Server:
     process: subprocess.Popen[bytes]
     log: Path
 
+    def workers(self) -> list[int]:
+        """Process ids of gunicorn's workers."""
+        master = self.process.pid
+        children = Path(f"/proc/{master}/task/{master}/children").read_text()
+        return [int(pid) for pid in children.split()]
+
 
 def free_port() -> int:
     with socket.socket() as probe:

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pytest
 
+from app.balance import DISTRUST
 from tests.phantoms import chest_phantom, encode_jpeg, encode_png
 from tests.server import ROOT, Server, fetch, free_port, running_server, status, wait_for
 from tests.waiting import wait_until
@@ -177,15 +178,53 @@ def test_endless_headers_are_refused(server: Server) -> None:
 def test_a_killed_worker_comes_back_by_itself(
     lean_bundle: Path, tmp_path: Path, engine: str
 ) -> None:
-    with running_server(lean_bundle.parent, tmp_path / "log", XRAY_ENGINE=engine) as running:
+    alone = {"XRAY_ENGINE": engine, "WEB_CONCURRENCY": "1"}
+    with running_server(lean_bundle.parent, tmp_path / "log", **alone) as running:
         assert post(running, FILM)[0] == 200
-        master = running.process.pid
-        (worker,) = Path(f"/proc/{master}/task/{master}/children").read_text().split()
-        os.kill(int(worker), signal.SIGKILL)
+        (worker,) = running.workers()
+        os.kill(worker, signal.SIGKILL)
         # Some moments pass until the master sees it; nothing but connections may fail then.
         wait_for(f"{running.address}/readyz", 200, running.process)
         assert post(running, FILM)[0] == 200
         assert running.process.poll() is None
+
+
+@pytest.fixture
+def two(lean_bundle: Path, tmp_path: Path) -> Iterator[Server]:
+    """Two workers that have both loaded."""
+    settings = {"XRAY_ENGINE": "lean", "WEB_CONCURRENCY": "2"}
+    with running_server(lean_bundle.parent, tmp_path / "log", **settings) as running:
+        wait_until(lambda: "xray_workers_ready 2.0" in fetch(f"{running.address}/metrics"), 60)
+        yield running
+
+
+def sockets(worker: int) -> int:
+    open_files = Path(f"/proc/{worker}/fd").iterdir()
+    return sum(os.readlink(file).startswith("socket:") for file in open_files)
+
+
+def test_connections_are_divided_among_workers(two: Server) -> None:
+    time.sleep(2 * DISTRUST)  # of a worker that was slow while it loaded
+    before = [sockets(worker) for worker in two.workers()]
+    with ExitStack() as stack:
+        for _ in range(8):
+            client = socket.create_connection(("127.0.0.1", two.port), timeout=30)
+            stack.enter_context(client)
+            client.sendall(head(len(FILM)) + FILM)
+            assert client.recv(12) == b"HTTP/1.1 200"
+        after = [sockets(worker) for worker in two.workers()]
+    more = [now - then for now, then in zip(after, before, strict=True)]
+    assert more == [4, 4]
+
+
+def test_while_a_killed_worker_starts_anew_the_other_reads(two: Server) -> None:
+    for _ in range(2):  # the second time it is one that took a dead one's place
+        killed = two.workers()[0]
+        os.kill(killed, signal.SIGKILL)
+        wait_until(lambda killed=killed: killed not in two.workers(), 20)
+        for _ in range(20):
+            assert post(two, FILM)[0] == 200
+        wait_until(lambda: "xray_workers_ready 2.0" in fetch(f"{two.address}/metrics"), 60)
 
 
 def start_and_end(models: Path) -> tuple[int, str]:
@@ -225,14 +264,10 @@ def test_a_start_without_a_usable_model_fails_and_names_the_file(
 
 def test_a_quiet_service_gives_back_what_films_took(server: Server) -> None:
     def resident() -> int:
-        (worker,) = (
-            Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children")
-            .read_text()
-            .split()
-        )
-        return int(Path(f"/proc/{worker}/statm").read_text().split()[1]) * os.sysconf(
-            "SC_PAGE_SIZE"
-        )
+        pages = [
+            int(Path(f"/proc/{worker}/statm").read_text().split()[1]) for worker in server.workers()
+        ]
+        return sum(pages) * os.sysconf("SC_PAGE_SIZE")
 
     films = [encode_png(chest_phantom(side)) for side in (1200, 2400, 800)]
     for film in films * 3:
