@@ -96,7 +96,8 @@ bench: $(VENV)/.development
 	@for program in benchmarks/*.py; do \
 		case "$$program" in */_*) continue;; esac; \
 		short=; $(if $(SHORT),case "$$program" in \
-			*/service.py | */overload.py) short="--seconds 2";; \
+			*/service.py) short="--seconds 1 --rounds 2";; \
+			*/overload.py) short="--seconds 2";; \
 			*/endurance.py) short="--readings 300 --step 1";; \
 			*/reading.py) short="--rounds 10";; \
 			*/sizing.py) short=2;; \

@@ -18,8 +18,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from _films import Film
-from _packages import packages_of
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from _films import Film  # noqa: E402
+from _packages import packages_of  # noqa: E402
+
+from app.balance import usual_workers  # noqa: E402
+from app.settings import Settings  # noqa: E402
 
 ROOT = Path(__file__).parents[1]
 HERE = Path(__file__).parent
@@ -148,7 +153,8 @@ def service(engine: str, models: Path, **environment: str) -> Iterator[Running]:
     with packages_of(engine) as packages:
         settings = {"XRAY_ENGINE": engine, "XRAY_MODELS": str(models), **environment}
         settings["PYTHONPATH"] = str(packages)
-        said = ("bundles loaded", int(settings.get("WEB_CONCURRENCY", 1)))
+        workers = int(settings.get("WEB_CONCURRENCY") or usual_workers(Settings()))
+        said = ("bundles loaded", workers)
         with running(f"service ({engine})", command, port, said=said, **settings) as server:
             yield server
 

@@ -1,6 +1,6 @@
 """Five times the load that can be read: are readings right, refusals quick, is work still done?
 
-    python benchmarks/overload.py [--seconds 60] [--engine keras]
+    python benchmarks/overload.py [--seconds 60] [--engine keras] [--workers 1]
 
 First the peak (as many connections as read, and as read and wait), then five times as many
 connections that together ask five times as often as can be answered. Beside them one client
@@ -72,10 +72,12 @@ def main() -> None:
     parser.add_argument("--seconds", type=int, default=60)
     parser.add_argument("--engine", default="keras", choices=["keras", "lean"])
     parser.add_argument("--models", type=Path, default=ROOT / "models")
+    parser.add_argument("--workers", default="", help="processes; as many as usual if not given")
     given = parser.parse_args()
     (film,) = [film for film in films() if film.name == "224² JPEG"]
     cores = os.cpu_count() or 1
-    with service(given.engine, given.models.resolve(), XRAY_MAX_WAITING=str(WAITING)) as server:
+    settings = {"XRAY_MAX_WAITING": str(WAITING), "WEB_CONCURRENCY": given.workers}
+    with service(given.engine, given.models.resolve(), **settings) as server:
         reading = json.loads(ask(film, server.address))
         expected = f'"infection_probability":{reading["infection_probability"]}'
         url = f"{server.address}/predict"
@@ -90,7 +92,7 @@ def main() -> None:
             target=lambda: times.extend(refusal_times(server, film, given.seconds))
         )
         probe.start()
-        connections = 5 * (cores + WAITING)
+        connections = 5 * len(server.workers()) * (cores + WAITING)
         over = load(
             film,
             url,
@@ -102,8 +104,9 @@ def main() -> None:
         probe.join()
         times.sort()
         print(
-            f"{given.engine}: peak {peak.rate:.1f}/s; asked five times as often for "
-            f"{given.seconds} s {over.rate:.1f}/s ({over.rate / peak.rate:.0%} of the peak), "
+            f"{given.engine}, {len(server.workers())} workers: peak {peak.rate:.1f}/s; asked five "
+            f"times as often for {given.seconds} s {over.rate:.1f}/s "
+            f"({over.rate / peak.rate:.0%} of the peak), "
             f"{over.busy / given.seconds:.0f} refusals/s"
         )
         print(

@@ -15,7 +15,6 @@ import argparse
 import json
 import os
 import sys
-import time
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,8 +29,6 @@ from _peers import bentoml, litserve, ordinary  # noqa: E402
 from _servers import Load, Running, ask, load, service  # noqa: E402
 
 BUNDLE = "pediatric-pneumonia"
-#: Longer than it takes the service to notice that it rests.
-QUIET_SECONDS = 13
 ORDINARY = "ordinary Flask"
 
 
@@ -80,15 +77,13 @@ def main() -> None:
     with ExitStack() as stack:
         ceilings = {one: stack.enter_context(Ceiling(one, bundle)) for one in given.engines}
         tested = [Loaded(ORDINARY, stack.enter_context(ordinary(bundle)))]
-        services = {}
         for engine in given.engines:
             for workers in (1, CORES) if CORES > 1 else (1,):
                 server = stack.enter_context(
                     service(engine, bundle.parent, WEB_CONCURRENCY=str(workers))
                 )
                 name = f"service ({engine}, {workers})"
-                services[name] = server
-                print(f"{name}: ready after {server.ready_seconds:.1f} s, {_memory(server)}")
+                print(f"{name}: ready after {server.ready_seconds:.1f} s")
                 query = f"?model={BUNDLE}"
                 tested.append(Loaded(name, server, query))
                 if workers == 1:
@@ -100,11 +95,6 @@ def main() -> None:
                         tested.append(Loaded(f"{server.name} ({engine}, {workers})", server))
         for film in inputs:
             _compare(film, tested, ceilings, given.seconds, given.rounds)
-        for name, server in services.items():
-            print(f"{name}: {_memory(server)} after that")
-        time.sleep(QUIET_SECONDS)
-        for name, server in services.items():
-            print(f"{name}: {_memory(server)} at rest")
     print(f"load average {os.getloadavg()[0]:.1f} after")
 
 
@@ -149,13 +139,6 @@ def _compare(
 def _ratio(above: list[float], below: list[float]) -> str:
     each = [a / b for a, b in zip(above, below, strict=True)]
     return f"{median(each):.2f} [{min(each):.2f}, {max(each):.2f}]"
-
-
-def _memory(server: Running) -> str:
-    return (
-        f"{server.resident_mb():.0f} MB resident in its {1 + len(server.workers())} processes "
-        f"({server.proportional_mb():.0f} MB with shared pages counted once)"
-    )
 
 
 if __name__ == "__main__":
