@@ -17,6 +17,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import cv2
 import gunicorn.http.wsgi
 from gunicorn.arbiter import Arbiter
 
@@ -111,14 +112,16 @@ def when_ready(server: Any) -> None:
         check_addresses(Settings.from_environment(), hosts)
     except SettingsError as error:
         raise SystemExit(str(error)) from None
-    if _settings.engine == "keras":
-        # Seconds of every start that all workers share, that of one that was killed too. Keras
-        # and TensorFlow are imported and nothing of them is run: see preload_app.
-        importlib.import_module("keras")
-        # The collector of a worker would write to every object, and so copy the pages.
-        gc.collect()
-        gc.freeze()
-        give_back()
+    # Seconds of every start, and memory, that all workers share, one that takes a killed one's
+    # place too. All this is imported and nothing of it is run: see preload_app.
+    engine = "keras" if _settings.engine == "keras" else "onnxruntime"
+    ours = ("app.access", "app.api", "app.inference.api", "app.registry", "app.station")
+    for module in (*ours, engine):
+        importlib.import_module(module)
+    # The collector of a worker would write to every object, and so copy the pages.
+    gc.collect()
+    gc.freeze()
+    give_back()
 
 
 # Shared by all workers: whether any of them ever had a model to read with.
@@ -134,6 +137,8 @@ def pre_fork(server: Any, worker: Any) -> None:
 def post_fork(server: Any, worker: Any) -> None:
     """Before the worker has any thread."""
     settle(max(2, _at_once))
+    # Requests fill the cores; threads within one picture would wait for those of the next.
+    cv2.setNumThreads(1)
     # What Python lets a thread keep the interpreter, 5 ms, is longer than a network takes.
     sys.setswitchinterval(0.0005)
 

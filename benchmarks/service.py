@@ -28,8 +28,13 @@ from _films import Film, films  # noqa: E402
 from _peers import bentoml, litserve, ordinary  # noqa: E402
 from _servers import Load, Running, ask, load, service  # noqa: E402
 
+from app.balance import usual_workers  # noqa: E402
+from app.settings import Settings  # noqa: E402
+
 BUNDLE = "pediatric-pneumonia"
 ORDINARY = "ordinary Flask"
+#: Workers where nobody says how many.
+USUAL = usual_workers(Settings())
 
 
 @dataclass
@@ -78,7 +83,7 @@ def main() -> None:
         ceilings = {one: stack.enter_context(Ceiling(one, bundle)) for one in given.engines}
         tested = [Loaded(ORDINARY, stack.enter_context(ordinary(bundle)))]
         for engine in given.engines:
-            for workers in (1, CORES) if CORES > 1 else (1,):
+            for workers in dict.fromkeys((1, USUAL)):
                 server = stack.enter_context(
                     service(engine, bundle.parent, WEB_CONCURRENCY=str(workers))
                 )
@@ -86,7 +91,7 @@ def main() -> None:
                 print(f"{name}: ready after {server.ready_seconds:.1f} s")
                 query = f"?model={BUNDLE}"
                 tested.append(Loaded(name, server, query))
-                if workers == 1:
+                if workers == USUAL:
                     heat = f"{query}&heatmap=overlay"
                     tested.append(Loaded(f"{name} with heatmap", server, heat))
                 if given.peers:
