@@ -76,7 +76,9 @@ def main() -> None:
     given = parser.parse_args()
     (film,) = [film for film in films() if film.name == "224² JPEG"]
     cores = os.cpu_count() or 1
-    settings = {"XRAY_MAX_WAITING": str(WAITING), "WEB_CONCURRENCY": given.workers}
+    settings = {"XRAY_MAX_WAITING": str(WAITING)}
+    if given.workers:
+        settings["WEB_CONCURRENCY"] = given.workers
     with service(given.engine, given.models.resolve(), **settings) as server:
         reading = json.loads(ask(film, server.address))
         expected = f'"infection_probability":{reading["infection_probability"]}'
