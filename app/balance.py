@@ -1,9 +1,10 @@
-"""Which worker takes a new connection: one that has the fewest.
+"""Which worker takes a new connection: of those that can read, one that has the fewest.
 
 All workers listen on one socket, and the kernel wakes them all; whoever is first takes what
 came. So one worker can hold every connection of a client that keeps them, and the cores of the
 others idle. Here each says how many it has, and leaves what came to a worker that has fewer, for
-some milliseconds at most: what nobody else takes, it takes after all.
+some milliseconds at most: what nobody else takes, it takes after all. A worker that still loads
+its models takes nothing while another one can read.
 """
 
 from __future__ import annotations
@@ -18,8 +19,6 @@ from app.settings import Settings
 _PLACES = 256
 #: Says of a place that nobody there accepts anything.
 _NOBODY = 2**62
-#: Counts as that many connections, so that others go first while models load.
-_NOT_READY = 2**32
 #: A worker that has fewest connections takes what came within a fraction of this.
 LONGEST_WAIT = 0.02
 #: How soon to look again whether somebody took it.
@@ -47,19 +46,21 @@ class Balance:
     """
 
     def __init__(self) -> None:
-        self._counts = memoryview(mmap.mmap(-1, 8 * _PLACES)).cast("q")
-        self._counts[:] = memoryview(_NOBODY.to_bytes(8, "little") * _PLACES).cast("q")
+        self._connections = memoryview(mmap.mmap(-1, 8 * _PLACES)).cast("q")
+        self._connections[:] = memoryview(_NOBODY.to_bytes(8, "little") * _PLACES).cast("q")
+        self._ready = mmap.mmap(-1, _PLACES)
         self._free = list(range(_PLACES))
 
     def join(self) -> Share:
         """The place of a worker that is about to be forked."""
         place = self._free.pop(0) if self._free else None
-        return Share(self._counts, place)
+        return Share(self._connections, self._ready, place)
 
     def leave(self, share: Share) -> None:
         """A worker has ended, however it did."""
         if share.place is not None:
-            self._counts[share.place] = _NOBODY
+            self._connections[share.place] = _NOBODY
+            self._ready[share.place] = 0
             self._free.append(share.place)
 
 
@@ -68,15 +69,15 @@ class Share:
 
     Attributes:
         place: which of all it is; None where there are more workers than places.
-        ready: whether it can read films.
     """
 
-    def __init__(self, counts: memoryview, place: int | None) -> None:
-        self._counts = counts
+    def __init__(self, connections: memoryview, ready: mmap.mmap, place: int | None) -> None:
+        self._connections = connections
+        self._ready = ready
         self.place = place
-        self._connections = 0
+        self._own = 0
         self._accepting = True
-        self._ready = False
+        self._is_ready = False
         self._waits_since: float | None = None
         self._looked = 0.0
         self._distrusts_until = 0.0
@@ -84,16 +85,19 @@ class Share:
 
     @property
     def ready(self) -> bool:
-        return self._ready
+        """Whether it can read films; any thread may set it."""
+        return self._is_ready
 
     @ready.setter
     def ready(self, ready: bool) -> None:
-        self._ready = ready
-        self._say()
+        # A byte of its own, which ``has`` does not write: that is another thread.
+        self._is_ready = ready
+        if self.place is not None:
+            self._ready[self.place] = ready
 
     def has(self, connections: int) -> None:
         """So many are open."""
-        self._connections = connections
+        self._own = connections
         self._say()
 
     def accepts(self, accepting: bool) -> None:
@@ -106,7 +110,23 @@ class Share:
 
         Returns after half a millisecond if so, because the poller would ask again at once.
         """
-        if self.place is None or min(self._counts) >= self._counts[self.place]:
+        if self.place is None:
+            return False
+        fewest = min(
+            (
+                number
+                for number, ready in zip(self._connections, self._ready[:], strict=True)
+                if ready
+            ),
+            default=_NOBODY,
+        )
+        if not self._is_ready:
+            # However long that takes: here it would only be told that models are loading.
+            if fewest == _NOBODY:
+                return False
+            time.sleep(_PAUSE)
+            return True
+        if fewest >= self._own:
             self._waits_since = None
             return False
         now = time.monotonic()
@@ -123,9 +143,5 @@ class Share:
         return True
 
     def _say(self) -> None:
-        if self.place is None:
-            return
-        if self._accepting:
-            self._counts[self.place] = self._connections + (0 if self._ready else _NOT_READY)
-        else:
-            self._counts[self.place] = _NOBODY
+        if self.place is not None:
+            self._connections[self.place] = self._own if self._accepting else _NOBODY

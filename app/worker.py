@@ -213,6 +213,9 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
     def handle_request(self, req: Any, conn: TConn) -> Any:
         """As the stock worker, with a body that arrived whole."""
         keep_whole(req)
+        if self.share and not self.share.ready:
+            # The next request may find a worker that has loaded.
+            req.force_close()
         return super().handle_request(req, conn)
 
     def _watch(self, conn: TConn) -> None:

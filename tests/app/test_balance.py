@@ -35,13 +35,37 @@ def test_a_worker_alone_takes_everything() -> None:
     assert not ready(Balance(), 1000).leaves_it()
 
 
-def test_who_still_loads_goes_last() -> None:
+def test_who_still_loads_takes_nothing_while_another_reads() -> None:
     shared = Balance()
     busy, loading = ready(shared, 30), shared.join()
-    assert not busy.leaves_it()
-    assert loading.leaves_it()
+    end = time.monotonic() + 3 * LONGEST_WAIT
+    while time.monotonic() < end:
+        assert loading.leaves_it()
+        assert not busy.leaves_it()
     loading.ready = True
+    assert not loading.leaves_it()
     assert busy.leaves_it()
+
+
+@pytest.mark.parametrize("how", ["ends", "is full", "died"])
+def test_who_still_loads_answers_where_nobody_reads(how: str) -> None:
+    shared = Balance()
+    other, loading, another = ready(shared, 3), shared.join(), shared.join()
+    another.has(2)
+    assert loading.leaves_it()
+    if how == "died":
+        shared.leave(other)
+    else:
+        other.accepts(False)
+    assert not loading.leaves_it()
+
+
+def test_a_dead_worker_s_place_is_not_ready_again() -> None:
+    shared = Balance()
+    loading, dead = shared.join(), ready(shared)
+    shared.leave(dead)
+    shared.join()
+    assert not loading.leaves_it()
 
 
 @pytest.mark.parametrize("how", ["ended", "died"])

@@ -189,14 +189,15 @@ def test_nothing_of_a_patient_reaches_the_log_or_the_disk(server: Server, writte
 
 def test_sigterm_lets_the_request_under_way_finish(tiny_bundle: Path, tmp_path: Path) -> None:
     film = encode_jpeg(chest_phantom(600))
-    with running_server(tiny_bundle.parent, tmp_path / "log") as running:
+    alone = {"WEB_CONCURRENCY": "1"}
+    with running_server(tiny_bundle.parent, tmp_path / "log", **alone) as running:
         with socket.create_connection(("127.0.0.1", running.port), timeout=60) as client:
             head = (
                 "POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\n"
                 f"Content-Length: {len(film)}\r\nConnection: close\r\n\r\n"
             )
             client.sendall(head.encode() + film[:-100])
-            # A second request on another connection proves that the first is being handled.
+            # A second request on another connection proves that the worker has the first.
             reading(running, film, "image/jpeg")
             running.process.send_signal(signal.SIGTERM)
             client.sendall(film[-100:])
