@@ -115,7 +115,7 @@ def when_ready(server: Any) -> None:
     # Seconds of every start, and memory, that all workers share, one that takes a killed one's
     # place too. All this is imported and nothing of it is run: see preload_app.
     engine = "keras" if _settings.engine == "keras" else "onnxruntime"
-    # The collector would look through all of it hundreds of times, a tenth of the time, for nothing.
+    # A tenth of that time the collector would look through it all, again and again, for nothing.
     gc.disable()
     ours = ("app.access", "app.api", "app.inference.api", "app.registry", "app.station")
     for module in (*ours, engine):
@@ -149,12 +149,16 @@ def post_worker_init(worker: Any) -> None:
     """End the start where no model can be loaded; later, keep answering /readyz with the reason."""
     registry = worker.wsgi.extensions["registry"]
 
+    def can_read() -> None:
+        _ever_ready[0] = 1
+        worker.share.ready = True
+
+    # Whoever is told so by /readyz must not find a worker then that does not know it.
+    registry.before_ready(can_read)
+
     def judge() -> None:
         registry.wait()
-        if registry.bundles:
-            _ever_ready[0] = 1
-            worker.share.ready = True
-        elif not _ever_ready[0]:
+        if not registry.bundles and not _ever_ready[0]:
             print(f"The service cannot start. {registry.trouble}", file=sys.stderr, flush=True)
             os._exit(Arbiter.WORKER_BOOT_ERROR)  # which ends the master too
 

@@ -124,6 +124,8 @@ class Registry:
         self._admission = admission
         self._predictor: Predictor | None = None
         self._finished = threading.Event()
+        self._to_tell_first: list[Callable[[], None]] = []
+        self._ready_lock = threading.Lock()
         self.failures: dict[str, str] = {}
         self.seconds: float | None = None
 
@@ -132,6 +134,14 @@ class Registry:
         threading.Thread(
             target=self._load_all, args=(tell,), name="load-bundles", daemon=True
         ).start()
+
+    def before_ready(self, tell: Callable[[], None]) -> None:
+        """Call ``tell`` once films can be read, before anybody else learns of it; or at once."""
+        with self._ready_lock:
+            if self._predictor is None:
+                self._to_tell_first.append(tell)
+                return
+        tell()
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until loading has ended, well or badly; False when it has not in time (seconds)."""
@@ -191,13 +201,17 @@ class Registry:
         self.seconds = time.perf_counter() - began
         # Without a gate that was asked for, a photograph would get a reading: nothing is read.
         if bundles and GATE not in self.failures:
-            self._predictor = Predictor(
+            predictor = Predictor(
                 bundles,
                 self.limits,
                 default_model=self._default_model,
                 admission=self._admission,
                 gate=gate,
             )
+            with self._ready_lock:
+                for tell_first in self._to_tell_first:
+                    tell_first()
+                self._predictor = predictor
         tell(self)
         self._finished.set()
         log.info("bundles loaded", models=sorted(bundles), seconds=round(self.seconds, 2))

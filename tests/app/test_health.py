@@ -10,6 +10,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from app import create_app
+from app.registry import make_registry
 from app.settings import Settings
 from tests.app.conftest import ADULTS, CHILDREN
 from tests.app.problems import assert_problem
@@ -31,6 +32,25 @@ def test_ready_names_the_bundles(client: FlaskClient, app: Flask) -> None:
     assert [model["name"] for model in body["models"]] == [ADULTS, CHILDREN]
     assert body["failed"] == []
     assert app.extensions["registry"].seconds > 0
+
+
+def test_who_asked_for_it_knows_before_anybody_is_told_ready(models_folder: Path) -> None:
+    registry = make_registry(Settings(models=models_folder))
+    told: list[tuple[str, int]] = []
+    registry.before_ready(lambda: told.append(("before", len(registry.bundles))))
+    registry.start()
+    assert registry.wait(120)
+    assert told == [("before", 0)]
+    registry.before_ready(lambda: told.append(("after", len(registry.bundles))))
+    assert told[1:] == [("after", 2)]
+
+
+def test_where_nothing_can_be_read_nobody_is_told_so(tmp_path: Path) -> None:
+    registry = make_registry(Settings(models=tmp_path))
+    registry.before_ready(lambda: pytest.fail("there is no model"))
+    registry.start()
+    assert registry.wait(120)
+    assert registry.failures
 
 
 @pytest.mark.parametrize(
