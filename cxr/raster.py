@@ -34,6 +34,9 @@ from cxr.structure import check_scans, check_structure
 # compared with the header in every case, so the warning would only be noise in a log.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
+# Otherwise the first film would wait for the import of its decoder.
+Image.preinit()
+
 _REDUCTIONS = (
     (8, cv2.IMREAD_REDUCED_GRAYSCALE_8),
     (4, cv2.IMREAD_REDUCED_GRAYSCALE_4),

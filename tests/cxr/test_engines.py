@@ -77,10 +77,13 @@ assert not heavy, heavy
 from tests.phantoms import chest_phantom, encode_jpeg
 
 film = encode_jpeg(chest_phantom(400))
+before = set(sys.modules)
 answer = client.post("/predict?heatmap=overlay", data=film, content_type="image/jpeg")
 assert answer.status_code == 200, answer.get_data()
 assert answer.get_json()["heatmap"].startswith("data:image/png")
 assert client.post("/", data=film, content_type="image/jpeg").status_code == 200
+late = {name for name in set(sys.modules) - before if name.startswith("PIL.")}
+assert not late, f"the first film waits for {late}"
 heavy = NEVER & set(sys.modules)
 assert not heavy, heavy
 """
