@@ -68,6 +68,14 @@ def test_compose_sets_only_settings_that_exist() -> None:
     assert {variable["name"] for variable in container["env"]} <= known
 
 
+def test_compose_leaves_the_number_of_workers_to_the_service() -> None:
+    """An empty text would end gunicorn, and a number would be wrong beside a rate limit."""
+    environment = services()["xray"]["environment"]
+    for variable in ("WEB_CONCURRENCY", "XRAY_RATE_LIMIT"):
+        assert variable in environment
+        assert environment[variable] is None
+
+
 def test_prometheus_reaches_the_dicom_node_and_the_archive_stays_outside() -> None:
     included = yaml.safe_load((ROOT / "compose.pacs.yaml").read_text())
     whole = yaml.safe_load(compose_text())
