@@ -46,10 +46,9 @@ GENTLE = Augmentation(
     lungs_only=0.1,
 )
 
-# One long fall of the learning rate while the films grow, and then get plainer; at last as large as
-# they came, 299 pixels, in which a view of the lungs has 224.
+# One long fall of the learning rate while the films grow, and then get plainer.
 RECIPE = Recipe(
-    preprocess=PreprocessSpec(size=320),
+    preprocess=PreprocessSpec(size=224),
     network=ResidualNetwork(view=5 / 7),
     optimizer="muon",
     batch_size=32,
@@ -74,16 +73,14 @@ RECIPE = Recipe(
         ),
         Stage(
             epochs=5,
-            size=224,
             learning_rate=7e-4,
             final_learning_rate=2e-4,
             warmup_epochs=0.2,
             augmentation=MILD,
         ),
-        Stage(epochs=4, size=224, learning_rate=2e-4, warmup_epochs=0.1, augmentation=GENTLE),
+        Stage(epochs=4, learning_rate=2e-4, warmup_epochs=0.1, augmentation=GENTLE),
         # Once more: the loss on validation films had not stopped falling.
-        Stage(epochs=6, size=224, learning_rate=4e-4, warmup_epochs=0.2, augmentation=GENTLE),
-        Stage(epochs=6, learning_rate=5e-4, warmup_epochs=0.2, augmentation=GENTLE),
+        Stage(epochs=6, learning_rate=4e-4, warmup_epochs=0.2, augmentation=GENTLE),
     ),
 )
 
