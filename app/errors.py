@@ -13,13 +13,13 @@ from typing import Any
 
 import structlog
 from flask import Flask, Response, current_app, g, jsonify, render_template, request
-from structlog.typing import FilteringBoundLogger
+from structlog.stdlib import BoundLogger
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge, SecurityError
 
 from app import current
 from cxr.errors import CxrError, RadiographError
 
-log: FilteringBoundLogger = structlog.get_logger("app.errors")
+log: BoundLogger = structlog.get_logger("app.errors")
 
 
 class RequestError(CxrError):

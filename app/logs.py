@@ -21,13 +21,12 @@ from typing import TYPE_CHECKING, Any
 import structlog
 from flask import Flask, Response, g, has_request_context, request
 from structlog.contextvars import bind_contextvars, clear_contextvars, merge_contextvars
-from structlog.stdlib import ProcessorFormatter
-from structlog.typing import FilteringBoundLogger
+from structlog.stdlib import BoundLogger, LoggerFactory, ProcessorFormatter
 
 if TYPE_CHECKING:
     from app.reading import Reading
 
-access_log: FilteringBoundLogger = structlog.get_logger("app.access")
+access_log: BoundLogger = structlog.get_logger("app.access")
 
 # What a proxy or a client may choose as its own id; anything else could forge log lines.
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -75,21 +74,18 @@ def _in_order(_: Any, __: str, event: Event) -> Event:
     return {name: event.pop(name) for name in ("time", "level", "event")} | dict(event)
 
 
-#: What makes an event a line.
-_LINE: list[Any] = [
-    structlog.processors.add_log_level,
-    structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
-    _places_of_exception,
-    _in_order,
-    structlog.processors.JSONRenderer(),
-]
-
-
 def json_formatter() -> logging.Formatter:
-    """Turns records of ``logging`` into one line of JSON each."""
+    """Turns records of structlog and of any other library into one line of JSON each."""
     return ProcessorFormatter(
         foreign_pre_chain=[merge_contextvars, _without_values],
-        processors=[ProcessorFormatter.remove_processors_meta, *_LINE],
+        processors=[
+            structlog.stdlib.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
+            _places_of_exception,
+            ProcessorFormatter.remove_processors_meta,
+            _in_order,
+            structlog.processors.JSONRenderer(),
+        ],
     )
 
 
@@ -120,11 +116,14 @@ SERVER_LOGGING: dict[str, Any] = {
 
 def configure(level: str) -> None:
     """Give this process the log that all processes have."""
-    # Each request writes a line: not by way of ``logging``, which takes twice as long.
     structlog.configure(
-        processors=[merge_contextvars, *_LINE],
-        logger_factory=lambda *_: structlog.WriteLogger(sys.stderr),
-        wrapper_class=structlog.make_filtering_bound_logger(level),
+        processors=[
+            structlog.stdlib.filter_by_level,
+            merge_contextvars,
+            ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=LoggerFactory(),
+        wrapper_class=BoundLogger,
     )
     logging.getLogger("app").setLevel(level)
     root = logging.getLogger()

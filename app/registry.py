@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import structlog
-from structlog.typing import FilteringBoundLogger
+from structlog.stdlib import BoundLogger
 
 from app.admission import Admission
 from app.errors import NotReadyError
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 #: The folder of the gate among those of the bundles. It is no model that reads.
 GATE = "gate"
 
-log: FilteringBoundLogger = structlog.get_logger("app.registry")
+log: BoundLogger = structlog.get_logger("app.registry")
 
 Loader = Callable[[Path], "Bundle"]
 
