@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import json
 import logging
 import re
@@ -131,3 +133,14 @@ def test_a_good_request_id_is_kept(client: FlaskClient) -> None:
 def test_any_other_request_id_is_replaced(client: FlaskClient, sent: str) -> None:
     response = client.get("/healthz", headers={"X-Request-ID": sent})
     assert re.fullmatch(r"[0-9a-f]{32}", response.headers["X-Request-ID"])
+
+
+def test_a_full_disk_under_the_log_takes_no_answer_away(
+    client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Full(io.StringIO):
+        def write(self, _: str) -> int:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(sys, "stderr", Full())
+    assert client.get("/healthz").status_code == 200
