@@ -127,7 +127,8 @@ round-trip: $(VENV)/.development
 	@$(VENV)/bin/python -m tests.pacs.journey $(ARGS)
 
 train: $(VENV)/.training
-	$(VENV)/bin/python -m training fit adult --version 1.3.0 \
+	$(VENV)/bin/python -m training fit adult --version 1.4.0 \
+		--companion $(DATA)/chest-xray-pneumonia.zip --normals $(DATA)/lung-masks.zip \
 		--data $(DATA)/covid19-radiography-database.zip --out models/covid19-radiography
 	$(VENV)/bin/python -m training fit residual --version 1.3.0 \
 		--data $(DATA)/chest-xray-pneumonia.zip --out models/pediatric-pneumonia
@@ -135,7 +136,8 @@ train: $(VENV)/.training
 # The other two zips are optional: what is not there is not measured, and the card says less.
 AUDIT := $(VENV)/bin/python -m training audit \
 	$(if $(wildcard $(DATA)/nih-adult-external.zip),--external $(DATA)/nih-adult-external.zip) \
-	$(if $(wildcard $(DATA)/lung-masks.zip),--lung-masks $(DATA)/lung-masks.zip)
+	$(if $(wildcard $(DATA)/lung-masks.zip),--lung-masks $(DATA)/lung-masks.zip) \
+	$(if $(wildcard $(DATA)/lung-masks.zip),--normals $(DATA)/lung-masks.zip)
 
 audit: $(VENV)/.training
 	$(AUDIT) models/pediatric-pneumonia --data $(DATA)/chest-xray-pneumonia.zip

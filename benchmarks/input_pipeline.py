@@ -54,7 +54,7 @@ def main() -> None:
                 batches[number]
             fed = count * recipe.batch_size / (time.perf_counter() - began)
 
-            model = compiled(recipe, stage, 3, len(batches), 0)[0]
+            model = compiled(recipe, stage, prepared.infected, len(batches), 0)[0]
             model.train_on_batch(*batches[0])  # compiles
             ready = [batches[number] for number in range(count)]
             began = time.perf_counter()

@@ -79,7 +79,7 @@ def blank(
 
     Args:
         images: float32, shape (n, size, size, 1), range [0, 1].
-        targets: float32, shape (n, classes), one-hot times the film's weight.
+        targets: float32, shape (n, classes + 1), as ``training.loop.Batches`` makes them.
         outlines: uint8, shape (n, 64, 64), of these films.
     """
     images, targets = images.copy(), targets.copy()
@@ -93,7 +93,7 @@ def blank(
         out = drawn < settings.lungs_out
         np.copyto(image, _filling(image.shape, random), where=lungs if out else ~lungs)
         if out:
-            target[:] = target.mean()
+            target[:-1], target[-1] = target.sum() / (len(target) - 1), 0
     return images, targets
 
 

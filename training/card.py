@@ -66,6 +66,7 @@ def write_card(
         f"Licence of the films: {data['licence']}",
         _data_table(document),
         _split_sentence(data),
+        *_companions(data),
         "## Figures",
         f"95 % intervals in brackets: {RESAMPLES} bootstrap resamples of the patients. Where a "
         "figure needs one cut, a film counts as infected from a calibrated probability of 0.5 on; "
@@ -124,6 +125,29 @@ def _data_table(document: Mapping[str, Any]) -> str:
         if any(counts.values())
     ]
     return table(head, rows)
+
+
+def _companions(data: Mapping[str, Any]) -> list[str]:
+    """The films of other data sets, where some joined in."""
+    paragraphs = []
+    for companion in data.get("companions", ()):
+        films = ", ".join(
+            f"{count} {finding.replace('_', ' ')}"
+            for finding, count in companion["radiographs"].items()
+        )
+        shown = (
+            "shown as infected, without a name for the infection"
+            if companion["infected"]
+            else f"all normal, {companion['repeated']} times an epoch; another quarter was not "
+            "shown and is what the audit measures"
+        )
+        paragraphs.append(
+            f"Films of `{companion['name']}` ({companion['population'].lower()}) joined the "
+            f"training: {films}, {shown}. None was validated or tested on, and near-duplicates of "
+            f"validation and test films were left out. {companion['source']} Licence: "
+            f"{companion['licence']} Data hash `{companion['sha256'][:16]}`."
+        )
+    return paragraphs
 
 
 def _split_sentence(data: Mapping[str, Any]) -> str:

@@ -36,6 +36,7 @@ def audit_sections(audit: Mapping[str, Any] | None) -> list[str]:
         *_attention(audit["attention"]),
         *_seeds(audit["seeds"]),
         *_external(audit["external"]),
+        *_normals(audit.get("normals")),
     ]
 
 
@@ -214,4 +215,22 @@ def _external(found: Mapping[str, Any] | None) -> list[str]:
         f"calibration error {percent(figures['calibration_error'])}.",
         table(["Films", "called normal", "uncertain", "called infected"], rows),
         *([_parts(found["parts"])] if found["parts"] else []),
+    ]
+
+
+def _normals(found: Mapping[str, Any] | None) -> list[str]:
+    if found is None:
+        return []
+    calls = found["decisions"]
+    others = (
+        "Other films of this source were in the training, these were not."
+        if found["trained_on"]
+        else "No film of this source was in the training."
+    )
+    return [
+        "### Normal films of another source",
+        f"{found['films']} films of `{found['name']}`, all normal. {others} Called infected, at "
+        f"the cut of 0.5: **{percent(found['over_called'])}**. Decisions: {calls['normal']} "
+        f"normal, {calls['uncertain']} uncertain, {calls['infected']} infected "
+        f"({percent(found['decided_infected'])}).",
     ]

@@ -63,6 +63,20 @@ def _fit(commands: Any) -> None:
         help="what a network of Keras Applications starts from, instead of the recipe's choice",
     )
     command.add_argument(
+        "--companion",
+        type=Path,
+        metavar="ZIP",
+        help="a second data set, whose films of infections that the first has no class for join "
+        "the training as infected with anything, where the recipe has a place for them",
+    )
+    command.add_argument(
+        "--normals",
+        type=Path,
+        metavar="ZIP",
+        help="normal films of another source, each with a lung mask (lung-masks.zip), to join too; "
+        "a quarter of them is left for the audit",
+    )
+    command.add_argument(
         "--no-augmentation", action="store_true", help="train on the films as they are"
     )
     command.add_argument(

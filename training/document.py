@@ -13,6 +13,7 @@ from cxr.bundle import calibration_to_json
 from cxr.calibrate import Calibration, Thresholds
 from training.blanking import masks_for
 from training.calibration import RULE_IN_SPECIFICITY, RULE_OUT_SENSITIVITY
+from training.companion import Companion
 from training.data import Prepared
 from training.device import Device
 from training.loop import Trained
@@ -40,6 +41,7 @@ def describe(
     metrics: Mapping[str, Any],
     members: Sequence[Trained],
     commit: str | None,
+    companions: Sequence[Companion] = (),
 ) -> dict[str, Any]:
     """Everything of the contract's ``bundle.json`` that is not found by ``save_bundle``."""
     dataset = prepared.dataset
@@ -85,6 +87,7 @@ def describe(
                 "official_split": any(record.official_split for record in dataset.records),
                 "unreadable": len(dataset.corrupt),
                 "lung_masks": masks and masks.name,
+                "companions": [_companion(companion) for companion in companions],
             },
             "seed": options.seed,
             "networks": [
@@ -99,4 +102,19 @@ def describe(
             "commit": commit,
         },
         "libraries": library_versions(),
+    }
+
+
+def _companion(companion: Companion) -> dict[str, Any]:
+    """Whose films joined in, and how many."""
+    provenance = provenance_of(companion.name)
+    return {
+        "name": companion.name,
+        "infected": companion.infected,
+        "repeated": companion.repeated,
+        "sha256": companion.sha256,
+        "population": provenance.population["label"],
+        "source": provenance.source,
+        "licence": provenance.licence,
+        "radiographs": dict(companion.findings),
     }

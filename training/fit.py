@@ -22,6 +22,7 @@ from cxr.preprocess import from_eight_bits
 from training.architectures import assemble
 from training.calibration import calibrate
 from training.card import write_card
+from training.companion import Companion, infections_of, normals_of
 from training.data import Prepared
 from training.device import use_device
 from training.document import describe
@@ -53,6 +54,8 @@ class FitOptions:
     weights: str | None = None
     augmentation: bool = True
     masks: bool = False
+    companion: Path | None = None
+    normals: Path | None = None
 
 
 def fit(options: FitOptions) -> Path:
@@ -69,13 +72,14 @@ def fit(options: FitOptions) -> Path:
     _say_what_was_read(prepared)
 
     _check_splits(prepared)
-    run = open_run(options, recipe, prepared.dataset.sha256)
+    companions = _companions(prepared, recipe, options)
+    run = open_run(options, recipe, prepared.dataset.sha256, [one.sha256 for one in companions])
     prepared.dataset.write_manifest(run.folder / "manifest.csv")
     prepared.dataset.write_corrupt(run.folder / "corrupt.csv")
     prepared.dataset.write_near_duplicates(run.folder / "near_duplicates.csv")
     rows = {split: prepared.indices(split) for split in ("train", "validation", "test")}
     seen = rows["train"], rows["validation"]
-    members = train_members(prepared, recipe, seen, options.seed, run.folder)
+    members = train_members(prepared, recipe, seen, options.seed, run.folder, companions=companions)
 
     # What is exported computes in float32, whatever it was trained in.
     keras.mixed_precision.set_global_policy("float32")
@@ -109,6 +113,7 @@ def fit(options: FitOptions) -> Path:
         metrics,
         members,
         run.document["commit"],
+        companions,
     )
     exported = run.folder / options.out.name
     training = rows["train"]
@@ -143,6 +148,41 @@ def _as_asked(recipe: Recipe, options: FitOptions) -> Recipe:
     if options.masks:
         recipe = replace(recipe, masks=True)
     return recipe if options.weights is None else starting_from(recipe, options.weights)
+
+
+def _companions(prepared: Prepared, recipe: Recipe, options: FitOptions) -> list[Companion]:
+    """The films of other data sets that join in, which is said, and so is what goes without them.
+
+    Raises:
+        TrainingError: they would have no place in the recipe, or there are none.
+    """
+    given = options.companion, options.normals
+    if not recipe.has_companions:
+        if any(given):
+            raise TrainingError(
+                f"The recipe '{options.recipe}' has no stage with companions=True, so --companion "
+                "and --normals would change nothing. Leave them away, or take a recipe that has "
+                "one (adult)."
+            )
+        return []
+    found = []
+    if options.companion:
+        data = options.companion, options.cache, options.seed
+        found.append(infections_of(prepared, recipe, *data))
+    if options.normals:
+        places = options.normals, options.cache, options.seed
+        found += normals_of(prepared, recipe.preprocess, *places)
+    for one in found:
+        of_class = ", ".join(f"{count} {name}" for name, count in one.findings.items())
+        print(f"  joining in from {one.name}: {of_class}", flush=True)
+    if not all(given):
+        print(
+            "This recipe has a place for infections of another data set (--companion) and for "
+            "normal films of another source (--normals): without both it will know fewer looks, "
+            "and hospitals, of either.",
+            flush=True,
+        )
+    return found
 
 
 def _check_splits(prepared: Prepared) -> None:

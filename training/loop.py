@@ -33,6 +33,9 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
 
     Every batch depends on (seed, epoch, number) alone, so a resumed run sees what an
     uninterrupted one would have seen.
+
+    Targets have a column for each class and one more: infected with anything, for films of which
+    nobody says with what. A label of ``classes`` means that.
     """
 
     def __init__(
@@ -56,9 +59,10 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
         self.images, self.labels, self.indices = images, labels, indices
         self.classes, self.recipe, self.stage, self.seed = classes, recipe, stage, seed
         self.epoch, self.training, self.devices, self.lungs = epoch, training, devices, lungs
-        counts = np.bincount(labels[indices], minlength=classes)
+        counts = np.bincount(labels[indices], minlength=classes + 1)
         weights = np.maximum(counts, 1.0) ** -recipe.class_balance
-        self.weights = (weights * len(indices) / (counts * weights).sum()).astype(np.float32)
+        weights = weights * len(indices) / (counts * weights).sum()
+        self.weights = np.where(counts, weights, 1.0).astype(np.float32)
         self._shuffle()
 
     def _shuffle(self) -> None:
@@ -76,7 +80,7 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
         chosen = np.sort(share_of_batch(chosen, self.order, self.devices))
         films = shrink(self.images[chosen], self.stage.size)
         images = from_eight_bits(films[..., np.newaxis])
-        targets = np.eye(self.classes, dtype=np.float32)[self.labels[chosen]]
+        targets = np.eye(self.classes + 1, dtype=np.float32)[self.labels[chosen]]
         if self.training:
             targets = targets * self.weights  # weighted cross-entropy: weight × −log p
             random = np.random.default_rng((self.seed, self.epoch, number))
@@ -100,16 +104,45 @@ def shrink(images: NDArray[np.uint8], size: int | None) -> NDArray[np.uint8]:
     )
 
 
-def smoothed_cross_entropy(smoothing: float, classes: int) -> Any:
-    """Cross-entropy of logits against weighted targets, of which a share goes to all classes."""
+def smoothed_cross_entropy(smoothing: float, infected: NDArray[np.bool_]) -> Any:
+    """Cross-entropy of logits against weighted targets, of which a share goes to all classes.
+
+    Args:
+        infected: shape (classes,). Against their probabilities' sum goes what the targets' last
+            column says.
+    """
+    # Finite, since 0 times infinity is no number.
+    others = np.where(infected, 0.0, -1e9).astype(np.float32)
 
     def loss(targets: Any, logits: Any) -> Any:
+        named, any_infected = targets[:, :-1], targets[:, -1]
         weight = keras.ops.sum(targets, axis=-1, keepdims=True)
-        targets = targets * (1 - smoothing) + weight * smoothing / classes
+        named = named * (1 - smoothing) + weight * smoothing / len(infected)
         log_probabilities = keras.ops.log_softmax(keras.ops.cast(logits, "float32"))
-        return -keras.ops.sum(targets * log_probabilities, axis=-1)
+        log_infected = keras.ops.logsumexp(log_probabilities + others, axis=-1)
+        return -(
+            keras.ops.sum(named * log_probabilities, axis=-1)
+            + any_infected * (1 - smoothing) * log_infected
+        )
 
     return loss
+
+
+class _OfNamed:
+    """A metric of those films that have a class; the others count nothing."""
+
+    def update_state(self, targets: Any, logits: Any, sample_weight: Any = None) -> Any:
+        named = targets[:, :-1]
+        counted = keras.ops.cast(keras.ops.any(named > 0, axis=-1), "float32")
+        return super().update_state(named, logits, counted)  # type: ignore[misc]
+
+
+class _Accuracy(_OfNamed, keras.metrics.CategoricalAccuracy):  # type: ignore[misc]
+    pass
+
+
+class _LogLoss(_OfNamed, keras.metrics.CategoricalCrossentropy):  # type: ignore[misc]
+    pass
 
 
 class Checkpoint(keras.callbacks.Callback):  # type: ignore[misc]
@@ -181,23 +214,24 @@ class Trained:
 
 
 def compiled(
-    recipe: Recipe, stage: Stage, classes: int, steps: int, seed: int
+    recipe: Recipe, stage: Stage, infected: NDArray[np.bool_], steps: int, seed: int
 ) -> tuple[keras.Model, keras.Model]:
     """What is trained, augmentation included, ready for batches; and the network within it.
 
     Args:
+        infected: which of the classes mean infection.
         steps: batches an epoch.
     """
     keras.utils.set_random_seed(seed)
-    network = build(recipe.network, stage.size or recipe.preprocess.size, classes)
+    network = build(recipe.network, stage.size or recipe.preprocess.size, len(infected))
     model = keras.Sequential([augmenter(stage.augmentation, seed * 10), network])
     model.compile(
         optimizer=make_optimizer(recipe, stage, steps),
-        loss=smoothed_cross_entropy(recipe.label_smoothing, classes),
+        loss=smoothed_cross_entropy(recipe.label_smoothing, infected),
         weighted_metrics=[
-            keras.metrics.CategoricalAccuracy(name="accuracy"),
+            _Accuracy(name="accuracy"),
             # Without smoothing and weights, so that recipes can be told apart by it.
-            keras.metrics.CategoricalCrossentropy(name="log_loss", from_logits=True),
+            _LogLoss(name="log_loss", from_logits=True),
         ],
     )
     model.build((None, *network.input_shape[1:]))
@@ -209,7 +243,7 @@ def train(
     labels: NDArray[np.int64],
     train_indices: NDArray[np.int64],
     validation_indices: NDArray[np.int64],
-    classes: int,
+    infected: NDArray[np.bool_],
     recipe: Recipe,
     stage: Stage,
     seed: int,
@@ -225,6 +259,8 @@ def train(
 
     Args:
         images: uint8, shape (n, size, size), at the size of the recipe's input.
+        infected: which of the classes mean infection; a label of as many as there are is a film
+            infected with anything.
         start: network whose weights it starts from, instead of random ones.
         callbacks: run after the checkpoint of each epoch is written.
         devices: that share each batch; see ``training.distribute``.
@@ -237,12 +273,12 @@ def train(
     folder.mkdir(parents=True, exist_ok=True)
     checkpoint = Checkpoint(folder, recipe)
     first = checkpoint.state["epoch"]
-    data = (classes, recipe, stage, seed)
+    data = (len(infected), recipe, stage, seed)
     batches = Batches(
         images, labels, train_indices, *data, epoch=first, devices=devices, lungs=lungs
     )
     validation = Batches(images, labels, validation_indices, *data, training=False, devices=devices)
-    model, network = compiled(recipe, stage, classes, len(batches), seed)
+    model, network = compiled(recipe, stage, infected, len(batches), seed)
     if start is not None:
         network.set_weights(start.get_weights())
     elif finder is not None:

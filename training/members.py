@@ -17,6 +17,7 @@ from cxr.calibrate import Thresholds
 from cxr.preprocess import from_eight_bits
 from training.architectures import assemble
 from training.calibration import calibrate
+from training.companion import Companion, joined
 from training.data import Prepared
 from training.device import in_float32
 from training.distribute import on_all_devices
@@ -35,12 +36,14 @@ def train_members(
     seed: int,
     folder: Path,
     callbacks: Sequence[keras.callbacks.Callback] = (),
+    companions: Sequence[Companion] = (),
 ) -> list[Trained]:
     """Every member of the recipe, each resumed where an earlier call was cut off.
 
     Args:
         rows: those to train on, and those whose loss chooses the epoch.
         callbacks: more of them, in every stage of every member.
+        companions: films that join in where a stage says so.
     """
     finder = None
     if recipe.centred and prepared.lungs is not None:
@@ -56,6 +59,7 @@ def train_members(
                 callbacks,
                 devices,
                 finder,
+                companions,
             )
             for number in range(recipe.members)
         ]
@@ -70,9 +74,9 @@ def _train_one(
     callbacks: Sequence[keras.callbacks.Callback],
     devices: int,
     finder: Sequence[NDArray[np.float32]] | None,
+    companions: Sequence[Companion],
 ) -> Trained:
     """All stages, one after the other; the epochs are counted through."""
-    classes = len(prepared.dataset.classes)
     verbose = 1 if sys.stdout.isatty() else 2
     trained: Trained | None = None
     for number, stage in enumerate(recipe.stages, 1):
@@ -84,11 +88,14 @@ def _train_one(
             flush=True,
         )
         before = trained
+        joins = companions if stage.companions else ()
+        images, labels, lungs, seen = joined(prepared, rows[0], joins)
         trained = train(
-            prepared.images,
-            prepared.labels,
-            *rows,
-            classes,
+            images,
+            labels,
+            seen,
+            rows[1],
+            prepared.infected,
             recipe,
             stage,
             seed,
@@ -97,7 +104,7 @@ def _train_one(
             before.model if before else None,
             callbacks,
             devices,
-            prepared.lungs,
+            lungs,
             finder,
         )
         if before:

@@ -34,6 +34,8 @@ class Stage:
         augmentation: strong makes a network robust, and leaves it looking at films that are
             all worse than those it will get; a last stage with a gentle one closes that gap
             (Touvron 2019, arXiv 1906.06423).
+        companions: whether films of other data sets join in, where some are given
+            (``training/companion.py``).
     """
 
     epochs: int = 20
@@ -42,6 +44,7 @@ class Stage:
     final_learning_rate: float = 0.0
     warmup_epochs: float = 1.0
     augmentation: Augmentation = field(default_factory=Augmentation)
+    companions: bool = False
 
     def __post_init__(self) -> None:
         if self.epochs < 1:
@@ -110,6 +113,11 @@ class Recipe:
     def needs_lungs(self) -> bool:
         """Whether it is to be known where the lungs of the training films are."""
         return self.centred or any(stage.augmentation.blanks_lungs for stage in self.stages)
+
+    @property
+    def has_companions(self) -> bool:
+        """Whether films of other data sets have a place in it."""
+        return any(stage.companions for stage in self.stages)
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)

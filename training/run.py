@@ -6,7 +6,7 @@ import hashlib
 import itertools
 import json
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -43,9 +43,16 @@ class Run:
         self.save()
 
 
-def open_run(options: FitOptions, recipe: Recipe, data_sha256: str) -> Run:
-    """The unfinished run with the same recipe, data and seed, or a new one."""
-    same = {"recipe": recipe.to_json(), "data_sha256": data_sha256, "seed": options.seed}
+def open_run(
+    options: FitOptions, recipe: Recipe, data_sha256: str, companions: Sequence[str] = ()
+) -> Run:
+    """The unfinished run with the same recipe, data, companions and seed, or a new one."""
+    same = {
+        "recipe": recipe.to_json(),
+        "data_sha256": data_sha256,
+        "companions_sha256": list(companions),
+        "seed": options.seed,
+    }
     return start_run(
         options.recipe,
         options.runs,

@@ -22,6 +22,7 @@ from training.loop import train
 from training.recipe import Stage, load_recipe, recipe_names
 
 ROOT = Path(__file__).parents[2]
+INFECTED = np.array([False, True])
 STAGE = TINY.stages[0]
 
 
@@ -81,7 +82,7 @@ def test_a_killed_training_goes_on_and_ends_where_an_uninterrupted_one_does(tmp_
     rows, held_out = np.arange(16), np.arange(16, 24)
 
     def run(folder: Path) -> list[np.ndarray]:
-        trained = train(images, labels, rows, held_out, 2, TINY, STAGE, 0, folder, verbose=0)
+        trained = train(images, labels, rows, held_out, INFECTED, TINY, STAGE, 0, folder, verbose=0)
         return trained.model.get_weights()
 
     whole = run(tmp_path / "whole")
@@ -95,8 +96,8 @@ def test_a_killed_training_goes_on_and_ends_where_an_uninterrupted_one_does(tmp_
         "        if epoch == 0: os.kill(os.getpid(), 9)\n"
         "loop.Checkpoint = Kill\n"
         "images = np.random.default_rng(0).integers(0, 256, (24, 64, 64), np.uint8)\n"
-        "loop.train(images, np.arange(24) % 2, np.arange(16), np.arange(16, 24), 2, t.TINY,\n"
-        "           t.STAGE, 0, pathlib.Path(sys.argv[1]), verbose=0)\n"
+        "loop.train(images, np.arange(24) % 2, np.arange(16), np.arange(16, 24),\n"
+        "           t.INFECTED, t.TINY, t.STAGE, 0, pathlib.Path(sys.argv[1]), verbose=0)\n"
     )
     killed = subprocess.run(
         [sys.executable, "-c", program, str(tmp_path / "cut")], cwd=ROOT, capture_output=True
@@ -121,8 +122,9 @@ def test_the_same_recipe_trains_on_other_backends(backend, tmp_path):
         "from training.loop import train\n"
         "from training.architectures import assemble\n"
         "images = np.random.default_rng(0).integers(0, 256, (24, 64, 64), np.uint8)\n"
-        "done = train(images, np.arange(24) % 2, np.arange(16), np.arange(16, 24), 2,\n"
-        "             t.TINY, t.Stage(epochs=2), 0, pathlib.Path(sys.argv[1]), verbose=0)\n"
+        "done = train(images, np.arange(24) % 2, np.arange(16), np.arange(16, 24),\n"
+        "             t.INFECTED, t.TINY, t.Stage(epochs=2), 0, pathlib.Path(sys.argv[1]),\n"
+        "             verbose=0)\n"
         "assemble([done.model], t.TINY.network).save(sys.argv[1] + '/model.keras')\n"
         "assert 'tensorflow' not in sys.modules\n"
     )
@@ -159,7 +161,7 @@ def test_help_teaches(capsys):
 
 def test_a_stage_starts_from_the_weights_of_the_one_before(tmp_path):
     images = np.random.default_rng(0).integers(0, 256, (24, 64, 64), np.uint8)
-    rest = (np.arange(24) % 2, np.arange(16), np.arange(16, 24), 2)
+    rest = (np.arange(24) % 2, np.arange(16), np.arange(16, 24), INFECTED)
     small = train(images, *rest, TINY, Stage(2, size=32), 0, tmp_path / "small", verbose=0)
     assert small.model.input_shape == (None, 32, 32, 1)
     still = Stage(1, learning_rate=0.0)
@@ -173,7 +175,7 @@ def test_the_last_weights_are_kept_where_the_recipe_asks_for_them(tmp_path):
     labels = np.arange(24) % 2
     images = np.repeat(90 + 70 * labels, 64 * 64).reshape(24, 64, 64).astype(np.uint8)
     labels[16:] = 1 - labels[16:]  # the better it learns, the worse it is at these
-    rest = (labels, np.arange(16), np.arange(16, 24), 2)
+    rest = (labels, np.arange(16), np.arange(16, 24), INFECTED)
     impatient = replace(TINY, patience=1, optimizer="adamw")
     stage = Stage(4, learning_rate=1e-2, warmup_epochs=0.0)
     best = train(images, *rest, impatient, stage, 0, tmp_path / "best", verbose=0)
@@ -193,7 +195,7 @@ def test_a_training_that_diverges_at_once_ends_in_a_sentence(keep, tmp_path):
     images = np.random.default_rng(0).integers(0, 256, (24, 64, 64), np.uint8)
     wild = replace(TINY, keep=keep, optimizer="adamw", gradient_clip=0.0)
     stage = Stage(2, learning_rate=1e30, warmup_epochs=0.0)
-    rest = (np.arange(24) % 2, np.arange(16), np.arange(16, 24), 2)
+    rest = (np.arange(24) % 2, np.arange(16), np.arange(16, 24), INFECTED)
     with pytest.raises(TrainingError, match="diverged in its first epoch"):
         train(images, *rest, wild, stage, 0, tmp_path, verbose=0)
 

@@ -41,15 +41,16 @@ def _audit(commands: Any) -> None:
             "Measure a trained bundle from every side: shortcuts (lungs blacked out, borders "
             "only, corner markers painted over, what the features tell besides the disease), "
             "robustness (does a decision stand under mild changes), subgroups, faithfulness of "
-            "the map (deletion, random weights), other seeds, another hospital. Writes "
-            "audit.json, figures/*.svg and CARD.md into the bundle, and refreshes the figures in "
-            "bundle.json after they came out again. The weights and thresholds stay untouched. "
-            "Some minutes on two cores; docs/audit.md explains every measure."
+            "the map (deletion, random weights), other seeds, another hospital, normal "
+            "films of another source. Writes audit.json, figures/*.svg and CARD.md into the "
+            "bundle, and refreshes the figures in bundle.json after they came out again. The "
+            "weights and thresholds stay untouched. Some minutes on two cores; docs/audit.md "
+            "explains every measure."
         ),
         epilog=(
             "Example: python -m training audit models/pediatric-pneumonia --data "
             "chest-xray-pneumonia.zip --external nih-adult-external.zip --lung-masks "
-            "lung-masks.zip"
+            "lung-masks.zip --normals lung-masks.zip"
         ),
     )
     add_bundle(command)
@@ -60,6 +61,13 @@ def _audit(commands: Any) -> None:
         metavar="PATH",
         help="films of another hospital with a labels.csv (file, nih_label, rsna_class, view); "
         "only measured on",
+    )
+    command.add_argument(
+        "--normals",
+        type=Path,
+        metavar="PATH",
+        help="normal films of another source with a lung mask each (lung-masks.zip): how many of "
+        "the quarter that no training sees are called infected",
     )
     command.add_argument(
         "--lung-masks",

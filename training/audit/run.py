@@ -24,6 +24,7 @@ from training.audit.figures import draw_figures
 from training.audit.films import sample_of_patients
 from training.audit.leaks import can_be_told, questions, source_of
 from training.audit.network import Network
+from training.audit.normals import normals_elsewhere
 from training.audit.register import map_offset
 from training.audit.sections import (
     SANITY_FILMS,
@@ -56,6 +57,7 @@ class AuditOptions:
     data: Path
     cache: Path
     external: Path | None = None
+    normals: Path | None = None
     lung_masks: Path | None = None
     also: tuple[Path, ...] = ()
     out: Path | None = None
@@ -104,6 +106,10 @@ def audit(options: AuditOptions) -> dict[str, Any]:
         say("Reading films of another hospital")
         elsewhere, pixels, patients = external(bundle, options.external)
         strangers = pixels, patients
+    over_called = None
+    if options.normals:
+        say("Reading normal films of another source")
+        over_called = normals_elsewhere(bundle, options.normals)
     say("Asking the features what they should not know")
     told = _told(network, prepared, strangers, options.seed)
     say("Testing the map")
@@ -139,6 +145,7 @@ def audit(options: AuditOptions) -> dict[str, Any]:
         ),
         "seeds": _seeds(bundle, answers, others, prepared, rows),
         "external": elsewhere,
+        "normals": over_called,
         "seconds": round(time.time() - started),
     }
     out = options.out or options.bundle

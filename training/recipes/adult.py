@@ -1,6 +1,7 @@
 """The flagship for a larger set: a view around the lungs, most epochs small, the last ones plain.
 
     python -m training fit adult --data covid19-radiography-database.zip \
+        --companion chest-xray-pneumonia.zip --normals lung-masks.zip \
         --out models/covid19-radiography
 
 The lungs are found first, and nothing outside a box around them is read
@@ -81,6 +82,23 @@ RECIPE = Recipe(
         Stage(epochs=4, learning_rate=2e-4, warmup_epochs=0.1, augmentation=GENTLE),
         # Once more: the loss on validation films had not stopped falling.
         Stage(epochs=6, learning_rate=4e-4, warmup_epochs=0.2, augmentation=GENTLE),
+        # With films of other data sets: what an infection and a hospital look like elsewhere.
+        Stage(
+            epochs=2,
+            size=180,
+            learning_rate=1e-3,
+            final_learning_rate=7e-4,
+            warmup_epochs=0.2,
+            augmentation=MILD,
+            companions=True,
+        ),
+        Stage(
+            epochs=6,
+            learning_rate=7e-4,
+            warmup_epochs=0.1,
+            augmentation=GENTLE,
+            companions=True,
+        ),
     ),
 )
 
