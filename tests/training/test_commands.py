@@ -13,7 +13,8 @@ from training.__main__ import main
 EVERYTHING = {
     "fit": (
         "fit adult --data films.zip --out models/mine --runs r --cache c --seed 3 --epochs 2 "
-        "--version 2.0.0 --precision float32 --weights none --no-augmentation --masks --fresh",
+        "--version 2.0.0 --precision float32 --weights none --no-augmentation --masks --fresh "
+        "--companion more.zip --normals well.zip",
         "training.fit.FitOptions",
         {
             "recipe": "adult",
@@ -29,6 +30,8 @@ EVERYTHING = {
             "augmentation": False,
             "masks": True,
             "fresh": True,
+            "companion": Path("more.zip"),
+            "normals": Path("well.zip"),
         },
     ),
     "evaluate": (
@@ -56,7 +59,8 @@ EVERYTHING = {
     ),
     "audit": (
         "audit models/mine --data films.zip --external nih.zip --lung-masks masks.zip "
-        "--also models/second models/third --out o --films 50 --seed 3 --json --cache c",
+        "--normals well.zip --also models/second models/third --out o --films 50 --seed 3 --json "
+        "--cache c",
         "training.audit.run.AuditOptions",
         {
             "bundle": Path("models/mine"),
@@ -64,6 +68,7 @@ EVERYTHING = {
             "cache": Path("c"),
             "external": Path("nih.zip"),
             "lung_masks": Path("masks.zip"),
+            "normals": Path("well.zip"),
             "also": (Path("models/second"), Path("models/third")),
             "out": Path("o"),
             "films": 50,

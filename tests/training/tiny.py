@@ -34,10 +34,10 @@ def film(seed: int, infected: bool) -> bytes:
     return encode_png(np.clip(pixels, 0, 255).astype(np.uint8))
 
 
-def write_masks(path: Path) -> None:
-    """25 films with masks of two ellipses, as a zip of lung masks has them."""
+def write_masks(path: Path, films: int = 25) -> None:
+    """Films with masks of two ellipses, as a zip of lung masks has them."""
     with zipfile.ZipFile(path, "w") as archive:
-        for number in range(25):
+        for number in range(films):
             mask = np.zeros((96, 96), np.uint8)
             cv2.ellipse(mask, (28, 50), (14, 30), 0, 0, 360, 255, -1)
             cv2.ellipse(mask, (68, 50), (14, 30), 0, 0, 360, 255, -1)

@@ -58,6 +58,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     _kermany(place / "films.zip")
     _external(place / "external.zip")
     write_masks(place / "masks.zip")
+    write_masks(place / "well.zip", 100)
     bundle = write_tiny_bundle(
         place / "models" / "tiny",
         population={"label": "Children", "min_age_years": 1, "max_age_years": 5},
@@ -108,7 +109,8 @@ def audited(place: Path) -> Path:
         patch.setattr(lungs, "_EPOCHS", 1)
         patch.setattr(lungs, "_network", threshold)  # the U-Net takes a minute to compile
         more = ["--external", str(place / "external.zip"), "--also", *map(str, seeds)]
-        arguments = _arguments(place, *more, "--lung-masks", str(place / "masks.zip"))
+        more += ["--lung-masks", str(place / "masks.zip"), "--normals", str(place / "well.zip")]
+        arguments = _arguments(place, *more)
         assert main(arguments) == 0
     return place / "models" / "tiny"
 
@@ -140,6 +142,9 @@ def test_every_section_is_measured(audited):
     assert external["films"] + external["left_out"] == 70
     assert external["infected"] == 21
     assert {part["name"] for part in external["parts"]} == {"AP", "PA"}
+    normals = audit["normals"]
+    assert normals["films"] == sum(normals["decisions"].values()) == 27
+    assert not normals["trained_on"]
     # The other seeds are the same model here, so they never disagree.
     assert len(audit["seeds"]["models"]) == 3
     assert audit["seeds"]["figures"]["same_decision"]["value"] == 1
@@ -154,7 +159,8 @@ def test_the_card_is_made_of_the_audit_s_figures(audited):
     for heading in (
         "Intended use", "What must not be done with it", "Data and licences", "Calibration",
         "Operating points", "Shortcuts", "Robustness", "Subgroups", "Where it looked",
-        "Other seeds", "Another hospital", "Limits", "Reporting checklists",
+        "Other seeds", "Another hospital", "Normal films of another source", "Limits",
+        "Reporting checklists",
     ):  # fmt: skip
         assert f"# {heading}\n" in card, heading
     auc = audit["external"]["figures"]["auc"]
