@@ -41,7 +41,7 @@ from training.source import Source, fingerprint
 #: What a normal film with an opacity drawn into it is counted as.
 DRAWN = "drawn_opacity"
 #: Normal films of another source are repeated until they are this share of the data set's own.
-_SHARE = 1 / 8
+_SHARE = 1 / 32
 
 
 @dataclass(frozen=True)
@@ -137,7 +137,8 @@ def normals_of(
     found = [Companion(data.name, stamp, images, outlines, normal, False, repeated)]
     random = np.random.default_rng(seed)
     ill, where = [], []
-    for row in np.tile(np.arange(len(images)), max(repeated // 2, 1)):
+    # Every second one, as often as an epoch shows the films themselves.
+    for row in np.tile(np.arange(0, len(images), 2), repeated):
         film = fallen_ill(images[row], lungs[row], random)
         if film is not None:
             ill.append(film)
