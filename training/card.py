@@ -12,6 +12,7 @@ from training.bootstrap import RESAMPLES
 from training.card_audit import audit_sections
 from training.card_tables import CALIBRATION, DECISIONS, FIGURES, cell, percent, table
 from training.checklists import checklist_sections
+from training.opacity import DRAWN
 
 
 def card_of(folder: Path, models: Path) -> str:
@@ -128,26 +129,31 @@ def _data_table(document: Mapping[str, Any]) -> str:
 
 
 def _companions(data: Mapping[str, Any]) -> list[str]:
-    """The films of other data sets, where some joined in."""
-    paragraphs = []
+    """The films of other data sets, where some joined in; one paragraph for each set."""
+    films: dict[str, list[str]] = {}
     for companion in data.get("companions", ()):
-        films = ", ".join(
-            f"{count} {finding.replace('_', ' ')}"
+        of_class = ", ".join(
+            f"{count} {_DRAWN if finding == DRAWN else finding.replace('_', ' ')}"
             for finding, count in companion["radiographs"].items()
         )
         shown = (
-            "shown as infected, without a name for the infection"
+            "as infected, without a name for the infection"
             if companion["infected"]
-            else f"all normal, {companion['repeated']} times an epoch; another quarter was not "
-            "shown and is what the audit measures"
+            else f"as they are, {companion['repeated']} × an epoch (another quarter of the source "
+            "was not shown and is what the audit measures)"
         )
-        paragraphs.append(
-            f"Films of `{companion['name']}` ({companion['population'].lower()}) joined the "
-            f"training: {films}, {shown}. None was validated or tested on, and near-duplicates of "
-            f"validation and test films were left out. {companion['source']} Licence: "
-            f"{companion['licence']} Data hash `{companion['sha256'][:16]}`."
-        )
-    return paragraphs
+        films.setdefault(companion["name"], []).append(f"{of_class}, shown {shown}")
+    sets = {companion["name"]: companion for companion in data.get("companions", ())}
+    return [
+        f"Films of `{name}` ({one['population'].lower()}) joined the training: "
+        f"{'; '.join(films[name])}. None was validated or tested on, and near-duplicates of "
+        f"validation and test films were left out. {one['source']} Licence: {one['licence']} "
+        f"Data hash `{one['sha256'][:16]}`."
+        for name, one in sets.items()
+    ]
+
+
+_DRAWN = "of these with an opacity drawn into the lungs"
 
 
 def _split_sentence(data: Mapping[str, Any]) -> str:

@@ -33,13 +33,11 @@ from training.data import Prepared
 from training.duplicates import near_pairs, perceptual_hash
 from training.errors import DataError
 from training.lungs import hulls
-from training.opacity import fallen_ill
+from training.opacity import DRAWN, fallen_ill
 from training.prepared import prepare_for
 from training.recipe import Recipe
 from training.source import Source, fingerprint
 
-#: What a normal film with an opacity drawn into it is counted as.
-DRAWN = "drawn_opacity"
 #: Normal films of another source are repeated until they are this share of the data set's own.
 _SHARE = 1 / 32
 

@@ -19,6 +19,8 @@ from cxr.preprocess import from_eight_bits
 
 _Plane = NDArray[np.float32]
 
+#: What a normal film with an opacity drawn into it is counted as.
+DRAWN = "drawn_opacity"
 #: Films whose lungs have fewer pixels, of 64 × 64, than this were not found right.
 _SMALLEST_LUNGS = 150
 #: An opacity of less of the lungs than this, edges weighing less, is none.

@@ -79,10 +79,7 @@ PROVENANCE = {
     "lung-masks.zip": Provenance(
         title="Normal adults",
         population={"label": "Adults", "min_age_years": 18, "max_age_years": 120, **_VIEWS},
-        source=(
-            "275 normal frontal films of adults with outlines of the lungs (openist), one "
-            "detector or few."
-        ),
+        source=("275 normal frontal films of adults with outlines of the lungs (openist)."),
         licence="Not stated: used for training and measuring only, never shipped.",
         caveats=("Nothing is known of these patients.",),
     ),

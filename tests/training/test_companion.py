@@ -11,10 +11,11 @@ from tests.training.tiny import TINY, film, threshold, write_masks
 from training import lungs
 from training.__main__ import main
 from training.augment import Augmentation
-from training.companion import DRAWN, _Both, held_out, infections_of, joined, normals_of
+from training.companion import _Both, held_out, infections_of, joined, normals_of
 from training.errors import DataError
 from training.layout import MASKS_ZIP
 from training.loop import Batches, smoothed_cross_entropy
+from training.opacity import DRAWN
 from training.prepared import prepare_for
 from training.recipe import Stage
 from training.recipes import residual
@@ -175,8 +176,8 @@ def test_fit_takes_them_in_and_the_card_says_so(places, tmp_path, monkeypatch, c
     assert "bacterial_pneumonia" not in counted  # they belong to none of its splits
     card = (out / "CARD.md").read_text()
     assert "shown as infected, without a name for the infection" in card
-    assert "another quarter was not shown" in card
-    assert "drawn opacity, shown as infected" in card
+    assert "another quarter of the source was not shown" in card
+    assert "with an opacity drawn into the lungs, shown as infected" in card
 
     assert main([*fit, "--out", str(tmp_path / "models" / "alone")]) == 0
     assert "without both it will know fewer looks" in capsys.readouterr().out
