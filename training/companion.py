@@ -89,8 +89,8 @@ def infections_of(
         )
     if (prepared.lungs is None) != (other.lungs is None):
         raise DataError(
-            f"There are lung masks for one of the two data sets and not for {data}: put "
-            "lung-masks.zip beside both, or beside neither."
+            f"Lung masks belong to only one of the data set and {data}: put lung-masks.zip beside "
+            "both, or beside neither."
         )
     names = [finding.id for finding in other.dataset.classes]
     counts = np.bincount(other.labels[rows], minlength=len(names)).tolist()
