@@ -125,7 +125,8 @@ def test_recipes_are_those_of_make_train(pediatric, adult):
     makefile = (MODELS.parent / "Makefile").read_text()
     for bundle in (pediatric, adult):
         recipe = bundle.document["training"]["recipe"]
-        assert re.search(rf"fit {recipe} .*\\\n.*--out models/{bundle.name}\n", makefile)
+        command = rf"fit {recipe} --version {re.escape(bundle.version)} (?:.*\\\n)+?"
+        assert re.search(rf"{command}.*--out models/{bundle.name}\n", makefile)
 
 
 @pytest.mark.real_data
