@@ -128,7 +128,8 @@ round-trip: $(VENV)/.development
 
 train: $(VENV)/.training
 	$(VENV)/bin/python -m training fit adult --version 1.4.0 \
-		--companion $(DATA)/chest-xray-pneumonia.zip --normals $(DATA)/lung-masks.zip \
+		--companion $(DATA)/chest-xray-pneumonia.zip \
+		$(if $(wildcard $(DATA)/lung-masks.zip),--normals $(DATA)/lung-masks.zip) \
 		--data $(DATA)/covid19-radiography-database.zip --out models/covid19-radiography
 	$(VENV)/bin/python -m training fit residual --version 1.3.0 \
 		--data $(DATA)/chest-xray-pneumonia.zip --out models/pediatric-pneumonia

@@ -109,7 +109,7 @@ def normals_of(
 ) -> list[Companion]:
     """Three in four of the films in ``data``, all of them normal, with a lung mask for each.
 
-    And the same films with opacities, half as often, so that this source too has both.
+    And every second of them with an opacity, as often, so that this source too has both.
 
     Raises:
         DataError: there are none.
