@@ -39,7 +39,7 @@ from training.recipe import Recipe
 from training.source import Source, fingerprint
 
 #: Normal films of another source are repeated until they are this share of the data set's own.
-_SHARE = 1 / 32
+_SHARE = 1 / 16
 
 
 @dataclass(frozen=True)

@@ -47,7 +47,8 @@ GENTLE = Augmentation(
     lungs_only=0.1,
 )
 
-# One long fall of the learning rate while the films grow, and then get plainer.
+# One long fall of the learning rate while the films grow, and then get plainer. Films of other data
+# sets from the first: what an infection and a hospital look like elsewhere.
 RECIPE = Recipe(
     preprocess=PreprocessSpec(size=224),
     network=ResidualNetwork(view=5 / 7),
@@ -57,12 +58,13 @@ RECIPE = Recipe(
     stressed_tone=0.5,
     stages=(
         Stage(
-            epochs=18,
+            epochs=16,
             size=136,
             learning_rate=4e-3,
             final_learning_rate=2.2e-3,
             warmup_epochs=0.5,
             augmentation=MILD,
+            companions=True,
         ),
         Stage(
             epochs=10,
@@ -71,30 +73,19 @@ RECIPE = Recipe(
             final_learning_rate=7e-4,
             warmup_epochs=0.2,
             augmentation=MILD,
+            companions=True,
         ),
         Stage(
-            epochs=5,
+            epochs=4,
             learning_rate=7e-4,
-            final_learning_rate=2e-4,
-            warmup_epochs=0.2,
-            augmentation=MILD,
-        ),
-        Stage(epochs=4, learning_rate=2e-4, warmup_epochs=0.1, augmentation=GENTLE),
-        # Once more: the loss on validation films had not stopped falling.
-        Stage(epochs=6, learning_rate=4e-4, warmup_epochs=0.2, augmentation=GENTLE),
-        # With films of other data sets: what an infection and a hospital look like elsewhere.
-        Stage(
-            epochs=2,
-            size=180,
-            learning_rate=1e-3,
-            final_learning_rate=7e-4,
+            final_learning_rate=5e-4,
             warmup_epochs=0.2,
             augmentation=MILD,
             companions=True,
         ),
         Stage(
-            epochs=6,
-            learning_rate=7e-4,
+            epochs=8,
+            learning_rate=5e-4,
             warmup_epochs=0.1,
             augmentation=GENTLE,
             companions=True,
