@@ -19,7 +19,7 @@ from app.openapi import ASKS_A_MODEL, FILM_BODY, READS_FILMS, answers, document,
 from app.population import describe
 from app.schemas import FigurePath, ModelCard, ModelPath, Models, PredictQuery, Reading
 from app.security import FIGURE_POLICY
-from app.uploads import radiograph_bytes
+from app.uploads import radiograph_bytes, refuse_fields
 from cxr.bundle_fields import FIGURES_FOLDER
 
 READINGS = Tag(name="Readings", description="One chest radiograph in, one reading out.")
@@ -36,18 +36,21 @@ blueprint.add_app_template_filter(cards.inline_html, "inline")
     tags=[READINGS],
     summary="Read one chest radiograph",
     description=(
-        "Send the file as the multipart field `file`, or its bytes as the body. The format is "
-        "found from the content; names and types are not trusted. Without `model`, the age in a "
-        "DICOM file chooses between the bundles for children and for adults; without an age the "
-        "default bundle reads."
+        "Send the file as the multipart field `file`, or its bytes as the body; the parameters go "
+        "into the query, not into the form. The format is found from the content; names and types "
+        "are not trusted. Without `model`, the age in a DICOM file chooses between the bundles for "
+        "children and for adults; without an age the default bundle reads."
     ),
     openapi_extensions={"requestBody": FILM_BODY},
     responses=answers(Reading, "missing_file", *ASKS_A_MODEL, *READS_FILMS),
 )
 def predict(query: PredictQuery) -> Response:
     """The reading of one radiograph, as JSON."""
-    reading = current.predictor().read(
-        radiograph_bytes(request),
+    predictor = current.predictor()
+    data = radiograph_bytes(request)
+    refuse_fields(request, PredictQuery.model_fields)
+    reading = predictor.read(
+        data,
         model=query.model or None,
         heatmap=query.heatmap,
         heatmap_class=query.heatmap_class,

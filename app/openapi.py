@@ -108,6 +108,12 @@ def _refuse(error: ValidationError) -> NoReturn:
     pydantic's message says what was expected, never what was sent.
     """
     first = error.errors(include_url=False, include_input=False)[0]
+    if first["type"] == "extra_forbidden":
+        # The name is the sender's own text: not repeated either.
+        raise InvalidParameterError(
+            "The address has a parameter that is not known here, perhaps a mistyped name. "
+            "/docs lists those that are."
+        )
     name = ".".join(str(part) for part in first["loc"])
     message = first["msg"][0].lower() + first["msg"][1:]
     raise InvalidParameterError(f"{name or 'The request'} cannot be used: {message}.")

@@ -39,6 +39,9 @@ class Parameters(BaseModel):
 
 
 class PredictQuery(Parameters):
+    # A mistyped `model` must not leave the film to another model without a word.
+    model_config = ConfigDict(extra="forbid")
+
     model: str | None = Field(None, description="Name of a bundle; `/models` lists them.")
     heatmap: Literal[HEATMAPS] = Field(  # type: ignore[valid-type]
         "none",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from flask import Request
 
 from app.errors import InvalidParameterError, MissingFileError, UnsupportedMediaTypeError
@@ -36,6 +38,25 @@ def radiograph_bytes(request: Request) -> bytes:
             return data
         raise MissingFileError(_HOW)
     raise UnsupportedMediaTypeError(f"A body of this type cannot hold a radiograph. {_HOW}")
+
+
+def refuse_fields(request: Request, names: Collection[str]) -> None:
+    """Refuse a form that carries what belongs in the query, where it would change the reading.
+
+    Args:
+        names: of the query's parameters.
+
+    Raises:
+        InvalidParameterError: it does.
+    """
+    if request.mimetype not in _FORM_TYPES:
+        return
+    for name in names:
+        if name in request.form or name in request.files:
+            raise InvalidParameterError(
+                f"{name!r} was sent as a field of the form, where it is not read: put it into the "
+                f"address, as in {request.path}?{name}=VALUE."
+            )
 
 
 def _from_form(request: Request) -> bytes:

@@ -14,6 +14,7 @@ from flask.testing import FlaskClient
 
 from app import create_app
 from app.errors import PROBLEMS
+from app.schemas import PredictQuery
 from app.settings import Settings
 from tests.app.conftest import CHILDREN
 from tests.app.multipart import multipart
@@ -94,6 +95,8 @@ def test_two_files_are_one_too_many(client: FlaskClient, jpeg: bytes) -> None:
         ("heatmap_class=", "invalid_parameter"),
         ("model=nobody", "unknown_model"),
         ("model=../models", "unknown_model"),
+        ("modle=covid19-radiography", "invalid_parameter"),
+        ("Model=covid19-radiography", "invalid_parameter"),
     ],
 )
 def test_parameters_that_predict_refuses(
@@ -101,6 +104,27 @@ def test_parameters_that_predict_refuses(
 ) -> None:
     response = client.post(f"/predict?{query}", data=jpeg, content_type="image/jpeg")
     assert_problem(response, code)
+
+
+def test_an_unknown_parameter_is_not_repeated(client: FlaskClient, jpeg: bytes) -> None:
+    response = client.post("/predict?Zebediah=1", data=jpeg, content_type="image/jpeg")
+    assert "Zebediah" not in response.get_data(as_text=True)
+    assert "mistyped" in response.get_json()["detail"]
+
+
+@pytest.mark.parametrize("name", list(PredictQuery.model_fields))
+def test_parameters_in_the_form_are_not_passed_over(
+    client: FlaskClient, jpeg: bytes, name: str
+) -> None:
+    response = client.post("/predict", **multipart(jpeg, **{name: "none"}))
+    assert_problem(response, "invalid_parameter")
+    assert f"/predict?{name}=" in response.get_json()["detail"]
+    part = client.post("/predict", data={"file": (BytesIO(jpeg), "a"), name: (BytesIO(b"x"), "b")})
+    assert_problem(part, "invalid_parameter")
+
+
+def test_other_fields_of_the_form_are_let_be(client: FlaskClient, jpeg: bytes) -> None:
+    assert client.post("/predict", **multipart(jpeg, ward="7")).status_code == 200
 
 
 @pytest.mark.parametrize("name", BAD_INPUTS)

@@ -174,14 +174,15 @@ def test_nothing_of_a_patient_reaches_the_log_or_the_disk(server: Server, writte
     before, files = server.log.stat().st_size, set(written.rglob("*"))
     for data in (film, long, film[:-5000]):
         form = multipart(data, "Zebediah.dcm")
-        for path in ("/predict?patient=Zebediah", "/"):
+        for path in ("/predict", "/predict?patient=Zebediah", "/"):
             post(server, form["data"], form["content_type"], path)
     with socket.create_connection(("127.0.0.1", server.port), timeout=60) as client:
         client.sendall(b"POST /Zebediah HTTP/1.1\r\nZebediah\r\n\r\n")  # no header
         assert client.recv(20).startswith(b"HTTP/1.1 400")
     text = server.log.read_text()
     log = [json.loads(line) for line in text[before:].splitlines() if line.startswith("{")]
-    assert [line["status"] for line in log if "route" in line] == [200, 200, 200, 200, 422, 422]
+    statuses = [line["status"] for line in log if "route" in line]
+    assert statuses == [200, 400, 200, 200, 400, 200, 422, 400, 422]
     assert any(line.get("logger") == "gunicorn.error" for line in log)
     assert [secret for secret in SECRETS if secret in text] == []
     assert set(written.rglob("*")) == files  # what libraries cache when they are imported
