@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -120,14 +120,9 @@ def widened(mask: NDArray[np.uint8], margin: float) -> NDArray[np.bool_]:
 
 
 def _pairs(source: Source) -> list[tuple[str, str]]:
-    by_name = {
-        PurePosixPath(member.path).stem: member.path
-        for member in source.members
-        if PurePosixPath(member.path).parent.name.lower() in {"mask", "masks"}
-    }
     found = []
     for member in source.images:
-        mask = by_name.get(PurePosixPath(member.path).stem)
+        mask = source.mask_of(member.path)
         if mask is not None:
             found.append((member.path, mask))
     # Ordered by hash, so that a numbering by hospital does not decide who is held out.

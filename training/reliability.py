@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import binomtest
+
+from training.statistics import wilson
 
 #: Bins of equal width on the probability of infection.
 BINS = 10
@@ -51,16 +52,16 @@ def reliability_diagram(
         films, infected = int(inside.sum()), int(truth[inside].sum())
         if not films:
             continue
-        interval = binomtest(infected, films).proportion_ci(method="wilson")
+        observed = wilson(infected, films)
         rows.append(
             {
                 "from": number / bins,
                 "to": (number + 1) / bins,
                 "films": films,
                 "probability": float(probability[inside].mean()),
-                "infected": infected / films,
-                "low": float(interval.low),
-                "high": float(interval.high),
+                "infected": observed["value"],
+                "low": observed["low"],
+                "high": observed["high"],
             }
         )
     return rows

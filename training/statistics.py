@@ -1,4 +1,4 @@
-"""Are two classifiers different on the same films?"""
+"""How sure is a share, and are two classifiers different on the same films?"""
 
 from __future__ import annotations
 
@@ -7,8 +7,23 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm, rankdata
+from scipy.stats import binomtest, norm, rankdata
 from statsmodels.stats.contingency_tables import mcnemar
+
+
+def wilson(count: int, total: int) -> dict[str, float]:
+    """A share and its 95 % interval (Wilson 1927): ``value``, ``low`` and ``high``, 0 to 1.
+
+    Raises:
+        ValueError: ``total`` is 0, or ``count`` larger.
+    """
+    test = binomtest(count, total)
+    interval = test.proportion_ci(0.95, method="wilson")
+    return {
+        "value": float(test.statistic),
+        "low": float(interval.low),
+        "high": float(interval.high),
+    }
 
 
 @dataclass(frozen=True)

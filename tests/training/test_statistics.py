@@ -5,7 +5,20 @@ import pytest
 from scipy.stats import binomtest
 from sklearn.metrics import roc_auc_score
 
-from training.statistics import delong, mcnemar_p_value
+from training.statistics import delong, mcnemar_p_value, wilson
+
+
+def test_a_shares_interval_is_wilsons() -> None:
+    # Newcombe 1998, Stat Med 17:857, table I, method 3: 81 of 263, 1 of 29, 0 of 20.
+    for count, total, low, high in ((81, 263, 0.2553, 0.3662), (1, 29, 0.0061, 0.1718)):
+        found = wilson(count, total)
+        assert found["value"] == count / total
+        assert found["low"] == pytest.approx(low, abs=5e-5)
+        assert found["high"] == pytest.approx(high, abs=5e-5)
+    assert wilson(0, 20)["low"] == 0
+    assert wilson(0, 20)["high"] == pytest.approx(0.1611, abs=5e-5)
+    with pytest.raises(ValueError, match="n"):
+        wilson(0, 0)
 
 
 def _two_readers(films: int = 300) -> tuple[np.ndarray, np.ndarray]:

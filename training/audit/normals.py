@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.stats import binomtest
 
 from cxr.bundle import Bundle
 from cxr.decode import decode
@@ -20,6 +19,7 @@ from cxr.preprocess import to_model_input
 from training.companion import held_out, normal_films
 from training.errors import DataError
 from training.source import Source
+from training.statistics import wilson
 
 #: Fewer say nothing.
 _FEWEST = 20
@@ -61,11 +61,6 @@ def normals_elsewhere(bundle: Bundle, data: Path) -> dict[str, Any]:
             "uncertain": int(((infection >= low) & ~decided).sum()),
             "infected": int(decided.sum()),
         },
-        "over_called": _share(int((infection >= 0.5).sum()), len(inputs)),
-        "decided_infected": _share(int(decided.sum()), len(inputs)),
+        "over_called": wilson(int((infection >= 0.5).sum()), len(inputs)),
+        "decided_infected": wilson(int(decided.sum()), len(inputs)),
     }
-
-
-def _share(count: int, total: int) -> dict[str, float]:
-    interval = binomtest(count, total).proportion_ci(0.95, method="wilson")
-    return {"value": count / total, "low": float(interval.low), "high": float(interval.high)}

@@ -158,14 +158,11 @@ def lung_masked_films(path: Path) -> list[tuple[NDArray[np.uint8], NDArray[np.bo
     """Films with their lung masks at the film's size, for measuring what a crop cuts off."""
     pairs = []
     with Source(path) as source:
-        masks = {
-            Path(member.path).stem: member.path
-            for member in source.members
-            if "/masks/" in member.path
-        }
         for member in source.images:
+            mask_path = source.mask_of(member.path)
+            if mask_path is None:
+                continue
             film = cv2.imdecode(np.frombuffer(source.read(member.path), np.uint8), 0)
-            mask_path = masks[Path(member.path).stem]
             mask = cv2.imdecode(np.frombuffer(source.read(mask_path), np.uint8), 0)
             assert film is not None
             assert mask is not None

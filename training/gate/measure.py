@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import binomtest
 
 from cxr.decode import decode
 from cxr.preprocess import PreprocessSpec, to_model_input
@@ -26,6 +25,7 @@ from training.gate.negatives import (
     read_dicom_pictures,
     working,
 )
+from training.statistics import wilson
 
 Inputs = NDArray[np.float32]
 #: Model inputs (n, size, size, 1) → probabilities (n, len(CLASSES)).
@@ -42,14 +42,7 @@ _TURNS = {TURNED_LEFT: 1, UPSIDE_DOWN: 2, TURNED_RIGHT: 3}
 def rate(hits: NDArray[np.bool_] | Sequence[bool]) -> dict[str, float | int]:
     """Share of hits with its Wilson interval (Wilson 1927)."""
     count, total = int(np.sum(hits)), len(hits)
-    interval = binomtest(count, total).proportion_ci(0.95, method="wilson")
-    return {
-        "refused": count,
-        "pictures": total,
-        "value": count / total,
-        "low": float(interval.low),
-        "high": float(interval.high),
-    }
+    return {"refused": count, "pictures": total, **wilson(count, total)}
 
 
 def input_of(picture: NDArray[np.uint8], spec: PreprocessSpec) -> Inputs:
