@@ -1,7 +1,7 @@
 # Two stages each: the first installs and prunes a virtual environment, the second carries it
 # and the application and nothing that builds. No training packages, no data, no root.
 #
-#   docker build .                    TensorFlow executes the networks
+#   docker build .                    TensorFlow executes the networks (the stage keras)
 #   docker build --target lean .      ONNX Runtime does: a third of the size and the memory
 
 FROM python:3.11-slim-bookworm AS build
@@ -67,7 +67,7 @@ RUN pip install --no-cache-dir --no-compile --quiet --disable-pip-version-check 
 RUN cd /opt/venv/lib/python3.11/site-packages \
     && rm -rf numpy/tests numpy/*/tests numpy/_core/include numpy/f2py \
         onnxruntime/tools onnxruntime/transformers onnxruntime/quantization \
-        onnxruntime/datasets \
+        onnxruntime/datasets pynetdicom/tests pynetdicom/benchmarks \
     && find imagecodecs imagecodecs.libs -name '*.so*' ! -name '_shared*' ! -name '_jpeg8*' \
         ! -name 'libjpeg-*' -delete \
     && find . -name '*.a' -delete \
@@ -82,7 +82,8 @@ COPY static static
 COPY templates templates
 COPY models models
 RUN python -c "\
-import app.api, app.web, gunicorn.app.wsgiapp, gunicorn.workers.gthread, pathlib; \
+import app.api, app.web, app.pacs.node, app.pacs.page, app.pacs.pull, gunicorn.app.wsgiapp, gunicorn.workers.gthread, pathlib; \
+from app.pacs.results import capture, presentation, report; \
 from app.sample import sample_path; \
 from imagecodecs import jpeg8_decode; \
 from cxr.bundle import list_bundles, load_bundle; \
@@ -95,7 +96,9 @@ print([load_bundle(path, 'lean').name for path in list_bundles(pathlib.Path('mod
 
 FROM python:3.11-slim-bookworm AS lean
 
-RUN useradd --uid 10001 --user-group --no-create-home --shell /usr/sbin/nologin xray
+# A volume mounted on the spool belongs to the user.
+RUN useradd --uid 10001 --user-group --no-create-home --shell /usr/sbin/nologin xray \
+    && install -d -o xray -g xray -m 700 /var/spool/xray
 COPY --from=lean-build /opt/venv /opt/venv
 COPY --from=lean-build /srv/xray /srv/xray
 
@@ -114,7 +117,7 @@ HEALTHCHECK --interval=15s --timeout=5s --start-period=90s --retries=3 \
 CMD ["gunicorn", "app:create_app()"]
 
 
-FROM python:3.11-slim-bookworm
+FROM python:3.11-slim-bookworm AS keras
 
 # A volume mounted on the spool belongs to the user.
 RUN useradd --uid 10001 --user-group --no-create-home --shell /usr/sbin/nologin xray \

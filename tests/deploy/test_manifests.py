@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from app.settings import Settings
+from app.settings import ENGINES, Settings
 from tests.server import ROOT
 
 KUBERNETES = ROOT / "deploy" / "kubernetes"
@@ -66,6 +66,18 @@ def test_compose_sets_only_settings_that_exist() -> None:
     assert set(services()["xray"]["environment"]) <= known
     (container,) = deployment()["containers"]
     assert {variable["name"] for variable in container["env"]} <= known
+
+
+def test_the_engine_that_is_asked_for_has_its_stage_in_the_dockerfile() -> None:
+    stages = re.findall(r"^FROM \S+ AS (\S+)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    assert set(ENGINES) <= set(stages)
+    included = yaml.safe_load((ROOT / "compose.pacs.yaml").read_text())["services"]["node"]
+    plain = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]["xray"]
+    for service in (plain, included):
+        assert service["build"]["target"] == "${XRAY_ENGINE:-keras}"
+        assert service["image"].endswith(":${XRAY_ENGINE:-keras}")
+    # What `docker build .` and `make image` end in.
+    assert stages[-1] == services()["xray"]["build"]["target"] == "keras"
 
 
 def test_compose_leaves_the_number_of_workers_to_the_service() -> None:
