@@ -19,7 +19,7 @@ from app.pacs.destinations import sender
 from app.pacs.intake import Intake, look_at_models
 from app.pacs.metrics import NodeMetrics
 from app.pacs.queue import Queue
-from app.pacs.reading import Reader
+from app.pacs.reader import Reader
 from app.pacs.scp import StorageProvider
 from app.pacs.settings import PacsSettings
 from app.pacs.spool import Spool

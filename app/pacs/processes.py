@@ -18,7 +18,7 @@ from typing import Any
 
 from app.errors import NotReadyError, UnknownModelError
 from app.logs import configure
-from app.pacs.reading import FilmLostError, Results, Task, read_film
+from app.pacs.reader import FilmLostError, Results, Task, read_film
 from app.predictor import Predictor
 from app.registry import make_registry
 from app.settings import Settings

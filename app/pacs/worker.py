@@ -11,7 +11,7 @@ from app.errors import NotReadyError, UnknownModelError
 from app.pacs.metrics import NodeMetrics
 from app.pacs.processes import what_failed
 from app.pacs.queue import Outcome, Queue, Work
-from app.pacs.reading import FilmLostError, Reader, Task
+from app.pacs.reader import FilmLostError, Reader, Task
 from app.pacs.results import Refusal
 from app.pacs.spool import Spool, SpoolFullError
 

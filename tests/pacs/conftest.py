@@ -15,7 +15,7 @@ import pytest
 
 from app.pacs.node import Node
 from app.pacs.peers import Callers, read_callers, read_peers
-from app.pacs.reading import Reader
+from app.pacs.reader import Reader
 from app.pacs.settings import PacsSettings
 from tests.pacs.fakes import ReaderHere, fake_source, write_models
 from tests.pacs.orthanc import Orthanc, running_orthanc

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from app.pacs.reading import Results, Task, read_film
+from app.pacs.reader import Results, Task, read_film
 from app.predictor import Predictor
 from cxr.calibrate import Thresholds
 from cxr.findings import BACTERIAL_PNEUMONIA, NORMAL, VIRAL_PNEUMONIA, FindingClass

@@ -21,7 +21,7 @@ from pydicom.dataset import Dataset
 
 from app.errors import NotReadyError, UnknownModelError
 from app.pacs.processes import ReaderLostError, ReaderProcess, ReadingFailedError, Source
-from app.pacs.reading import FilmLostError, Task
+from app.pacs.reader import FilmLostError, Task
 from app.pacs.results import Refusal
 from app.pacs.settings import PacsSettings
 from app.predictor import Predictor
