@@ -139,8 +139,8 @@ def _companions(data: Mapping[str, Any]) -> list[str]:
         shown = (
             "as infected, without a name for the infection"
             if companion["infected"]
-            else f"as they are, {companion['repeated']} × an epoch (another quarter of the source "
-            "was not shown and is what the audit measures)"
+            else f"as they are, at most {companion['repeated']} × an epoch (another quarter of the "
+            "source was not shown and is what the audit measures)"
         )
         films.setdefault(companion["name"], []).append(f"{of_class}, shown {shown}")
     sets = {companion["name"]: companion for companion in data.get("companions", ())}

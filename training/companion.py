@@ -38,9 +38,6 @@ from training.prepared import prepare_for
 from training.recipe import Recipe
 from training.source import Source, fingerprint
 
-#: Normal films of another source are repeated until they are this share of the data set's own.
-_SHARE = 1 / 16
-
 
 @dataclass(frozen=True)
 class Companion:
@@ -105,11 +102,14 @@ def infections_of(
 
 
 def normals_of(
-    prepared: Prepared, spec: PreprocessSpec, data: Path, cache: Path, seed: int
+    prepared: Prepared, spec: PreprocessSpec, data: Path, cache: Path, seed: int, share: float
 ) -> list[Companion]:
     """Three in four of the films in ``data``, all of them normal, with a lung mask for each.
 
     And every second of them with an opacity, as often, so that this source too has both.
+
+    Args:
+        share: of the data set's own normal films that they are repeated up to.
 
     Raises:
         DataError: there are none.
@@ -129,7 +129,7 @@ def normals_of(
             "for, and every film must be normal."
         )
     own = int((prepared.labels[prepared.indices("train")] == 0).sum())
-    repeated = max(round(_SHARE * own / len(images)), 1)
+    repeated = max(round(share * own / len(images)), 1)
     outlines = None if prepared.lungs is None else np.stack(lungs)
     normal = {prepared.dataset.classes[0].id: len(images)}
     found = [Companion(data.name, stamp, images, outlines, normal, False, repeated)]

@@ -73,7 +73,9 @@ def fit(options: FitOptions) -> Path:
 
     _check_splits(prepared)
     companions = _companions(prepared, recipe, options)
-    run = open_run(options, recipe, prepared.dataset.sha256, [one.sha256 for one in companions])
+    # Of all shares the largest says who joined in.
+    most = companions[max(companions)] if companions else []
+    run = open_run(options, recipe, prepared.dataset.sha256, [one.sha256 for one in most])
     prepared.dataset.write_manifest(run.folder / "manifest.csv")
     prepared.dataset.write_corrupt(run.folder / "corrupt.csv")
     prepared.dataset.write_near_duplicates(run.folder / "near_duplicates.csv")
@@ -113,7 +115,7 @@ def fit(options: FitOptions) -> Path:
         metrics,
         members,
         run.document["commit"],
-        companions,
+        most,
     )
     exported = run.folder / options.out.name
     training = rows["train"]
@@ -150,8 +152,12 @@ def _as_asked(recipe: Recipe, options: FitOptions) -> Recipe:
     return recipe if options.weights is None else starting_from(recipe, options.weights)
 
 
-def _companions(prepared: Prepared, recipe: Recipe, options: FitOptions) -> list[Companion]:
-    """The films of other data sets that join in, which is said, and so is what goes without them.
+def _companions(
+    prepared: Prepared, recipe: Recipe, options: FitOptions
+) -> dict[float, list[Companion]]:
+    """The films of other data sets that join in, for each share that the recipe names.
+
+    Who joins in is said, and so is what goes without them.
 
     Raises:
         TrainingError: they would have no place in the recipe, or there are none.
@@ -160,19 +166,21 @@ def _companions(prepared: Prepared, recipe: Recipe, options: FitOptions) -> list
     if not recipe.has_companions:
         if any(given):
             raise TrainingError(
-                f"The recipe '{options.recipe}' has no stage with companions=True, so --companion "
+                f"The recipe '{options.recipe}' has no stage with companions, so --companion "
                 "and --normals would change nothing. Leave them away, or take a recipe that has "
                 "one (adult)."
             )
-        return []
-    found = []
+        return {}
+    shares = sorted({stage.companions for stage in recipe.stages} - {0.0})
+    found: dict[float, list[Companion]] = {share: [] for share in shares}
     if options.companion:
-        data = options.companion, options.cache, options.seed
-        found.append(infections_of(prepared, recipe, *data))
+        ill = infections_of(prepared, recipe, options.companion, options.cache, options.seed)
+        found = {share: [ill] for share in shares}
     if options.normals:
         places = options.normals, options.cache, options.seed
-        found += normals_of(prepared, recipe.preprocess, *places)
-    for one in found:
+        for share in shares:
+            found[share] += normals_of(prepared, recipe.preprocess, *places, share)
+    for one in found[shares[-1]]:
         of_class = ", ".join(f"{count} {name}" for name, count in one.findings.items())
         print(f"  joining in from {one.name}: {of_class}", flush=True)
     if not all(given):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -36,14 +36,14 @@ def train_members(
     seed: int,
     folder: Path,
     callbacks: Sequence[keras.callbacks.Callback] = (),
-    companions: Sequence[Companion] = (),
+    companions: Mapping[float, Sequence[Companion]] | None = None,
 ) -> list[Trained]:
     """Every member of the recipe, each resumed where an earlier call was cut off.
 
     Args:
         rows: those to train on, and those whose loss chooses the epoch.
         callbacks: more of them, in every stage of every member.
-        companions: films that join in where a stage says so.
+        companions: films that join in, for each share that a stage names.
     """
     finder = None
     if recipe.centred and prepared.lungs is not None:
@@ -59,7 +59,7 @@ def train_members(
                 callbacks,
                 devices,
                 finder,
-                companions,
+                companions or {},
             )
             for number in range(recipe.members)
         ]
@@ -74,7 +74,7 @@ def _train_one(
     callbacks: Sequence[keras.callbacks.Callback],
     devices: int,
     finder: Sequence[NDArray[np.float32]] | None,
-    companions: Sequence[Companion],
+    companions: Mapping[float, Sequence[Companion]],
 ) -> Trained:
     """All stages, one after the other; the epochs are counted through."""
     verbose = 1 if sys.stdout.isatty() else 2
@@ -88,7 +88,7 @@ def _train_one(
             flush=True,
         )
         before = trained
-        joins = companions if stage.companions else ()
+        joins = companions.get(stage.companions, ())
         images, labels, lungs, seen = joined(prepared, rows[0], joins)
         trained = train(
             images,

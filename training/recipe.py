@@ -34,8 +34,9 @@ class Stage:
         augmentation: strong makes a network robust, and leaves it looking at films that are
             all worse than those it will get; a last stage with a gentle one closes that gap
             (Touvron 2019, arXiv 1906.06423).
-        companions: whether films of other data sets join in, where some are given
-            (``training/companion.py``).
+        companions: the share that normal films of another source take on beside those of the
+            data set, repeated until they do; with any share infections of another data set join
+            in too, where some are given; 0 for none (``training/companion.py``).
     """
 
     epochs: int = 20
@@ -44,7 +45,7 @@ class Stage:
     final_learning_rate: float = 0.0
     warmup_epochs: float = 1.0
     augmentation: Augmentation = field(default_factory=Augmentation)
-    companions: bool = False
+    companions: float = 0.0
 
     def __post_init__(self) -> None:
         if self.epochs < 1:
@@ -117,7 +118,7 @@ class Recipe:
     @property
     def has_companions(self) -> bool:
         """Whether films of other data sets have a place in it."""
-        return any(stage.companions for stage in self.stages)
+        return any(stage.companions > 0 for stage in self.stages)
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)

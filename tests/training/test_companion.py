@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.training.tiny import TINY, film, threshold, write_masks
-from training import lungs
+from training import lungs, members
 from training.__main__ import main
 from training.augment import Augmentation
 from training.companion import _Both, held_out, infections_of, joined, normals_of
@@ -20,7 +20,7 @@ from training.prepared import prepare_for
 from training.recipe import Stage
 from training.recipes import residual
 
-STAGE = Stage(epochs=1, augmentation=Augmentation(lungs_only=0.3), companions=True)
+STAGE = Stage(epochs=1, augmentation=Augmentation(lungs_only=0.3), companions=1 / 32)
 JOINING = replace(TINY, stages=(STAGE,))
 
 
@@ -77,7 +77,7 @@ def test_three_of_four_normals_join_with_the_outlines_of_their_masks(places, tmp
     ours, _ = places
     prepared = prepare_for(JOINING, ours, tmp_path / "cache", 0)
     given = JOINING.preprocess, tmp_path / MASKS_ZIP, tmp_path / "cache"
-    found, ill = normals_of(prepared, *given, 0)
+    found, ill = normals_of(prepared, *given, 0, 1 / 32)
     kept = [number for number in range(25) if not held_out(f"x/images/{number}.png")]
     assert 0 < len(found.images) == len(kept) < 25
     assert found.findings == {"normal": len(kept)}
@@ -95,14 +95,14 @@ def test_three_of_four_normals_join_with_the_outlines_of_their_masks(places, tmp
     empty = tmp_path / "empty.zip"
     _write(empty, {"Normal": range(3)})
     with pytest.raises(DataError, match="no film with a lung mask"):
-        normals_of(prepared, JOINING.preprocess, empty, tmp_path / "cache", 0)
+        normals_of(prepared, JOINING.preprocess, empty, tmp_path / "cache", 0, 1 / 32)
     broken = tmp_path / "broken.zip"
     with zipfile.ZipFile(broken, "w") as archive:
         for number in range(9):
             archive.writestr(f"x/images/{number}.png", film(number, False))
             archive.writestr(f"x/masks/{number}.png", b"no picture")
     with pytest.raises(DataError, match=r"masks/\d\.png is not a picture of a lung mask"):
-        normals_of(prepared, JOINING.preprocess, broken, tmp_path / "cache", 0)
+        normals_of(prepared, JOINING.preprocess, broken, tmp_path / "cache", 0, 1 / 32)
 
 
 def test_joined_films_lie_behind_those_of_the_set(places, tmp_path):
@@ -110,7 +110,7 @@ def test_joined_films_lie_behind_those_of_the_set(places, tmp_path):
     cache = tmp_path / "cache"
     prepared = prepare_for(JOINING, ours, cache, 0)
     rows = prepared.indices("train")
-    normals = normals_of(prepared, JOINING.preprocess, tmp_path / MASKS_ZIP, cache, 0)[0]
+    normals = normals_of(prepared, JOINING.preprocess, tmp_path / MASKS_ZIP, cache, 0, 1 / 32)[0]
     companions = [
         infections_of(prepared, JOINING, theirs, cache, 0),
         replace(normals, repeated=3),
@@ -184,3 +184,25 @@ def test_fit_takes_them_in_and_the_card_says_so(places, tmp_path, monkeypatch, c
     monkeypatch.setattr(residual, "RECIPE", TINY)
     assert main([*fit, *more, "--out", str(tmp_path / "models" / "none")]) == 1
     assert "would change nothing" in capsys.readouterr().err
+
+
+def test_each_stage_is_given_its_own_share(places, tmp_path, monkeypatch):
+    ours, theirs = places
+    asked = []
+
+    def noting(prepared, rows, companions):
+        asked.append([(one.name, one.repeated) for one in companions])
+        return joined(prepared, rows, companions)
+
+    many = replace(STAGE, companions=2.0)
+    stages = (many, replace(STAGE, companions=0.0), STAGE)
+    monkeypatch.setattr(residual, "RECIPE", replace(TINY, stages=stages))
+    monkeypatch.setattr(members, "joined", noting)
+    fit = ["fit", "residual", "--data", str(ours), "--runs", str(tmp_path / "runs")]
+    fit += ["--cache", str(tmp_path / "cache"), "--precision", "float32"]
+    fit += ["--companion", str(theirs), "--normals", str(tmp_path / MASKS_ZIP)]
+    assert main([*fit, "--out", str(tmp_path / "models" / "joined")]) == 0
+    most, none, few = (dict(stage) for stage in asked)
+    assert none == {}
+    assert set(most) == set(few) == {asked[0][0][0], MASKS_ZIP}
+    assert asked[0][1][1] > asked[2][1][1] == 1
