@@ -136,6 +136,12 @@ def choose_thresholds(
     ]
     edge = 1e-4
     low, high = min(low for low, _ in bounds), max(high for _, high in bounds)
+    # Halfway to the next film: at a film's own probability a rounding would decide its side,
+    # and with it, on another machine, whether the promises hold.
+    below = infection_probability[infection_probability < low]
+    low = (low + float(below.max())) / 2 if len(below) else low
+    inside = infection_probability[infection_probability < high]
+    high = (high + float(inside.max())) / 2 if len(inside) else high
     return Thresholds(
         rule_out=min(max(low, edge), 1 - edge), rule_in=min(max(high, edge), 1 - edge)
     )

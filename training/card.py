@@ -153,7 +153,7 @@ def _companions(data: Mapping[str, Any]) -> list[str]:
     ]
 
 
-_DRAWN = "of these with an opacity drawn into the lungs"
+_DRAWN = "copies of these with an opacity drawn into the lungs"
 
 
 def _split_sentence(data: Mapping[str, Any]) -> str:

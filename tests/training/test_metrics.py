@@ -206,6 +206,9 @@ def test_thresholds_keep_their_promises(seed):
     assert sensitivity >= 0.98
     assert specificity >= 0.97
     assert thresholds.rule_out < thresholds.rule_in
+    # Nor does rounding break them: no film lies on a threshold.
+    for threshold in (thresholds.rule_out, thresholds.rule_in):
+        assert np.abs(answers.infection - threshold).min() > 1e-7
 
 
 def test_thresholds_keep_their_promises_on_the_films_and_on_their_versions():
