@@ -50,6 +50,8 @@ class Stage:
     def __post_init__(self) -> None:
         if self.epochs < 1:
             raise ValueError(f"a stage has at least 1 epoch, not {self.epochs}")
+        if self.companions < 0:
+            raise ValueError(f"a share of companions is 0 or more, not {self.companions}")
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from training.architectures.hog import hog_features
 from training.data import prepare
 from training.errors import DataError, TrainingError
 from training.lean import _write_onnx
-from training.recipe import Recipe, load_recipe, recipe_names
+from training.recipe import Recipe, Stage, load_recipe, recipe_names
 
 NETWORKS = [
     PlainNetwork(filters=(4,), dense=(8,)),
@@ -116,6 +116,8 @@ def test_a_recipe_is_checked():
         replace(TINY, optimizer="sgdx")
     with pytest.raises(ValueError, match="no schedule"):
         replace(TINY, schedule="never")
+    with pytest.raises(ValueError, match="share of companions"):
+        Stage(companions=-1 / 32)
 
 
 @pytest.fixture
