@@ -132,8 +132,10 @@ def _before_turning(y: Any, x: Any, angle: Any, side: int, last: float) -> tuple
     """Row and column that come to (y, x) when a square is turned anticlockwise, in [0, last]."""
     cosine, sine, middle = _first_axis(ops.cos(angle)), _first_axis(ops.sin(angle)), (side - 1) / 2
     y, x = y - middle, x - middle
+    # Differences: where there is one film, Keras on TensorFlow takes the sum of a column and a
+    # row for the addition of a bias (keras-team/keras#20386), and answers with a column.
     return (
-        ops.clip((cosine * y + middle) + sine * x, 0.0, last),
+        ops.clip((cosine * y + middle) - (-sine) * x, 0.0, last),
         ops.clip((cosine * x + middle) - sine * y, 0.0, last),
     )
 

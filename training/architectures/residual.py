@@ -171,7 +171,8 @@ def assemble(members: Sequence[keras.Model], shape: ResidualNetwork) -> keras.Mo
     maps = [_features(shape, x, folded=True, prefix=prefix) for prefix in prefixes]
     x = layers.Concatenate(name="seen")(maps) if len(maps) > 1 else maps[0]
     if where is not None:
-        x = on_film(x, *where, size // _STRIDE)
+        box, tilt = where
+        x = on_film(x, box, tilt, size // _STRIDE)
     x = layers.Identity(name="features")(x)
     x = layers.GlobalAveragePooling2D(name="pool")(x)
     x = layers.Dense(classes, name="logits")(x)
