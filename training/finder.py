@@ -2,15 +2,13 @@
 
 Its teacher is the segmenter of ``training/lungs.py``, which reads 128 pixels and needs thirty
 times the arithmetic: the finder learns the box around the outlines that the segmenter drew on
-the training films, in poses and exposures that neither has seen. The tilt has no teacher: films
-are turned by angles that are known, and what is common to all of them as they came is upright.
+the training films, in poses and exposures that neither has seen.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import cv2
 import keras
@@ -19,17 +17,15 @@ from keras import ops
 from numpy.typing import NDArray
 
 from cxr.preprocess import from_eight_bits
-from training.architectures.centre import MOST_TILT, THUMBNAIL, lung_finder, view
-from training.augment import NO_AUGMENTATION, Augmentation, RandomAffine, augmenter
+from training.architectures.centre import THUMBNAIL, lung_finder
+from training.augment import Augmentation, RandomAffine, augmenter
 from training.device import in_float32
 from training.files import read_arrays, write_arrays
 
 _STEPS, _BATCH, _RATE = 2000, 64, 2e-3
-#: Degrees that the finder is measured with.
-TURN = 10
-_POSE = replace(NO_AUGMENTATION, flip=True, zoom=0.25, shift=0.1, shear=0.06)
+_POSE = Augmentation(rotation=14.0, zoom=0.25, shift=0.1, shear=0.08)
 _EXPOSURE = replace(
-    Augmentation(border=0.3, tone=0.3), flip=False, rotation=0.0, zoom=0.0, shift=0.0, shear=0.0
+    _POSE, flip=False, rotation=0.0, zoom=0.0, shift=0.0, shear=0.0, border=0.3, tone=0.3
 )
 
 Boxes = NDArray[np.float32]
@@ -54,10 +50,10 @@ def taught_finder(
         arrays = read_arrays(kept)
         return [arrays[f"weight{number}"] for number in range(len(arrays))]
     with in_float32():
-        finder, (off, tilted) = _teach(images, outlines, *rows, seed)
+        finder, error = _teach(images, outlines, *rows, seed)
     print(
-        f"The lung finder's edges lie {off:.1%} of a film's side from the segmenter's, on "
-        f"average over the validation films; turned by {TURN}°, they look {tilted:.1f}° turned.",
+        f"The lung finder's edges lie {error:.1%} of a film's side from the segmenter's, on "
+        "average over the validation films.",
         flush=True,
     )
     weights = [np.asarray(weight) for weight in finder.get_weights()]
@@ -92,7 +88,7 @@ def _teach(
     train: NDArray[np.int64],
     validation: NDArray[np.int64],
     seed: int,
-) -> tuple[keras.Model, tuple[float, float]]:
+) -> tuple[keras.Model, float]:
     keras.utils.set_random_seed(seed)
     finder = lung_finder()
     finder.compile(
@@ -105,23 +101,13 @@ def _teach(
     for _ in range(_STEPS):
         chosen = random.integers(0, len(train), _BATCH)
         both = np.stack([films[chosen], lungs[chosen]], axis=-1)
-        upright = ops.convert_to_numpy(pose(both, training=True))
-        edges, found = boxes((upright[..., 1] > 0.5).astype(np.uint8))
-        tilt = random.uniform(-MOST_TILT, MOST_TILT, (len(edges), 1)).astype(np.float32)
-        seen = exposure(_turned(upright[found][..., :1], -tilt[found]), training=True)
-        finder.train_on_batch(seen, np.concatenate([edges, tilt], axis=1)[found])
+        moved = ops.convert_to_numpy(pose(both, training=True))
+        edges, found = boxes((moved[..., 1] > 0.5).astype(np.uint8))
+        seen = exposure(moved[found][..., :1], training=True)
+        finder.train_on_batch(seen, edges[found])
     edges, found = boxes(outlines[validation])
-    upright = _thumbnails(images, validation)[found][..., np.newaxis]
-    off = np.abs(finder.predict(upright, verbose=0)[:, :4] - edges[found]).mean()
-    known = np.full((len(upright), 1), np.deg2rad(TURN), np.float32)
-    ways = [finder.predict(_turned(upright, way * known), verbose=0)[:, 4] for way in (-1, 1)]
-    return finder, (float(off), float(np.rad2deg(np.mean(ways[0] - ways[1]) / 2)))
-
-
-def _turned(films: NDArray[np.float32], angle: NDArray[np.float32]) -> Any:
-    """Anticlockwise about their centres, by radians of shape (n, 1)."""
-    whole = np.tile(np.array([0.0, 0.0, 1.0, 1.0], np.float32), (len(films), 1))
-    return view(films, whole, angle, THUMBNAIL)
+    answers = finder.predict(_thumbnails(images, validation)[..., np.newaxis], verbose=0)
+    return finder, float(np.abs(answers - edges)[found].mean())
 
 
 def _thumbnails(images: NDArray[np.uint8], rows: NDArray[np.int64]) -> NDArray[np.float32]:

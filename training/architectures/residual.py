@@ -21,7 +21,7 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from training.architectures.centre import FINDER, find_lungs, on_film, view
+from training.architectures.centre import FINDER, find_box, on_film, view
 
 # All strides of a network of three stages together.
 _STRIDE = 16
@@ -131,19 +131,18 @@ def _features(shape: ResidualNetwork, image: Any, folded: bool, prefix: str = ""
 
 
 def _image(shape: ResidualNetwork, size: int, *, training: bool) -> tuple[Any, Any, Any]:
-    """The input, what the convolutions read of it, and where that lies, if it is not all."""
+    """The input, what the convolutions read of it, and the box that it lies in, if any."""
     image = keras.Input((size, size, 1), name="image")
-    where, seen = None, image
+    box, seen = None, image
     if shape.view:
-        box, tilt = where = find_lungs(image, training=training)
+        box = find_box(image, training=training)
         # A multiple of what all strides together shrink a film by.
-        side = _STRIDE * max(round(shape.view * size / _STRIDE), 1)
-        seen = view(image, box, tilt, side)
+        seen = view(image, box, _STRIDE * max(round(shape.view * size / _STRIDE), 1))
     # Standardised per image: brightness and contrast carry the hospital, not the disease.
     standardize = layers.LayerNormalization(
         axis=(1, 2, 3), center=False, scale=False, name="standardize", dtype="float32"
     )
-    return image, standardize(seen), where
+    return image, standardize(seen), box
 
 
 def build(shape: ResidualNetwork, size: int, classes: int) -> keras.Model:
@@ -166,13 +165,12 @@ def assemble(members: Sequence[keras.Model], shape: ResidualNetwork) -> keras.Mo
         (n, size, size, 1) in [0, 1] → (n, classes) probabilities, float32.
     """
     size, classes = members[0].input_shape[1], members[0].output_shape[-1]
-    image, x, where = _image(shape, size, training=False)
+    image, x, box = _image(shape, size, training=False)
     prefixes = [f"member{number + 1}_" for number in range(len(members))]
     maps = [_features(shape, x, folded=True, prefix=prefix) for prefix in prefixes]
     x = layers.Concatenate(name="seen")(maps) if len(maps) > 1 else maps[0]
-    if where is not None:
-        box, tilt = where
-        x = on_film(x, box, tilt, size // _STRIDE)
+    if box is not None:
+        x = on_film(x, box, size // _STRIDE)
     x = layers.Identity(name="features")(x)
     x = layers.GlobalAveragePooling2D(name="pool")(x)
     x = layers.Dense(classes, name="logits")(x)
