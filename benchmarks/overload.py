@@ -1,9 +1,10 @@
 """Five times the load that can be read: are readings right, refusals quick, is work still done?
 
-    python benchmarks/overload.py [--seconds 60] [--engine keras] [--workers 1]
+    python benchmarks/overload.py [--seconds 60] [--rounds 4] [--engine keras] [--workers 1]
 
-First the peak (as many connections as read, and as read and wait), then five times as many
-connections that together ask five times as often as can be answered. Beside them one client
+First with how many connections most is read (as many as read, and as read and wait). Then that
+load and, in turn with it, five times as many connections that together ask five times as often
+as was just answered, so that a machine that slows down slows both. Beside the latter one client
 measures how long a refusal takes to come, and at the end a worker is killed under load.
 """
 
@@ -69,7 +70,8 @@ def recovery(server: Running, film: Film) -> tuple[float, int]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seconds", type=int, default=60)
+    parser.add_argument("--seconds", type=int, default=60, help="of overload, all rounds together")
+    parser.add_argument("--rounds", type=int, default=4)
     parser.add_argument("--engine", default="keras", choices=["keras", "lean"])
     parser.add_argument("--models", type=Path, default=ROOT / "models")
     parser.add_argument("--workers", default="", help="processes; as many as usual if not given")
@@ -84,36 +86,46 @@ def main() -> None:
         expected = f'"infection_probability":{reading["infection_probability"]}'
         url = f"{server.address}/predict"
         load(film, url, seconds=min(3, given.seconds))
-        peaks = [
-            load(film, url, connections=count, seconds=min(10, given.seconds), expected=expected)
-            for count in (cores, 2 * cores, cores + WAITING)
-        ]
-        peak = max(peaks, key=lambda one: one.rate)
-        times: list[float] = []
-        probe = threading.Thread(
-            target=lambda: times.extend(refusal_times(server, film, given.seconds))
-        )
-        probe.start()
+        each = max(given.seconds // given.rounds, 1)
+        counts = (cores, 2 * cores, cores + WAITING)
+        best = max(counts, key=lambda count: load(film, url, connections=count, seconds=each).rate)
         connections = 5 * len(server.workers()) * (cores + WAITING)
-        over = load(
-            film,
-            url,
-            connections=connections,
-            seconds=given.seconds,
-            expected=expected,
-            pause_ms=1000 * connections / (5 * peak.rate),
-        )
-        probe.join()
+        times: list[float] = []
+        peaks, overs = [], []
+        for _ in range(given.rounds):
+            peaks.append(load(film, url, connections=best, seconds=each, expected=expected))
+            probe = threading.Thread(target=lambda: times.extend(refusal_times(server, film, each)))
+            probe.start()
+            overs.append(
+                load(
+                    film,
+                    url,
+                    connections=connections,
+                    seconds=each,
+                    expected=expected,
+                    pause_ms=1000 * connections / (5 * peaks[-1].rate),
+                )
+            )
+            probe.join()
         times.sort()
-        print(
-            f"{given.engine}, {len(server.workers())} workers: peak {peak.rate:.1f}/s; asked five "
-            f"times as often for {given.seconds} s {over.rate:.1f}/s "
-            f"({over.rate / peak.rate:.0%} of the peak), "
-            f"{over.busy / given.seconds:.0f} refusals/s"
+        shares = sorted(over.rate / peak.rate for peak, over in zip(peaks, overs, strict=True))
+        peak, read, refused = (
+            statistics.median(rates)
+            for rates in (
+                [one.rate for one in peaks],
+                [one.rate for one in overs],
+                [one.busy / each for one in overs],
+            )
         )
         print(
-            f"  wrong readings {over.wrong}, other failures {over.other}, lost connections "
-            f"{over.lost}"
+            f"{given.engine}, {len(server.workers())} workers: peak {peak:.1f}/s; asked five times "
+            f"as often, {given.rounds} times for {each} s, {read:.1f}/s "
+            f"({statistics.median(shares):.0%} of the peak, {shares[0]:.0%} to {shares[-1]:.0%}), "
+            f"{refused:.0f} refusals/s"
+        )
+        print(
+            f"  wrong readings {sum(one.wrong for one in overs)}, other failures "
+            f"{sum(one.other for one in overs)}, lost connections {sum(one.lost for one in overs)}"
         )
         if times:
             print(
