@@ -1,9 +1,9 @@
 """Five times the load that can be read: are readings right, refusals quick, is work still done?
 
-    python benchmarks/overload.py [--seconds 60] [--rounds 4] [--engine keras] [--workers 1]
+    python benchmarks/overload.py [--seconds 60] [--engine keras] [--workers 1]
 
 First with how many connections most is read (as many as read, and as read and wait). Then that
-load and, in turn with it, five times as many connections that together ask five times as often
+load and, four times in turn with it, five times as many connections that together ask five times as often
 as was just answered, so that a machine that slows down slows both. Beside the latter one client
 measures how long a refusal takes to come, and at the end a worker is killed under load.
 """
@@ -27,6 +27,7 @@ from _films import Film, films  # noqa: E402
 from _servers import ROOT, Running, ask, load, service  # noqa: E402
 
 WAITING = 32
+ROUNDS = 4
 
 
 def refusal_times(server: Running, film: Film, seconds: float) -> list[float]:
@@ -71,7 +72,6 @@ def recovery(server: Running, film: Film) -> tuple[float, int]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seconds", type=int, default=60, help="of overload, all rounds together")
-    parser.add_argument("--rounds", type=int, default=4)
     parser.add_argument("--engine", default="keras", choices=["keras", "lean"])
     parser.add_argument("--models", type=Path, default=ROOT / "models")
     parser.add_argument("--workers", default="", help="processes; as many as usual if not given")
@@ -86,13 +86,13 @@ def main() -> None:
         expected = f'"infection_probability":{reading["infection_probability"]}'
         url = f"{server.address}/predict"
         load(film, url, seconds=min(3, given.seconds))
-        each = max(given.seconds // given.rounds, 1)
+        each = max(given.seconds // ROUNDS, 1)
         counts = (cores, 2 * cores, cores + WAITING)
         best = max(counts, key=lambda count: load(film, url, connections=count, seconds=each).rate)
         connections = 5 * len(server.workers()) * (cores + WAITING)
         times: list[float] = []
         peaks, overs = [], []
-        for _ in range(given.rounds):
+        for _ in range(ROUNDS):
             peaks.append(load(film, url, connections=best, seconds=each, expected=expected))
             probe = threading.Thread(target=lambda: times.extend(refusal_times(server, film, each)))
             probe.start()
@@ -119,7 +119,7 @@ def main() -> None:
         )
         print(
             f"{given.engine}, {len(server.workers())} workers: peak {peak:.1f}/s; asked five times "
-            f"as often, {given.rounds} times for {each} s, {read:.1f}/s "
+            f"as often, {ROUNDS} times for {each} s, {read:.1f}/s "
             f"({statistics.median(shares):.0%} of the peak, {shares[0]:.0%} to {shares[-1]:.0%}), "
             f"{refused:.0f} refusals/s"
         )
