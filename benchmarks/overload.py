@@ -3,9 +3,9 @@
     python benchmarks/overload.py [--seconds 60] [--engine keras] [--workers 1]
 
 First with how many connections most is read (as many as read, and as read and wait). Then that
-load and, four times in turn with it, five times as many connections that together ask five times as often
-as was just answered, so that a machine that slows down slows both. Beside the latter one client
-measures how long a refusal takes to come, and at the end a worker is killed under load.
+load and, four times in turn with it, five times as many connections that together ask five times
+as often as was just answered, so that a machine that slows down slows both. Beside the latter one
+client measures how long a refusal takes to come, and at the end a worker is killed under load.
 """
 
 from __future__ import annotations
