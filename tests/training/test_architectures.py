@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import keras
 import numpy as np
 import pytest
@@ -42,6 +44,20 @@ def test_export_of_several_networks_averages_their_logits(images):
     mean = np.mean([np.asarray(member(images)) for member in members], axis=0)
     exported = assemble(members, SMALL)
     np.testing.assert_allclose(np.asarray(exported(images)), _softmax(mean), atol=1e-5)
+
+
+def test_a_mirrored_export_means_what_it_sees_both_ways_round(images):
+    member = _trained_like(1)
+    flipped = images[:, :, ::-1]
+    mean = (np.asarray(member(images)) + np.asarray(member(flipped))) / 2
+    exported = assemble([member], replace(SMALL, mirrored=True))
+    np.testing.assert_allclose(np.asarray(exported(images)), _softmax(mean), atol=1e-5)
+    np.testing.assert_allclose(np.asarray(exported(images[:1])), _softmax(mean[:1]), atol=1e-5)
+    # What was seen on one side lies there, whichever way round it was seen.
+    features = keras.Model(exported.input, exported.get_layer("features").output)
+    np.testing.assert_allclose(
+        np.asarray(features(images)), np.asarray(features(flipped))[:, :, ::-1], atol=1e-5
+    )
 
 
 def test_export_holds_stock_layers_only_and_reloads_safely(images, tmp_path):

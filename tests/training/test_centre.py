@@ -7,6 +7,7 @@ from dataclasses import replace
 import cv2
 import keras
 import numpy as np
+import pytest
 
 from cxr.engine_keras import KerasNetwork
 from cxr.engine_lean import LeanNetwork
@@ -86,11 +87,15 @@ def test_what_lies_outside_the_box_changes_nothing():
     assert np.abs(np.asarray(network(inside)) - answer).max() > 1e-4
 
 
-def test_what_is_exported_is_what_was_trained_on_both_engines(tmp_path):
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_what_is_exported_is_what_was_trained_on_both_engines(tmp_path, mirrored):
     member = _looking_at((0.2, 0.1, 0.8, 0.95))
     films = np.concatenate([_smooth(seed) for seed in range(4)])
     logits = np.asarray(member(films, training=False))
-    exported = assemble([member], SHAPE)
+    if mirrored:  # the box stays where it is: it is the view that is turned round
+        round_about = _looking_at((0.2, 0.05, 0.8, 0.9))
+        logits = (logits + np.asarray(round_about(films[:, :, ::-1], training=False))) / 2
+    exported = assemble([member], replace(SHAPE, mirrored=mirrored))
     np.testing.assert_allclose(exported(films), keras.ops.softmax(logits), atol=1e-5)
 
     exported.save(tmp_path / "model.keras")

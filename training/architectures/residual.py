@@ -40,6 +40,9 @@ class ResidualNetwork:
         dropout: share of pooled features dropped while training.
         view: side of a lung-centred view that is read instead of the whole film, as a share of
             the input's (``training/architectures/centre.py``); 0 reads the whole film.
+        mirrored: what is exported reads each film and its mirror image, and means both answers:
+            twice the arithmetic, and what a turn, a blur or noise does to one is only partly what
+            it does to the other. Training is the same.
     """
 
     stem: tuple[int, int] = (24, 48)
@@ -47,6 +50,7 @@ class ResidualNetwork:
     depths: tuple[int, ...] = (2, 2, 2)
     dropout: float = 0.3
     view: float = 0.0
+    mirrored: bool = False
 
     def __post_init__(self) -> None:
         if len(self.widths) != len(self.depths):
@@ -166,9 +170,14 @@ def assemble(members: Sequence[keras.Model], shape: ResidualNetwork) -> keras.Mo
     """
     size, classes = members[0].input_shape[1], members[0].output_shape[-1]
     image, x, box = _image(shape, size, training=False)
+    if shape.mirrored:
+        x = ops.concatenate([x, ops.flip(x, axis=2)], axis=0)
     prefixes = [f"member{number + 1}_" for number in range(len(members))]
     maps = [_features(shape, x, folded=True, prefix=prefix) for prefix in prefixes]
     x = layers.Concatenate(name="seen")(maps) if len(maps) > 1 else maps[0]
+    if shape.mirrored:
+        plain, mirror = ops.split(x, 2, axis=0)
+        x = 0.5 * plain + 0.5 * ops.flip(mirror, axis=2)
     if box is not None:
         x = on_film(x, box, size // _STRIDE)
     x = layers.Identity(name="features")(x)
