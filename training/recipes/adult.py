@@ -52,7 +52,7 @@ GENTLE = Augmentation(
 # at the end, where the set's own films have the word.
 RECIPE = Recipe(
     preprocess=PreprocessSpec(size=224),
-    network=ResidualNetwork(view=5 / 7),
+    network=ResidualNetwork(view=5 / 7, mirrored=True),
     optimizer="muon",
     batch_size=32,
     keep="last",
