@@ -59,6 +59,16 @@ def test_shrinking_averages_instead_of_skipping():
     np.testing.assert_allclose(view(np.ones_like(stripes), WHOLE, 16), 1, atol=1e-4)
 
 
+def test_a_soft_view_leaves_out_what_is_fine_and_keeps_what_is_not():
+    stripes = np.zeros((1, 64, 64, 1), np.float32)
+    stripes[:, ::2] = 1
+    np.testing.assert_allclose(view(stripes, WHOLE, 64), stripes, atol=1e-4)
+    soft = np.asarray(view(stripes, WHOLE, 64, softness=2.0))
+    np.testing.assert_allclose(soft[0, 2:-2], 0.5, atol=1e-3)
+    film = _smooth(4)
+    np.testing.assert_allclose(view(film, WHOLE, 64, softness=1.6), film, atol=0.03)
+
+
 def test_features_are_laid_where_they_were_found():
     box = np.array([[0.25, 0.5, 0.75, 1.0]], np.float32)
     features = np.zeros((1, 8, 8, 2), np.float32)
@@ -117,6 +127,21 @@ def test_boxes_of_outlines():
     found, there = boxes(outlines)
     assert found[0].tolist() == [0.25, 0.125, 0.75, 0.5]
     assert there.tolist() == [True, False]
+
+
+def test_the_box_of_a_turned_film_goes_along_and_stays_as_large():
+    films = np.zeros((2, 64, 64), np.float32)
+    films[:, 8:16, 32:52] = 1  # above the centre, and right of it
+    edges, _ = boxes(films.astype(np.uint8))
+    turned, moved = finder._turned(films, edges, np.array([90.0, 10.0]))
+    # A quarter anticlockwise: left of the centre, and above it.
+    np.testing.assert_allclose(turned[0, 12:32, 8:16], 1, atol=1e-3)
+    assert turned[0].sum() == pytest.approx(films[0].sum(), rel=1e-3)
+    size = edges[:, 2:] - edges[:, :2]
+    np.testing.assert_allclose(moved[:, 2:] - moved[:, :2], size, atol=1e-6)
+    for film, box in zip(turned, moved, strict=True):
+        centre = np.argwhere(film > 0.5).mean(axis=0) + 0.5
+        np.testing.assert_allclose((box[:2] + box[2:]) / 2 * 64, centre, atol=0.3)
 
 
 def test_the_finder_learns_from_outlines_and_is_kept(tmp_path, monkeypatch, capsys):

@@ -81,7 +81,7 @@ def _thumbnail(image: Any) -> Any:
     return ops.reshape(small, (-1, THUMBNAIL, THUMBNAIL, 1))
 
 
-def view(image: Any, box: Any, side: int) -> Any:
+def view(image: Any, box: Any, side: int, softness: float = 1.0) -> Any:
     """What lies in the box, resampled to (n, side, side, 1).
 
     With a triangle as wide as the larger of both pixels: linear interpolation where it enlarges,
@@ -90,6 +90,7 @@ def view(image: Any, box: Any, side: int) -> Any:
     Args:
         image: float32, shape (n, size, size, 1).
         box: shape (n, 4), edges as shares of the side.
+        softness: the triangle is as many times as wide.
     """
     size = image.shape[1]
     centres = ((np.arange(side, dtype=np.float32) + 0.5) / side).reshape(1, side, 1)
@@ -98,7 +99,7 @@ def view(image: Any, box: Any, side: int) -> Any:
     def weights(first: Any, last: Any) -> Any:
         length = ops.reshape(last - first, (-1, 1, 1))
         places = (ops.reshape(first, (-1, 1, 1)) + length * centres) * float(size)
-        reach = ops.maximum(length * (size / side), 1.0)
+        reach = softness * ops.maximum(length * (size / side), 1.0)
         found = ops.relu(1.0 - ops.absolute(places - pixels) / reach)
         return found / (ops.sum(found, axis=2, keepdims=True) + 1e-6)
 

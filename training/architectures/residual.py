@@ -40,9 +40,12 @@ class ResidualNetwork:
         dropout: share of pooled features dropped while training.
         view: side of a lung-centred view that is read instead of the whole film, as a share of
             the input's (``training/architectures/centre.py``); 0 reads the whole film.
+        softness: how many times as wide as needed against aliasing the filter is that what is
+            exported resamples this view with. What blur, noise and sharpening change most is left
+            out; a network that is trained with it too learns to make up for it.
         mirrored: what is exported reads each film and its mirror image, and means both answers:
             twice the arithmetic, and what a turn, a blur or noise does to one is only partly what
-            it does to the other. Training is the same.
+            it does to the other.
     """
 
     stem: tuple[int, int] = (24, 48)
@@ -50,6 +53,7 @@ class ResidualNetwork:
     depths: tuple[int, ...] = (2, 2, 2)
     dropout: float = 0.3
     view: float = 0.0
+    softness: float = 1.0
     mirrored: bool = False
 
     def __post_init__(self) -> None:
@@ -141,7 +145,8 @@ def _image(shape: ResidualNetwork, size: int, *, training: bool) -> tuple[Any, A
     if shape.view:
         box = find_box(image, training=training)
         # A multiple of what all strides together shrink a film by.
-        seen = view(image, box, _STRIDE * max(round(shape.view * size / _STRIDE), 1))
+        side = _STRIDE * max(round(shape.view * size / _STRIDE), 1)
+        seen = view(image, box, side, 1.0 if training else shape.softness)
     # Standardised per image: brightness and contrast carry the hospital, not the disease.
     standardize = layers.LayerNormalization(
         axis=(1, 2, 3), center=False, scale=False, name="standardize", dtype="float32"
