@@ -273,8 +273,22 @@ def _training(document: Mapping[str, Any]) -> str:
         f"Recipe `{training['recipe']}`, from random weights, seed {training['seed']}; "
         f"input {document['input']['size']} × {document['input']['size']} pixels. "
         f"Networks averaged: {len(training['networks'])}. {networks}. Device: "
-        f"{training['device']}. {_lungs(training)}{libraries}."
+        f"{training['device']}. {_lungs(training)}{_exported(training)}{libraries}."
     )
+
+
+def _exported(training: Mapping[str, Any]) -> str:
+    """What the exported network does that the trained one did not."""
+    network = training["settings"]["network"]
+    words = ""
+    if network.get("softness", 1.0) != 1.0:
+        words += (
+            f"What it sees there is smoothed by a filter {network['softness']} times as wide as "
+            "in training. "
+        )
+    if network.get("mirrored"):
+        words += "It reads each film and its mirror image, and means both answers. "
+    return words
 
 
 def _lungs(training: Mapping[str, Any]) -> str:

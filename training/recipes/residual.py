@@ -2,7 +2,7 @@
 
     python -m training fit residual --data chest-xray-pneumonia.zip --out models/pediatric-pneumonia
 
-The lungs are found first, and nothing outside a box around them is read, as it is and as in a mirror
+The lungs are found first, and nothing but a box around them is read, as it is and as in a mirror
 (``training/architectures/centre.py``). Most epochs see small films, and the learning rate falls
 once over all of them.
 Augmentation stays strong to the end, because the films that it is tested on come from
