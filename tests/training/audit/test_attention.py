@@ -12,6 +12,7 @@ from cxr.bundle import calibration_to_json, load_bundle, save_bundle
 from cxr.calibrate import Calibration
 from cxr.findings import BACTERIAL_PNEUMONIA, NORMAL
 from cxr.preprocess import PreprocessSpec
+from training import card_audit
 from training.audit.attention import delete, hottest, moved, rank_correlation, similarity
 from training.audit.network import Network
 from training.audit.register import map_offset
@@ -133,3 +134,15 @@ def test_the_offset_of_a_known_network_is_found(padding):
     # 0.5 × (1 + 2 + 4) pixels.
     expected = 0 if padding == "none" else 3.5 / SIZE
     assert found == pytest.approx((expected, expected), abs=0.02)
+
+
+@pytest.mark.parametrize(
+    ("offset", "words"),
+    [
+        ((0.017, -0.006), "1.7 % of the height down and 0.6 % of the width left"),
+        ((-0.01, 0.02), "1.0 % of the height up and 2.0 % of the width right"),
+    ],
+)
+def test_the_card_says_which_way_maps_are_moved(offset, words):
+    found = {"deletion": None, "randomisation": None, "map_offset": offset}
+    assert words in card_audit._attention(found)[-1]
