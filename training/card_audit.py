@@ -159,8 +159,8 @@ def _attention(found: Mapping[str, Any]) -> list[str]:
     down, right = found["map_offset"]
     parts.append(
         f"Maps are moved {100 * abs(down):.1f} % of the height {'down' if down >= 0 else 'up'} and "
-        f"{100 * abs(right):.1f} % of the width {'right' if right >= 0 else 'left'} before they are "
-        "shown, by as much as the network was measured to look beside its own grid."
+        f"{100 * abs(right):.1f} % of the width {'right' if right >= 0 else 'left'} before they "
+        "are shown, by as much as the network was measured to look beside its own grid."
     )
     return parts
 
