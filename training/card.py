@@ -279,7 +279,7 @@ def _training(document: Mapping[str, Any]) -> str:
 
 def _exported(training: Mapping[str, Any]) -> str:
     """What the exported network does that the trained one did not."""
-    network = training["settings"]["network"]
+    network = training.get("settings", {}).get("network", {})
     words = ""
     if network.get("softness", 1.0) != 1.0:
         words += (
