@@ -30,7 +30,7 @@ from training.recipe import Stage
 images = np.random.default_rng(0).integers(0, 256, (26, 64, 64), np.uint8)
 finding = types.SimpleNamespace(infected=True)
 prepared = types.SimpleNamespace(
-    images=images, labels=np.arange(26) % 2,
+    images=images, labels=np.arange(26) % 2, lungs=None, infected=np.array([False, True]),
     dataset=types.SimpleNamespace(classes=(finding, finding)),
 )
 recipe = replace(TINY, stages=(Stage(epochs=2, augmentation=NO_AUGMENTATION),), batch_size=8,
