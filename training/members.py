@@ -76,14 +76,9 @@ def _train_one(
     finder: Sequence[NDArray[np.float32]] | None,
     companions: Mapping[float, Sequence[Companion]],
 ) -> Trained:
-    """All stages, one after the other; the epochs are counted through.
-
-    In the end the network has the mean of the weights that the recipe's ``averaged`` stages, the
-    last ones, left.
-    """
+    """All stages, one after the other; the epochs are counted through."""
     verbose = 1 if sys.stdout.isatty() else 2
     trained: Trained | None = None
-    ends: list[list[NDArray[np.float32]]] = []
     for number, stage in enumerate(recipe.stages, 1):
         place = folder / f"stage{number}"
         size = stage.size or recipe.preprocess.size
@@ -112,7 +107,6 @@ def _train_one(
             lungs,
             finder,
         )
-        ends.append(trained.model.get_weights())
         if before:
             trained = replace(
                 trained,
@@ -121,8 +115,6 @@ def _train_one(
                 seconds=before.seconds + trained.seconds,
             )
     assert trained is not None  # a recipe has at least one stage
-    last = zip(*ends[-recipe.averaged :], strict=True)
-    trained.model.set_weights([np.mean(weights, axis=0) for weights in last])
     return trained
 
 

@@ -69,9 +69,6 @@ class Recipe:
         stressed_tone: ``Augmentation.tone`` of these versions, where it is more than the last
             stage's: a detector that training has not imitated, as the next hospital's will be.
         members: networks of different seeds that are averaged into the exported model.
-        averaged: how many stages, the last ones, end in weights that are averaged into the
-            network's: the ends of several falls of the learning rate lie around a better place
-            than any of them (Izmailov 2018, arXiv 1803.05407). 1 keeps those of the last.
         optimizer: ``muon``, ``adamw``, ``adam``, ``adamax`` or ``rmsprop``.
         schedule: ``cosine``, or ``adaptive`` (constant, lowered where training stalls; see
             ``training/adaptive.py``).
@@ -97,15 +94,12 @@ class Recipe:
     stressed_copies: int = 4
     stressed_tone: float = 0.0
     members: int = 1
-    averaged: int = 1
     merge_infected: bool = False
     masks: bool = False
 
     def __post_init__(self) -> None:
         if not self.stages or self.stages[-1].size not in (None, self.preprocess.size):
             raise ValueError("the last stage must be at the size of the input")
-        if not 1 <= self.averaged <= len(self.stages):
-            raise ValueError(f"the ends of {self.averaged} of {len(self.stages)} stages")
         if self.optimizer not in ("muon", "adamw", "adam", "adamax", "rmsprop"):
             raise ValueError(f"there is no optimizer {self.optimizer!r}")
         if self.keep not in ("best", "last"):

@@ -53,11 +53,10 @@ GENTLE = Augmentation(
 # at the end, where the set's own films have the word.
 RECIPE = Recipe(
     preprocess=PreprocessSpec(size=224),
-    network=ResidualNetwork(view=5 / 7, softness=1.6, mirrored=True),
+    network=ResidualNetwork(view=5 / 7, mirrored=True),
     optimizer="muon",
     batch_size=32,
     keep="last",
-    averaged=3,
     stressed_tone=0.5,
     stages=(
         Stage(
@@ -93,16 +92,6 @@ RECIPE = Recipe(
             augmentation=GENTLE,
             companions=1 / 32,
         ),
-        *(
-            Stage(
-                epochs=6,
-                learning_rate=3e-4,
-                warmup_epochs=0.1,
-                augmentation=GENTLE,
-                companions=1 / 32,
-            ),
-        )
-        * 2,
     ),
 )
 
