@@ -281,6 +281,8 @@ def _exported(training: Mapping[str, Any]) -> str:
     """What the exported network does that the trained one did not."""
     network = training.get("settings", {}).get("network", {})
     words = ""
+    if network.get("upright"):
+        words += "It turns the film until the lungs are upright, which it did not in training. "
     if network.get("softness", 1.0) != 1.0:
         words += (
             f"What it sees there is smoothed by a filter {network['softness']} times as wide as "

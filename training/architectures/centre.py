@@ -1,11 +1,12 @@
 """A lung-centred view as part of the graph: find the lungs, look there, map back to the film.
 
-Frames, arms, markers and the distance to the detector differ from hospital to hospital and
-say nothing of pneumonia. A small network finds the box around both lungs, the film is
-resampled within it, and what the classifier finds there is laid back on the film's grid, so
-that a class activation map stays in register. Cropping is two products with matrices that the
-box defines (cf. Jaderberg 2015, spatial transformers, arXiv 1506.02025), which every backend and
-ONNX have. ``training/finder.py`` teaches the finder.
+Frames, arms, markers, the distance to the detector and how straight a patient stood differ from
+hospital to hospital and say nothing of pneumonia. A small network finds how the lungs are tilted
+and the box around both, the film is turned upright and resampled within it, and what the
+classifier finds there is laid back on the film's grid, so that a class activation map stays in
+register (cf. Jaderberg 2015, spatial transformers, arXiv 1506.02025). ``training/finder.py``
+teaches the finder. While the classifier is trained, films stay as they are: one that has seen
+nothing but upright lungs is the less sure of those that the finder leaves tilted.
 """
 
 from __future__ import annotations
@@ -24,14 +25,18 @@ THUMBNAIL = 64
 MARGIN = 0.06
 #: No view is narrower than this share of the film, whatever the finder says.
 LEAST = 0.3
-#: Standard deviation of a box's edges while training: the finder will err.
+#: Standard deviation of a frame's numbers while training: the finder will err.
 JITTER = 0.02
+#: No film is turned further than this, in radians (20°), whatever the finder says.
+MOST_TILT = 0.35
 
 
 def lung_finder() -> keras.Model:
-    """Thumbnail (n, 64, 64, 1) → the box's edges (n, 4): top, left, bottom, right, as shares.
+    """Thumbnail (n, 64, 64, 1) → the lungs' frame (n, 5).
 
-    Untrained, it finds the whole film.
+    Top, left, bottom and right of the box around both, as shares of the side, on the film once
+    it is upright, and the tilt, in radians: how far it has to be turned anticlockwise for that.
+    Untrained, it finds the whole film, upright.
     """
     thumbnail = keras.Input((THUMBNAIL, THUMBNAIL, 1), name="thumbnail")
     x = layers.LayerNormalization(
@@ -44,29 +49,31 @@ def lung_finder() -> keras.Model:
         )(x)  # fmt: skip
     x = layers.Flatten(name="finder_flat")(x)
     x = layers.Dense(64, activation="relu", name="finder_dense")(x)
-    whole = keras.initializers.Constant(np.array([0.0, 0.0, 1.0, 1.0], np.float32))
-    edges = layers.Dense(
-        4, kernel_initializer="zeros", bias_initializer=whole, dtype="float32", name="edges"
+    whole = keras.initializers.Constant(np.array([0.0, 0.0, 1.0, 1.0, 0.0], np.float32))
+    frame = layers.Dense(
+        5, kernel_initializer="zeros", bias_initializer=whole, dtype="float32", name="frame"
     )(x)
-    return keras.Model(thumbnail, edges, name=FINDER)
+    return keras.Model(thumbnail, frame, name=FINDER)
 
 
-def find_box(image: Any, *, training: bool) -> Any:
-    """(n, size, size, 1) → (n, 4), edges of the view within the film, as shares of its side.
+def find_lungs(image: Any, *, training: bool, upright: bool) -> tuple[Any, Any]:
+    """(n, size, size, 1) → edges of the view (n, 4), as shares of the side, and tilt (n, 1).
 
     Args:
         training: jitter the edges in ``fit``.
+        upright: whether the film is to be turned; if not, its tilt is called 0.
     """
     finder = lung_finder()
     finder.trainable = False
-    edges = finder(_thumbnail(image))
+    frame = finder(_thumbnail(image))
     if training:
-        edges = layers.GaussianNoise(JITTER, dtype="float32", name="jitter")(edges)
-    first, last = edges[:, :2], edges[:, 2:]
+        frame = layers.GaussianNoise(JITTER, dtype="float32", name="jitter")(frame)
+    first, last, tilt = frame[:, :2], frame[:, 2:4], frame[:, 4:]
     around = MARGIN * (last - first)
     first = ops.clip(first - around, 0.0, 1.0 - LEAST)
     last = ops.minimum(ops.maximum(last + around, first + LEAST), 1.0)
-    return ops.concatenate([first, last], axis=1)
+    most = MOST_TILT if upright else 0.0
+    return ops.concatenate([first, last], axis=1), ops.clip(tilt, -most, most)
 
 
 def _thumbnail(image: Any) -> Any:
@@ -81,39 +88,71 @@ def _thumbnail(image: Any) -> Any:
     return ops.reshape(small, (-1, THUMBNAIL, THUMBNAIL, 1))
 
 
-def view(image: Any, box: Any, side: int, softness: float = 1.0) -> Any:
-    """What lies in the box, resampled to (n, side, side, 1).
+def view(image: Any, box: Any, tilt: Any, side: int, softness: float = 1.0) -> Any:
+    """What lies in the box once the film is upright, (n, side, side, 1).
 
-    With a triangle as wide as the larger of both pixels: linear interpolation where it enlarges,
-    no aliasing where it shrinks.
+    Linear interpolation between the means of 2 × 2 pixels, which is soft enough for a view that
+    shrinks the film by up to a half. Beyond its edge a film goes on as it ends.
 
     Args:
         image: float32, shape (n, size, size, 1).
         box: shape (n, 4), edges as shares of the side.
-        softness: the triangle is as many times as wide.
+        tilt: shape (n, 1), radians. The film is turned by it about its centre, anticlockwise.
+        softness: the means are of as many times as many pixels a side, in whole ones.
     """
     size = image.shape[1]
-    centres = ((np.arange(side, dtype=np.float32) + 0.5) / side).reshape(1, side, 1)
-    pixels = np.arange(size, dtype=np.float32).reshape(1, 1, size) + np.float32(0.5)
+    pool = round(2 * softness)
+    means = ops.reshape(ops.average_pool(image, pool, 1), (-1,))
+    centres = (np.arange(side, dtype=np.float32) + 0.5) / side
 
-    def weights(first: Any, last: Any) -> Any:
-        length = ops.reshape(last - first, (-1, 1, 1))
-        places = (ops.reshape(first, (-1, 1, 1)) + length * centres) * float(size)
-        reach = softness * ops.maximum(length * (size / side), 1.0)
-        found = ops.relu(1.0 - ops.absolute(places - pixels) / reach)
-        return found / (ops.sum(found, axis=2, keepdims=True) + 1e-6)
+    def places(first: Any, last: Any) -> Any:
+        found = _first_axis(first) + _first_axis(last - first) * centres.reshape(1, side, 1)
+        return found * float(size) - pool / 2
 
-    rows = weights(box[:, 0], box[:, 2])
-    columns = ops.transpose(weights(box[:, 1], box[:, 3]), (0, 2, 1))
-    seen = ops.matmul(ops.matmul(rows, ops.reshape(image, (-1, size, size))), columns)
-    return ops.reshape(seen, (-1, side, side, 1))
+    y = places(box[:, 0], box[:, 2])
+    x = ops.transpose(places(box[:, 1], box[:, 3]), (0, 2, 1))
+    width = size - pool + 1  # of the means
+    # Short of the last one, so that there always is a next one.
+    down, across = _before_turning(y, x, tilt, width, width - 1.001)
+    top, left = ops.floor(down), ops.floor(across)
+    below, beside = down - top, across - left
+    film = ops.cumsum(ops.ones_like(tilt, "int32"), axis=0) - 1  # a graph knows no number of films
+    corner = ops.cast(top * float(width) + left, "int32")
+    corner = corner + _first_axis(film) * width**2
+
+    def row(first: int) -> Any:
+        one, next_one = (ops.take(means, corner + first + step, axis=0) for step in (0, 1))
+        return one + (next_one - one) * beside
+
+    upper = row(0)
+    return ops.reshape(upper + (row(width) - upper) * below, (-1, side, side, 1))
 
 
-def on_film(features: Any, box: Any, grid: int) -> Any:
+def _first_axis(numbers: Any) -> Any:
+    """One number for each film, (n,) or (n, 1), as (n, 1, 1)."""
+    return ops.reshape(numbers, (-1, 1, 1))
+
+
+def _before_turning(y: Any, x: Any, angle: Any, side: int, last: float) -> tuple[Any, Any]:
+    """Row and column that come to (y, x) when a square is turned anticlockwise, in [0, last]."""
+    cosine, sine, middle = _first_axis(ops.cos(angle)), _first_axis(ops.sin(angle)), (side - 1) / 2
+    y, x = y - middle, x - middle
+    # Differences: where there is one film, Keras on TensorFlow takes the sum of a column and a
+    # row for the addition of a bias (keras-team/keras#20386), and answers with a column.
+    return (
+        ops.clip((cosine * y + middle) - (-sine) * x, 0.0, last),
+        ops.clip((cosine * x + middle) - sine * y, 0.0, last),
+    )
+
+
+def on_film(features: Any, box: Any, tilt: Any, grid: int) -> Any:
     """Features of the view, (n, g, g, c), where they lie on the film: (n, grid, grid, c).
 
     Their mean over the grid stays the same, so averaging and a dense layer give the same
     logits as of the view; outside the box they are 0.
+
+    Args:
+        box, tilt: as ``find_lungs`` gives them.
     """
     small, channels = features.shape[1], features.shape[3]
     cells = np.arange(grid, dtype=np.float32).reshape(1, grid, 1) / grid
@@ -130,4 +169,18 @@ def on_film(features: Any, box: Any, grid: int) -> Any:
     rows, columns = shares(box[:, 0], box[:, 2]), shares(box[:, 1], box[:, 3])
     flat = ops.reshape(features, (-1, small, small * channels))
     tall = ops.reshape(ops.matmul(rows, flat), (-1, grid, small, channels))
-    return ops.matmul(ops.expand_dims(columns, 1), tall)
+    upright = ops.matmul(ops.expand_dims(columns, 1), tall)
+
+    # Each cell of the upright film goes to the four around the place that it comes from.
+    numbers = np.arange(grid, dtype=np.float32)
+    place = _before_turning(
+        numbers.reshape(1, grid, 1), numbers.reshape(1, 1, grid), tilt, grid, grid - 1.0
+    )
+    down, across = (
+        ops.relu(1.0 - ops.absolute(ops.reshape(one, (-1, 1, grid * grid)) - numbers[:, None]))
+        for one in place
+    )
+    to = ops.expand_dims(down, 2) * ops.expand_dims(across, 1)
+    to = ops.reshape(to, (-1, grid * grid, grid * grid))
+    laid = ops.matmul(to, ops.reshape(upright, (-1, grid * grid, channels)))
+    return ops.reshape(laid, (-1, grid, grid, channels))

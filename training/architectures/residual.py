@@ -21,7 +21,7 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from training.architectures.centre import FINDER, find_box, on_film, view
+from training.architectures.centre import FINDER, find_lungs, on_film, view
 
 # All strides of a network of three stages together.
 _STRIDE = 16
@@ -40,6 +40,7 @@ class ResidualNetwork:
         dropout: share of pooled features dropped while training.
         view: side of a lung-centred view that is read instead of the whole film, as a share of
             the input's (``training/architectures/centre.py``); 0 reads the whole film.
+        upright: what is exported turns the film until the lungs are upright before it looks.
         softness: how many times as wide as needed against aliasing the filter is that what is
             exported resamples this view with. What blur, noise and sharpening change most is left
             out; a network that is trained with it too learns to make up for it.
@@ -53,6 +54,7 @@ class ResidualNetwork:
     depths: tuple[int, ...] = (2, 2, 2)
     dropout: float = 0.3
     view: float = 0.0
+    upright: bool = False
     softness: float = 1.0
     mirrored: bool = False
 
@@ -139,19 +141,21 @@ def _features(shape: ResidualNetwork, image: Any, folded: bool, prefix: str = ""
 
 
 def _image(shape: ResidualNetwork, size: int, *, training: bool) -> tuple[Any, Any, Any]:
-    """The input, what the convolutions read of it, and the box that it lies in, if any."""
+    """The input, what the convolutions read of it, and where that lies, if it is not all."""
     image = keras.Input((size, size, 1), name="image")
-    box, seen = None, image
+    where, seen = None, image
     if shape.view:
-        box = find_box(image, training=training)
+        box, tilt = where = find_lungs(
+            image, training=training, upright=shape.upright and not training
+        )
         # A multiple of what all strides together shrink a film by.
         side = _STRIDE * max(round(shape.view * size / _STRIDE), 1)
-        seen = view(image, box, side, 1.0 if training else shape.softness)
+        seen = view(image, box, tilt, side, 1.0 if training else shape.softness)
     # Standardised per image: brightness and contrast carry the hospital, not the disease.
     standardize = layers.LayerNormalization(
         axis=(1, 2, 3), center=False, scale=False, name="standardize", dtype="float32"
     )
-    return image, standardize(seen), box
+    return image, standardize(seen), where
 
 
 def build(shape: ResidualNetwork, size: int, classes: int) -> keras.Model:
@@ -174,7 +178,7 @@ def assemble(members: Sequence[keras.Model], shape: ResidualNetwork) -> keras.Mo
         (n, size, size, 1) in [0, 1] → (n, classes) probabilities, float32.
     """
     size, classes = members[0].input_shape[1], members[0].output_shape[-1]
-    image, x, box = _image(shape, size, training=False)
+    image, x, where = _image(shape, size, training=False)
     if shape.mirrored:
         x = ops.concatenate([x, ops.flip(x, axis=2)], axis=0)
     prefixes = [f"member{number + 1}_" for number in range(len(members))]
@@ -183,8 +187,9 @@ def assemble(members: Sequence[keras.Model], shape: ResidualNetwork) -> keras.Mo
     if shape.mirrored:
         plain, mirror = ops.split(x, 2, axis=0)
         x = 0.5 * plain + 0.5 * ops.flip(mirror, axis=2)
-    if box is not None:
-        x = on_film(x, box, size // _STRIDE)
+    if where is not None:
+        box, tilt = where
+        x = on_film(x, box, tilt, size // _STRIDE)
     x = layers.Identity(name="features")(x)
     x = layers.GlobalAveragePooling2D(name="pool")(x)
     x = layers.Dense(classes, name="logits")(x)

@@ -53,7 +53,7 @@ GENTLE = Augmentation(
 # at the end, where the set's own films have the word.
 RECIPE = Recipe(
     preprocess=PreprocessSpec(size=224),
-    network=ResidualNetwork(view=5 / 7, mirrored=True),
+    network=ResidualNetwork(view=5 / 7, upright=True, mirrored=True),
     optimizer="muon",
     batch_size=32,
     keep="last",
