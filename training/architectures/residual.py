@@ -144,13 +144,15 @@ def _image(shape: ResidualNetwork, size: int, *, training: bool) -> tuple[Any, A
     """The input, what the convolutions read of it, and where that lies, if it is not all."""
     image = keras.Input((size, size, 1), name="image")
     where, seen = None, image
+    if shape.mirrored and not training:  # before the finder, whose errors are chance as well
+        seen = ops.concatenate([image, ops.flip(image, axis=2)], axis=0)
     if shape.view:
         box, tilt = where = find_lungs(
-            image, training=training, upright=shape.upright and not training
+            seen, training=training, upright=shape.upright and not training
         )
         # A multiple of what all strides together shrink a film by.
         side = _STRIDE * max(round(shape.view * size / _STRIDE), 1)
-        seen = view(image, box, tilt, side, 1.0 if training else shape.softness)
+        seen = view(seen, box, tilt, side, 1.0 if training else shape.softness)
     # Standardised per image: brightness and contrast carry the hospital, not the disease.
     standardize = layers.LayerNormalization(
         axis=(1, 2, 3), center=False, scale=False, name="standardize", dtype="float32"
@@ -179,17 +181,15 @@ def assemble(members: Sequence[keras.Model], shape: ResidualNetwork) -> keras.Mo
     """
     size, classes = members[0].input_shape[1], members[0].output_shape[-1]
     image, x, where = _image(shape, size, training=False)
-    if shape.mirrored:
-        x = ops.concatenate([x, ops.flip(x, axis=2)], axis=0)
     prefixes = [f"member{number + 1}_" for number in range(len(members))]
     maps = [_features(shape, x, folded=True, prefix=prefix) for prefix in prefixes]
     x = layers.Concatenate(name="seen")(maps) if len(maps) > 1 else maps[0]
-    if shape.mirrored:
-        plain, mirror = ops.split(x, 2, axis=0)
-        x = 0.5 * plain + 0.5 * ops.flip(mirror, axis=2)
     if where is not None:
         box, tilt = where
         x = on_film(x, box, tilt, size // _STRIDE)
+    if shape.mirrored:
+        plain, mirror = ops.split(x, 2, axis=0)
+        x = 0.5 * plain + 0.5 * ops.flip(mirror, axis=2)
     x = layers.Identity(name="features")(x)
     x = layers.GlobalAveragePooling2D(name="pool")(x)
     x = layers.Dense(classes, name="logits")(x)
