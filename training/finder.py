@@ -19,7 +19,7 @@ from keras import ops
 from numpy.typing import NDArray
 
 from cxr.preprocess import from_eight_bits
-from training.architectures.centre import MOST_TILT, THUMBNAIL, lung_finder, view
+from training.architectures.centre import MOST_TILT, THUMBNAIL, lung_finder, upright_view
 from training.augment import NO_AUGMENTATION, Augmentation, RandomAffine, augmenter
 from training.device import in_float32
 from training.files import read_arrays, write_arrays
@@ -121,7 +121,7 @@ def _teach(
 def _turned(films: NDArray[np.float32], angle: NDArray[np.float32]) -> Any:
     """Anticlockwise about their centres, by radians of shape (n, 1)."""
     whole = np.tile(np.array([0.0, 0.0, 1.0, 1.0], np.float32), (len(films), 1))
-    return view(films, whole, angle, THUMBNAIL)
+    return upright_view(films, whole, angle, THUMBNAIL)
 
 
 def _thumbnails(images: NDArray[np.uint8], rows: NDArray[np.int64]) -> NDArray[np.float32]:

@@ -18,6 +18,7 @@ from training.architectures.centre import (
     MOST_TILT,
     lung_finder,
     on_film,
+    upright_view,
     view,
 )
 from training.finder import boxes, taught_finder
@@ -58,9 +59,9 @@ def _looking_at(
     return network
 
 
-def test_the_whole_film_is_the_film_a_little_softer():
+def test_the_whole_film_at_its_own_size_is_the_film():
     film = _smooth(0)
-    np.testing.assert_allclose(view(film, WHOLE, UPRIGHT, 64), film, atol=0.02)
+    np.testing.assert_allclose(view(film, WHOLE, 64), film, atol=1e-5)
 
 
 def test_a_box_shows_what_lies_in_it():
@@ -68,9 +69,38 @@ def test_a_box_shows_what_lies_in_it():
     box = np.array([[0.25, 0.125, 0.75, 0.875]], np.float32)  # top, left, bottom, right
     part = film[0, 16:48, 8:56, 0]
     expected = cv2.resize(part, (40, 40), interpolation=cv2.INTER_LINEAR)
-    seen = np.asarray(view(film, box, UPRIGHT, 40))[0, ..., 0]
+    seen = np.asarray(view(film, box, 40))[0, ..., 0]
     # At the rim it sees beyond the box, where there is film.
     np.testing.assert_allclose(seen[3:-3, 3:-3], expected[3:-3, 3:-3], atol=0.02)
+
+
+def test_shrinking_averages_instead_of_skipping():
+    stripes = np.zeros((1, 64, 64, 1), np.float32)
+    stripes[:, ::2] = 1
+    np.testing.assert_allclose(np.asarray(view(stripes, WHOLE, 16))[0, 2:-2], 0.5, atol=0.05)
+    np.testing.assert_allclose(view(np.ones_like(stripes), WHOLE, 16), 1, atol=1e-4)
+
+
+def test_a_soft_view_leaves_out_what_is_fine_and_keeps_what_is_not():
+    stripes = np.zeros((1, 64, 64, 1), np.float32)
+    stripes[:, ::2] = 1
+    np.testing.assert_allclose(view(stripes, WHOLE, 64), stripes, atol=1e-4)
+    soft = np.asarray(view(stripes, WHOLE, 64, softness=2.0))
+    np.testing.assert_allclose(soft[0, 2:-2], 0.5, atol=1e-3)
+    film = _smooth(4)
+    np.testing.assert_allclose(view(film, WHOLE, 64, softness=1.6), film, atol=0.03)
+
+
+def test_the_whole_film_upright_is_the_film_a_little_softer():
+    film = _smooth(0)
+    np.testing.assert_allclose(upright_view(film, WHOLE, UPRIGHT, 64), film, atol=0.02)
+
+
+def test_a_film_that_stands_upright_is_seen_as_it_is():
+    film = _smooth(1)
+    box = np.array([[0.25, 0.125, 0.75, 0.875]], np.float32)
+    expected = view(film, box, 40)
+    np.testing.assert_allclose(upright_view(film, box, UPRIGHT, 40), expected, atol=0.03)
 
 
 @pytest.mark.parametrize("degrees", [-15, 8])
@@ -80,36 +110,40 @@ def test_a_tilted_film_is_seen_upright(degrees):
     tilted = np.concatenate([_turned(film, -degrees) for film in films])
     box = np.array([[0.25, 0.2, 0.7, 0.75]] * 2, np.float32)
     angle = np.concatenate([_radians(degrees)] * 2)
-    expected = view(upright, box, np.zeros_like(angle), 32)
-    np.testing.assert_allclose(view(tilted, box, angle, 32), expected, atol=0.03)
+    expected = upright_view(upright, box, np.zeros_like(angle), 32)
+    np.testing.assert_allclose(upright_view(tilted, box, angle, 32), expected, atol=0.03)
 
 
 def test_each_film_of_a_batch_is_turned_by_its_own_tilt():
     films = np.concatenate([_smooth(5), _smooth(6)])
     angles = np.concatenate([_radians(10), _radians(-5)])
-    together = np.asarray(view(films, np.repeat(WHOLE, 2, axis=0), angles, 48))
+    together = np.asarray(upright_view(films, np.repeat(WHOLE, 2, axis=0), angles, 48))
     for number in range(2):
         one = slice(number, number + 1)
         np.testing.assert_allclose(
-            view(films[one], WHOLE, angles[one], 48), together[one], atol=1e-6
+            upright_view(films[one], WHOLE, angles[one], 48), together[one], atol=1e-6
         )
 
 
-def test_shrinking_averages_instead_of_skipping():
+def test_shrinking_a_turned_film_averages_instead_of_skipping():
     stripes = np.zeros((1, 64, 64, 1), np.float32)
     stripes[:, ::2] = 1
-    np.testing.assert_allclose(view(stripes, WHOLE, UPRIGHT, 46), 0.5, atol=1e-4)
-    np.testing.assert_allclose(view(np.ones_like(stripes), WHOLE, _radians(20), 46), 1, atol=1e-4)
+    np.testing.assert_allclose(upright_view(stripes, WHOLE, UPRIGHT, 46), 0.5, atol=1e-4)
+    np.testing.assert_allclose(
+        upright_view(np.ones_like(stripes), WHOLE, _radians(20), 46), 1, atol=1e-4
+    )
 
 
-def test_a_soft_view_leaves_out_what_is_fine_and_keeps_what_is_not():
+def test_a_soft_upright_view_leaves_out_what_is_fine_and_keeps_what_is_not():
     lines = np.zeros((1, 64, 64, 1), np.float32)
     lines[:, ::3] = 1
-    assert np.ptp(np.asarray(view(lines, WHOLE, UPRIGHT, 64))[0, 3:-3]) > 0.2
-    soft = np.asarray(view(lines, WHOLE, UPRIGHT, 64, softness=1.6))
+    assert np.ptp(np.asarray(upright_view(lines, WHOLE, UPRIGHT, 64))[0, 3:-3]) > 0.2
+    soft = np.asarray(upright_view(lines, WHOLE, UPRIGHT, 64, softness=1.6))
     np.testing.assert_allclose(soft[0, 3:-3], 1 / 3, atol=1e-4)
     film = _smooth(4)
-    np.testing.assert_allclose(view(film, WHOLE, UPRIGHT, 64, softness=1.6), film, atol=0.04)
+    np.testing.assert_allclose(
+        upright_view(film, WHOLE, UPRIGHT, 64, softness=1.6), film, atol=0.04
+    )
 
 
 def test_features_are_laid_where_they_were_found():
@@ -117,7 +151,8 @@ def test_features_are_laid_where_they_were_found():
     features = np.zeros((1, 8, 8, 2), np.float32)
     features[0, 0, 0, 0] = 1  # top left of the view, which is the middle right of the film
     features[0, 7, 3, 1] = 1
-    laid = np.asarray(on_film(features, box, UPRIGHT, 16))
+    laid = np.asarray(on_film(features, box, None, 16))
+    np.testing.assert_allclose(on_film(features, box, UPRIGHT, 16), laid, atol=1e-5)
     np.testing.assert_allclose(laid.mean(axis=(1, 2)), features.mean(axis=(1, 2)), rtol=1e-5)
     assert np.argwhere(laid[0, ..., 0] > 0).tolist() == [[4, 8]]
     assert np.argwhere(laid[0, ..., 1] > 0).tolist() == [[11, 11]]

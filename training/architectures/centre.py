@@ -56,12 +56,11 @@ def lung_finder() -> keras.Model:
     return keras.Model(thumbnail, frame, name=FINDER)
 
 
-def find_lungs(image: Any, *, training: bool, upright: bool) -> tuple[Any, Any]:
+def find_lungs(image: Any, *, training: bool) -> tuple[Any, Any]:
     """(n, size, size, 1) → edges of the view (n, 4), as shares of the side, and tilt (n, 1).
 
     Args:
-        training: jitter the edges in ``fit``.
-        upright: whether the film is to be turned; if not, its tilt is called 0.
+        training: jitter both in ``fit``.
     """
     finder = lung_finder()
     finder.trainable = False
@@ -72,8 +71,7 @@ def find_lungs(image: Any, *, training: bool, upright: bool) -> tuple[Any, Any]:
     around = MARGIN * (last - first)
     first = ops.clip(first - around, 0.0, 1.0 - LEAST)
     last = ops.minimum(ops.maximum(last + around, first + LEAST), 1.0)
-    most = MOST_TILT if upright else 0.0
-    return ops.concatenate([first, last], axis=1), ops.clip(tilt, -most, most)
+    return ops.concatenate([first, last], axis=1), ops.clip(tilt, -MOST_TILT, MOST_TILT)
 
 
 def _thumbnail(image: Any) -> Any:
@@ -88,7 +86,35 @@ def _thumbnail(image: Any) -> Any:
     return ops.reshape(small, (-1, THUMBNAIL, THUMBNAIL, 1))
 
 
-def view(image: Any, box: Any, tilt: Any, side: int, softness: float = 1.0) -> Any:
+def view(image: Any, box: Any, side: int, softness: float = 1.0) -> Any:
+    """What lies in the box, resampled to (n, side, side, 1).
+
+    With a triangle as wide as the larger of both pixels: linear interpolation where it enlarges,
+    no aliasing where it shrinks.
+
+    Args:
+        image: float32, shape (n, size, size, 1).
+        box: shape (n, 4), edges as shares of the side.
+        softness: the triangle is as many times as wide.
+    """
+    size = image.shape[1]
+    centres = ((np.arange(side, dtype=np.float32) + 0.5) / side).reshape(1, side, 1)
+    pixels = np.arange(size, dtype=np.float32).reshape(1, 1, size) + np.float32(0.5)
+
+    def weights(first: Any, last: Any) -> Any:
+        length = ops.reshape(last - first, (-1, 1, 1))
+        places = (ops.reshape(first, (-1, 1, 1)) + length * centres) * float(size)
+        reach = softness * ops.maximum(length * (size / side), 1.0)
+        found = ops.relu(1.0 - ops.absolute(places - pixels) / reach)
+        return found / (ops.sum(found, axis=2, keepdims=True) + 1e-6)
+
+    rows = weights(box[:, 0], box[:, 2])
+    columns = ops.transpose(weights(box[:, 1], box[:, 3]), (0, 2, 1))
+    seen = ops.matmul(ops.matmul(rows, ops.reshape(image, (-1, size, size))), columns)
+    return ops.reshape(seen, (-1, side, side, 1))
+
+
+def upright_view(image: Any, box: Any, tilt: Any, side: int, softness: float = 1.0) -> Any:
     """What lies in the box once the film is upright, (n, side, side, 1).
 
     Linear interpolation between the means of 2 × 2 pixels, which is soft enough for a view that
@@ -145,14 +171,14 @@ def _before_turning(y: Any, x: Any, angle: Any, side: int, last: float) -> tuple
     )
 
 
-def on_film(features: Any, box: Any, tilt: Any, grid: int) -> Any:
+def on_film(features: Any, box: Any, tilt: Any | None, grid: int) -> Any:
     """Features of the view, (n, g, g, c), where they lie on the film: (n, grid, grid, c).
 
     Their mean over the grid stays the same, so averaging and a dense layer give the same
     logits as of the view; outside the box they are 0.
 
     Args:
-        box, tilt: as ``find_lungs`` gives them.
+        box, tilt: as ``find_lungs`` gives them; no tilt where the film was not turned.
     """
     small, channels = features.shape[1], features.shape[3]
     cells = np.arange(grid, dtype=np.float32).reshape(1, grid, 1) / grid
@@ -170,6 +196,8 @@ def on_film(features: Any, box: Any, tilt: Any, grid: int) -> Any:
     flat = ops.reshape(features, (-1, small, small * channels))
     tall = ops.reshape(ops.matmul(rows, flat), (-1, grid, small, channels))
     upright = ops.matmul(ops.expand_dims(columns, 1), tall)
+    if tilt is None:
+        return upright
 
     # Each cell of the upright film goes to the four around the place that it comes from.
     numbers = np.arange(grid, dtype=np.float32)

@@ -21,7 +21,7 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from training.architectures.centre import FINDER, find_lungs, on_film, view
+from training.architectures.centre import FINDER, find_lungs, on_film, upright_view, view
 
 # All strides of a network of three stages together.
 _STRIDE = 16
@@ -147,12 +147,14 @@ def _image(shape: ResidualNetwork, size: int, *, training: bool) -> tuple[Any, A
     if shape.mirrored and not training:  # before the finder, whose errors are chance as well
         seen = ops.concatenate([image, ops.flip(image, axis=2)], axis=0)
     if shape.view:
-        box, tilt = where = find_lungs(
-            seen, training=training, upright=shape.upright and not training
-        )
+        box, tilt = find_lungs(seen, training=training)
         # A multiple of what all strides together shrink a film by.
         side = _STRIDE * max(round(shape.view * size / _STRIDE), 1)
-        seen = view(seen, box, tilt, side, 1.0 if training else shape.softness)
+        softness = 1.0 if training else shape.softness
+        if shape.upright and not training:
+            where, seen = (box, tilt), upright_view(seen, box, tilt, side, softness)
+        else:
+            where, seen = (box, None), view(seen, box, side, softness)
     # Standardised per image: brightness and contrast carry the hospital, not the disease.
     standardize = layers.LayerNormalization(
         axis=(1, 2, 3), center=False, scale=False, name="standardize", dtype="float32"
