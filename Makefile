@@ -127,7 +127,7 @@ round-trip: $(VENV)/.development
 	@$(VENV)/bin/python -m tests.pacs.journey $(ARGS)
 
 train: $(VENV)/.training
-	$(VENV)/bin/python -m training fit adult --version 1.6.0 \
+	$(VENV)/bin/python -m training fit adult --version 1.7.0 \
 		--companion $(DATA)/chest-xray-pneumonia.zip \
 		$(if $(wildcard $(DATA)/lung-masks.zip),--normals $(DATA)/lung-masks.zip) \
 		--data $(DATA)/covid19-radiography-database.zip --out models/covid19-radiography

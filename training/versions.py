@@ -5,23 +5,16 @@ from __future__ import annotations
 import platform
 from importlib.metadata import PackageNotFoundError, version
 
-_LIBRARIES = (
-    "keras",
-    "tensorflow",
-    "tensorflow-cpu",
-    "jax",
-    "torch",
-    "numpy",
-    "pillow",
-    "opencv-python-headless",
-    "scikit-learn",
-)
+import keras
+
+_BACKENDS = {"tensorflow": ("tensorflow", "tensorflow-cpu"), "jax": ("jax",), "torch": ("torch",)}
+_LIBRARIES = ("numpy", "pillow", "opencv-python-headless", "scikit-learn")
 
 
 def library_versions() -> dict[str, str]:
-    """Python's own version and that of each library that is installed."""
+    """Python's own version and those of Keras, its backend and the other libraries at work."""
     found = {"python": platform.python_version()}
-    for library in _LIBRARIES:
+    for library in ("keras", *_BACKENDS[keras.backend.backend()], *_LIBRARIES):
         try:
             found[library] = version(library)
         except PackageNotFoundError:

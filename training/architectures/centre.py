@@ -5,8 +5,8 @@ hospital to hospital and say nothing of pneumonia. A small network finds how the
 and the box around both, the film is turned upright and resampled within it, and what the
 classifier finds there is laid back on the film's grid, so that a class activation map stays in
 register (cf. Jaderberg 2015, spatial transformers, arXiv 1506.02025). ``training/finder.py``
-teaches the finder. While the classifier is trained, films stay as they are: one that has seen
-nothing but upright lungs is the less sure of those that the finder leaves tilted.
+teaches the finder. While the classifier is trained, films stay as tilted as they are: trained
+with films turned upright, the adults' was worse (docs/experiments.md).
 """
 
 from __future__ import annotations
