@@ -8,8 +8,9 @@ once over all of them.
 Augmentation stays strong to the end, because the films that it is tested on come from
 elsewhere than those that it learns from. Some films have their lungs blanked, some have nothing
 else left, where there are lung masks to find them by (``training/blanking.py``). Reached on the
-official 624 test films: accuracy 96.0 %, AUC 0.991 (``models/pediatric-pneumonia/CARD.md`` has the
-intervals), and 95.7 % before it read them both ways round (``docs/results.md``).
+official 624 test films: accuracy 96.0 %, AUC 0.991 (``docs/results.md``;
+``models/pediatric-pneumonia/CARD.md`` has the intervals); 95.7 % before it read them both ways
+round.
 """
 
 from cxr.preprocess import PreprocessSpec
