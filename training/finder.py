@@ -4,6 +4,8 @@ Its teacher is the segmenter of ``training/lungs.py``, which reads 128 pixels an
 times the arithmetic: the finder learns the box around the outlines that the segmenter drew on
 the training films, in poses and exposures that neither has seen. The tilt has no teacher: films
 are turned by angles that are known, and what is common to all of them as they came is upright.
+A view that does not turn the film takes the box of the upright one as it is, a little beside tilted
+lungs that lie off the film's centre.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ from training.files import read_arrays, write_arrays
 
 _STEPS, _BATCH, _RATE = 2000, 64, 2e-3
 #: Degrees that the finder is measured with.
-TURN = 10
+_TURN = 10
 _POSE = replace(NO_AUGMENTATION, flip=True, zoom=0.25, shift=0.1, shear=0.06)
 _EXPOSURE = replace(
     Augmentation(border=0.3, tone=0.3), flip=False, rotation=0.0, zoom=0.0, shift=0.0, shear=0.0
@@ -57,7 +59,7 @@ def taught_finder(
         finder, (off, tilted) = _teach(images, outlines, *rows, seed)
     print(
         f"The lung finder's edges lie {off:.1%} of a film's side from the segmenter's, on "
-        f"average over the validation films; turned by {TURN}°, they look {tilted:.1f}° turned.",
+        f"average over the validation films; turned by {_TURN}°, they look {tilted:.1f}° turned.",
         flush=True,
     )
     weights = [np.asarray(weight) for weight in finder.get_weights()]
@@ -113,7 +115,7 @@ def _teach(
     edges, found = boxes(outlines[validation])
     upright = _thumbnails(images, validation)[found][..., np.newaxis]
     off = np.abs(finder.predict(upright, verbose=0)[:, :4] - edges[found]).mean()
-    known = np.full((len(upright), 1), np.deg2rad(TURN), np.float32)
+    known = np.full((len(upright), 1), np.deg2rad(_TURN), np.float32)
     ways = [finder.predict(_turned(upright, way * known), verbose=0)[:, 4] for way in (-1, 1)]
     return finder, (float(off), float(np.rad2deg(np.mean(ways[0] - ways[1]) / 2)))
 
