@@ -289,7 +289,8 @@ def _exported(training: Mapping[str, Any]) -> str:
             "in training. "
         )
     if network.get("mirrored"):
-        words += "It reads each film and its mirror image, and means both answers. "
+        readers = "" if len(training["networks"]) == 1 else ", each by one half of the networks"
+        words += f"It reads each film and its mirror image{readers}, and means the answers. "
     return words
 
 

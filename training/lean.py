@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
@@ -27,10 +27,15 @@ from training.errors import TrainingError
 from training.files import write_json
 from training.source import Source
 
+if TYPE_CHECKING:
+    import onnx
+
 #: Of ONNX: the newest that tf2onnx writes.
 OPSET = 18
 #: Largest difference of a probability between the two engines.
 TOLERANCE = 1e-4
+# Numbers from which on storing them in half the space is worth a node.
+_WORTHWHILE = 1024
 
 
 @dataclass(frozen=True)
@@ -153,8 +158,29 @@ def _write_onnx(network: KerasNetwork, path: Path) -> None:
         node.input[:] = [names.get(name, name) for name in node.input]
     for output in model.graph.output:
         output.name = names[output.name]
+    _store_halves(model)
     onnx.checker.check_model(model, full_check=True)
     path.write_bytes(model.SerializeToString(deterministic=True))
+
+
+def _store_halves(model: onnx.ModelProto) -> None:
+    """Weights that are halves are stored so, and become float32 when the model is loaded."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    casts = []
+    for one in model.graph.initializer:
+        values = numpy_helper.to_array(one)
+        if values.dtype != np.float32 or values.size < _WORTHWHILE:
+            continue
+        with np.errstate(over="ignore"):
+            halves = values.astype(np.float16)
+        if np.array_equal(halves, values):
+            name = one.name
+            one.CopyFrom(numpy_helper.from_array(halves, f"{name}/half"))
+            casts.append(helper.make_node("Cast", [one.name], [name], to=TensorProto.FLOAT))
+    nodes = list(model.graph.node)
+    del model.graph.node[:]
+    model.graph.node.extend([*casts, *nodes])
 
 
 def _films(data: Path, spec: PreprocessSpec, count: int) -> Iterator[NDArray[np.float32]]:

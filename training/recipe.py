@@ -68,7 +68,8 @@ class Recipe:
             itself, calibration and thresholds are fitted (see ``training/calibration.py``).
         stressed_tone: ``Augmentation.tone`` of these versions, where it is more than the last
             stage's: a detector that training has not imitated, as the next hospital's will be.
-        members: networks of different seeds that are averaged into the exported model.
+        members: networks of different seeds that are averaged into the exported model; an even
+            number where several share both ways round (``ResidualNetwork.mirrored``).
         optimizer: ``muon``, ``adamw``, ``adam``, ``adamax`` or ``rmsprop``.
         schedule: ``cosine``, or ``adaptive`` (constant, lowered where training stalls; see
             ``training/adaptive.py``).
@@ -106,6 +107,9 @@ class Recipe:
             raise ValueError(f"weights to keep are the best or the last, not {self.keep!r}")
         if self.schedule not in ("cosine", "adaptive"):
             raise ValueError(f"there is no schedule {self.schedule!r}")
+        mirrored = isinstance(self.network, ResidualNetwork) and self.network.mirrored
+        if mirrored and self.members > 1 and self.members % 2:
+            raise ValueError(f"{self.members} networks cannot share both ways round evenly")
 
     @property
     def centred(self) -> bool:

@@ -114,7 +114,7 @@ def test_without_masks_it_says_so_and_blanks_nothing(data, tmp_path, capsys):
 
 def test_fit_trains_on_them_and_the_bundle_says_so(beside, tmp_path, monkeypatch, capsys):
     network = replace(BLANKING.network, view=0.75, upright=True, softness=1.5, mirrored=True)
-    centred = replace(BLANKING, network=network)
+    centred = replace(BLANKING, network=network, members=2)
     monkeypatch.setattr(residual, "RECIPE", centred)
     monkeypatch.setattr(finder, "_STEPS", 3)
     seen = []
@@ -135,7 +135,7 @@ def test_fit_trains_on_them_and_the_bundle_says_so(beside, tmp_path, monkeypatch
     assert "reads what lies within a box around them" in card
     assert "smoothed by a filter 1.5 times as wide" in card
     assert "until the lungs are upright" in card
-    assert "each film and its mirror image" in card
+    assert "its mirror image, each by one half of the networks, and means" in card
     bundle = load_bundle(out)  # its probes come out as they did at export
     assert bundle.network.maps
 

@@ -6,12 +6,17 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
+import onnx
 import pytest
 
 import training.lean
+from cxr.engine_keras import KerasNetwork
+from cxr.engine_lean import LeanNetwork
 from cxr.engines import file_sha256
 from tests.phantoms import chest_phantom, encode_jpeg
 from training.__main__ import main
+from training.architectures import ResidualNetwork, assemble, build
 
 
 @pytest.fixture
@@ -43,6 +48,26 @@ def test_export_again_gives_the_same_answers(tiny_bundle, tmp_path, capsys):
         "model.onnx",
         "probes",
     }
+
+
+def test_weights_that_are_halves_are_stored_so(tmp_path, monkeypatch):
+    shape = ResidualNetwork(stem=(8, 16), widths=(16, 32), depths=(1, 1))
+    assemble([build(shape, 64, 3)], shape).save(tmp_path / "model.keras")
+    network = KerasNetwork(tmp_path / "model.keras")
+    sizes, answers = [], []
+    for worthwhile in (1024, 10**9):
+        monkeypatch.setattr(training.lean, "_WORTHWHILE", worthwhile)
+        training.lean._write_onnx(network, tmp_path / "model.onnx")
+        sizes.append((tmp_path / "model.onnx").stat().st_size)
+        film = np.random.default_rng(0).random((1, 64, 64, 1), np.float32)
+        answers.append(LeanNetwork(tmp_path / "model.onnx")(film)[0])
+    np.testing.assert_array_equal(*answers)
+    weights = onnx.load(tmp_path / "model.onnx").graph.initializer
+    large = [one for one in weights if np.prod(one.dims) >= 1024]
+    assert len(large) == 5
+    # Half of their bytes, less the nodes that widen them.
+    saved = sum(4 * np.prod(one.dims) for one in large) / 2
+    assert saved - 300 * len(large) < sizes[1] - sizes[0] < saved
 
 
 def test_engines_are_compared_on_films(lean_bundle, films, capsys):

@@ -18,7 +18,14 @@ from cxr.engine_lean import LeanNetwork
 from tests.training.tiny import TINY
 from tests.training.trees import covid_files, write_folder
 from training.__main__ import main
-from training.architectures import DenseNetwork, HogNetwork, PlainNetwork, assemble, build
+from training.architectures import (
+    DenseNetwork,
+    HogNetwork,
+    PlainNetwork,
+    ResidualNetwork,
+    assemble,
+    build,
+)
 from training.architectures.hog import hog_features
 from training.data import prepare
 from training.errors import DataError, TrainingError
@@ -116,6 +123,10 @@ def test_a_recipe_is_checked():
         replace(TINY, optimizer="sgdx")
     with pytest.raises(ValueError, match="no schedule"):
         replace(TINY, schedule="never")
+    mirrored = ResidualNetwork(mirrored=True)
+    assert replace(TINY, network=mirrored, members=2).members == 2
+    with pytest.raises(ValueError, match="3 networks cannot share both ways round"):
+        replace(TINY, network=mirrored, members=3)
     with pytest.raises(ValueError, match="share of companions"):
         Stage(companions=-1 / 32)
 

@@ -13,13 +13,14 @@ and PyTorch backends.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import keras
 import numpy as np
 from keras import layers, ops
+from numpy.typing import NDArray
 
 from training.architectures.centre import FINDER, find_lungs, on_film, upright_view, view
 
@@ -44,9 +45,10 @@ class ResidualNetwork:
         softness: how many times as wide as needed against aliasing the filter is that what is
             exported resamples this view with. What blur, noise and sharpening change most is left
             out; a network that is trained with it too learns to make up for it.
-        mirrored: what is exported reads each film and its mirror image, and means both answers:
-            twice the arithmetic, and what a turn, a blur or noise does to one is only partly what
-            it does to the other.
+        mirrored: what is exported reads each film and its mirror image, and means the answers:
+            what a turn, a blur or noise does to one is only partly what it does to the other.
+            One network reads both, which is twice the arithmetic; of several, whose errors differ
+            by more than a mirror makes them, each other one reads the mirror image instead.
     """
 
     stem: tuple[int, int] = (24, 48)
@@ -176,22 +178,32 @@ def assemble(members: Sequence[keras.Model], shape: ResidualNetwork) -> keras.Mo
     The members' logits are averaged. Because that average is linear, it is the same as one
     dense layer on the members' features side by side, so an ensemble keeps the form
     ``features`` → ``pool`` → ``logits`` → ``probabilities`` from which a class activation
-    map can be read.
+    map can be read. The convolutions' weights are rounded to half precision: their files take
+    half the space (``training/lean.py``), and they compute in float32 as before.
 
     Returns:
         (n, size, size, 1) in [0, 1] → (n, classes) probabilities, float32.
     """
     size, classes = members[0].input_shape[1], members[0].output_shape[-1]
     image, x, where = _image(shape, size, training=False)
-    prefixes = [f"member{number + 1}_" for number in range(len(members))]
-    maps = [_features(shape, x, folded=True, prefix=prefix) for prefix in prefixes]
-    x = layers.Concatenate(name="seen")(maps) if len(maps) > 1 else maps[0]
+    named = {f"member{number}_": member for number, member in enumerate(members, 1)}
+    by_turns = shape.mirrored and len(members) > 1
+    if by_turns:
+        first, second = list(named)[::2], list(named)[1::2]
+        named = {prefix: named[prefix] for prefix in first + second}
+        plain, mirror = ops.split(x, 2, axis=0)
+        x = ops.concatenate(
+            [_side_by_side(shape, plain, first), _side_by_side(shape, mirror, second)], axis=0
+        )
+    else:
+        x = _side_by_side(shape, x, named)
     if where is not None:
         box, tilt = where
         x = on_film(x, box, tilt, size // _STRIDE)
     if shape.mirrored:
         plain, mirror = ops.split(x, 2, axis=0)
-        x = 0.5 * plain + 0.5 * ops.flip(mirror, axis=2)
+        mirror = ops.flip(mirror, axis=2)
+        x = ops.concatenate([plain, mirror], axis=-1) if by_turns else 0.5 * plain + 0.5 * mirror
     x = layers.Identity(name="features")(x)
     x = layers.GlobalAveragePooling2D(name="pool")(x)
     x = layers.Dense(classes, name="logits")(x)
@@ -199,13 +211,23 @@ def assemble(members: Sequence[keras.Model], shape: ResidualNetwork) -> keras.Mo
 
     if shape.view:  # one for all members: they were given the same
         exported.get_layer(FINDER).set_weights(members[0].get_layer(FINDER).get_weights())
-    for prefix, member in zip(prefixes, members, strict=True):
+    for prefix, member in named.items():
         for source in member.layers:
             if isinstance(source, WeightStandardizedConv2D):
-                kernel = source.standardized(source.kernel)
+                kernel = ops.convert_to_numpy(source.standardized(source.kernel))
                 target = exported.get_layer(prefix + source.name)
-                target.set_weights([ops.convert_to_numpy(w) for w in (kernel, source.bias)])
-    heads = [member.get_layer("logits").get_weights() for member in members]
+                target.set_weights([_rounded(kernel), ops.convert_to_numpy(source.bias)])
+    heads = [member.get_layer("logits").get_weights() for member in named.values()]
     kernel = np.concatenate([kernel for kernel, _ in heads]) / len(heads)
     exported.get_layer("logits").set_weights([kernel, np.mean([bias for _, bias in heads], 0)])
     return exported
+
+
+def _side_by_side(shape: ResidualNetwork, x: Any, prefixes: Iterable[str]) -> Any:
+    """What networks that read the same see, (n, grid, grid, channels of all)."""
+    maps = [_features(shape, x, folded=True, prefix=prefix) for prefix in prefixes]
+    return ops.concatenate(maps, axis=-1) if len(maps) > 1 else maps[0]
+
+
+def _rounded(kernel: NDArray[np.float32]) -> NDArray[np.float32]:
+    return kernel.astype(np.float16).astype(np.float32)

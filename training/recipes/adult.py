@@ -55,6 +55,7 @@ GENTLE = Augmentation(
 RECIPE = Recipe(
     preprocess=PreprocessSpec(size=224),
     network=ResidualNetwork(view=5 / 7, upright=True, mirrored=True),
+    members=2,
     optimizer="muon",
     batch_size=32,
     keep="last",

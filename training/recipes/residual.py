@@ -23,7 +23,8 @@ STRONG = Augmentation(border=0.3, lungs_out=0.1, lungs_only=0.15)
 
 RECIPE = Recipe(
     preprocess=PreprocessSpec(size=224),
-    network=ResidualNetwork(view=5 / 7, softness=1.6, mirrored=True),
+    network=ResidualNetwork(view=5 / 7, upright=True, softness=1.6, mirrored=True),
+    members=2,
     optimizer="muon",
     batch_size=32,
     keep="last",
