@@ -55,7 +55,6 @@ GENTLE = Augmentation(
 RECIPE = Recipe(
     preprocess=PreprocessSpec(size=224),
     network=ResidualNetwork(view=5 / 7, upright=True, mirrored=True),
-    members=2,
     optimizer="muon",
     batch_size=32,
     keep="last",
