@@ -64,6 +64,7 @@ class Arrival:
         self.size = 0
         self.data = bytearray()
         self._rest: list[bytes] = []  # joined once: a buffer that grows moves again and again
+        self._head_bytes = 0
         self._expected: int | None = None  # bytes in all, once the headers are in
         self._chunked = False
         self._all_kept = True
@@ -76,9 +77,11 @@ class Arrival:
         else:
             self._rest.append(piece)
 
-    def joined(self) -> bytes:
-        """All that is here."""
-        return b"".join((self.data, *self._rest))
+    def parts(self) -> tuple[bytes, bytes]:
+        """All that is here: the headers, and the body in one piece."""
+        with memoryview(self.data) as data:
+            end = self._head_bytes
+            return bytes(data[:end]), b"".join((data[end:], *self._rest))
 
     def complete(self, most: int) -> bool:
         """Whether a thread can go on without waiting.
@@ -118,6 +121,7 @@ class Arrival:
             self.data[:size] = kept
             self.size -= size - len(kept)
             size = len(kept)
+        self._head_bytes = size
         length = _LENGTH.search(head)
         self._chunked = bool(_CHUNKED.search(head))
         announced = int(length[1]) if length else 0
@@ -261,7 +265,7 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
                 return
             self._posts.add(conn)
         self._forget(arrival)
-        conn.parser.unreader.unread(arrival.joined())
+        conn.parser.unreader.hold(*arrival.parts())
         conn.initialized = True
         conn.sock.setblocking(True)
         self.enqueue_req(conn)

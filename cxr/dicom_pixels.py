@@ -98,9 +98,9 @@ def stored_values(dataset: Dataset) -> NDArray[np.uint8] | NDArray[np.uint16]:
         if shift:
             values = values >> shift
     largest = (1 << bits) - 1
-    if syntax.is_encapsulated and not is_signed(dataset) and int(values.max()) > largest:
-        raise UnreadableImageError(_CONTRADICTION)
-    if bits < bits_allocated:
+    if bits < bits_allocated and int(values.max()) > largest:  # rarely: a copy saved
+        if syntax.is_encapsulated and not is_signed(dataset):
+            raise UnreadableImageError(_CONTRADICTION)
         values = values & values.dtype.type(largest)
     if is_signed(dataset):
         values = values ^ values.dtype.type(1 << (bits - 1))

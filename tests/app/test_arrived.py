@@ -33,7 +33,11 @@ def test_every_byte_comes_once_and_in_order(ends, seed: int) -> None:
     chance = random.Random(seed)
     sent = chance.randbytes(60_000)
     cut = chance.choice([0, 1, 20_000, len(sent)])
-    unreader.unread(bytearray(sent[:cut]))
+    apart = chance.randrange(cut + 1)
+    if seed % 2:
+        unreader.hold(sent[:apart], sent[apart:cut])
+    else:
+        unreader.unread(bytearray(sent[:cut]))
     far.sendall(sent[cut:])
     far.close()
     got = b""
@@ -97,6 +101,17 @@ def test_a_body_that_is_here_is_handed_over_whole_and_the_next_request_stays(end
     assert isinstance(request.body, WholeBody)
     assert request.body.read() == b"01234"
     assert unreader.take_buffered() == b"GET / HTTP/1.1\r\n"
+
+
+def test_a_body_that_arrived_apart_from_its_headers_is_never_copied(ends) -> None:
+    unreader, _ = ends
+    body = bytes(5)
+    unreader.hold(HEAD, body)
+    assert unreader.buf.getvalue() == HEAD + body
+    request = Request(Config(), unreader, ("127.0.0.1", 1), 1)
+    keep_whole(request)
+    assert request.body.read() is body
+    assert not unreader.holds(1)
 
 
 @pytest.mark.parametrize(
