@@ -16,6 +16,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -113,7 +114,7 @@ def running(
         process = subprocess.Popen(
             command,
             cwd=ROOT,
-            env={**os.environ, "XRAY_LOG_LEVEL": "INFO", "PORT": str(port), **environment},
+            env={**_inherited(), "XRAY_LOG_LEVEL": "INFO", "PORT": str(port), **environment},
             stdout=log,
             stderr=subprocess.STDOUT,
             start_new_session=True,
@@ -145,9 +146,20 @@ def running(
                 process.wait()
 
 
+def _inherited() -> dict[str, str]:
+    """The environment, but for what keeps Python from storing bytecode: images bring it along."""
+    return {name: os.environ[name] for name in os.environ if name != "PYTHONDONTWRITEBYTECODE"}
+
+
+_stored: set[str] = set()
+
+
 @contextlib.contextmanager
 def service(engine: str, models: Path, **environment: str) -> Iterator[Running]:
-    """The product itself, as ``make run`` starts it, on the packages that it is deployed with."""
+    """The product itself, as ``make run`` starts it, on the packages that it is deployed with.
+
+    The first one of each engine is started twice: once to store the bytecode of what it imports.
+    """
     port = free_port()
     command = [sys.executable, "-S", "-m", "gunicorn", "app:create_app()"]
     with packages_of(engine) as packages:
@@ -155,7 +167,11 @@ def service(engine: str, models: Path, **environment: str) -> Iterator[Running]:
         settings["PYTHONPATH"] = str(packages)
         workers = int(settings.get("WEB_CONCURRENCY") or usual_workers(Settings()))
         said = ("bundles loaded", workers)
-        with running(f"service ({engine})", command, port, said=said, **settings) as server:
+        start = partial(running, f"service ({engine})", command, port, said=said, **settings)
+        if engine not in _stored:
+            with start():
+                _stored.add(engine)
+        with start() as server:
             yield server
 
 
