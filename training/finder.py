@@ -22,14 +22,17 @@ from numpy.typing import NDArray
 
 from cxr.preprocess import from_eight_bits
 from training.architectures.centre import MOST_TILT, THUMBNAIL, lung_finder, upright_view
-from training.augment import NO_AUGMENTATION, Augmentation, RandomAffine, augmenter
+from training.augment import Augmentation, augmenter
 from training.device import in_float32
 from training.files import read_arrays, write_arrays
 
-_STEPS, _BATCH, _RATE = 2000, 64, 2e-3
+_STEPS, _BATCH, _RATE = 4000, 64, 2e-3
 #: Degrees that the finder is measured with.
 _TURN = 10
-_POSE = replace(NO_AUGMENTATION, flip=True, zoom=0.25, shift=0.1, shear=0.06)
+#: Windows of films that the finder learns from: how large, how stretched, how far off the centre.
+_ZOOM, _STRETCH, _SHIFT = 0.2, 0.06, 0.1
+#: Side of these windows before they are turned, in pixels.
+_POSED = 112
 _EXPOSURE = replace(
     Augmentation(border=0.3, tone=0.3), flip=False, rotation=0.0, zoom=0.0, shift=0.0, shear=0.0
 )
@@ -101,34 +104,55 @@ def _teach(
         optimizer=keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(_RATE, _STEPS)),
         loss="mean_absolute_error",
     )
-    pose, exposure = RandomAffine(_POSE, seed), augmenter(_EXPOSURE, seed + 1)
+    exposure = augmenter(_EXPOSURE, seed + 1)
     random = np.random.default_rng(seed)
-    films, lungs = _thumbnails(images, train), outlines[train].astype(np.float32)
+    edges, found = boxes(outlines[train])
+    films, edges = _shrunk(images, train[found], _POSED), edges[found]
     for _ in range(_STEPS):
-        chosen = random.integers(0, len(train), _BATCH)
-        both = np.stack([films[chosen], lungs[chosen]], axis=-1)
-        upright = ops.convert_to_numpy(pose(both, training=True))
-        edges, found = boxes((upright[..., 1] > 0.5).astype(np.uint8))
-        tilt = random.uniform(-MOST_TILT, MOST_TILT, (len(edges), 1)).astype(np.float32)
-        seen = exposure(_turned(upright[found][..., :1], -tilt[found]), training=True)
-        finder.train_on_batch(seen, np.concatenate([edges, tilt], axis=1)[found])
+        chosen = random.integers(0, len(films), _BATCH)
+        window, straight = _windows(random, _BATCH), np.zeros((_BATCH, 1), np.float32)
+        posed = upright_view(from_eight_bits(films[chosen]), window, straight, _POSED, softness=0.5)
+        tilt = random.uniform(-MOST_TILT, MOST_TILT, (_BATCH, 1)).astype(np.float32)
+        seen = exposure(_turned(posed, -tilt), training=True)
+        target = np.concatenate([_within(edges[chosen], window), tilt], axis=1)
+        finder.train_on_batch(seen, target)
     edges, found = boxes(outlines[validation])
-    upright = _thumbnails(images, validation)[found][..., np.newaxis]
+    upright = from_eight_bits(_shrunk(images, validation[found], THUMBNAIL))
     off = np.abs(finder.predict(upright, verbose=0)[:, :4] - edges[found]).mean()
     known = np.full((len(upright), 1), np.deg2rad(_TURN), np.float32)
     ways = [finder.predict(_turned(upright, way * known), verbose=0)[:, 4] for way in (-1, 1)]
     return finder, (float(off), float(np.rad2deg(np.mean(ways[0] - ways[1]) / 2)))
 
 
+def _windows(random: np.random.Generator, count: int) -> Boxes:
+    """What is seen of films, half of them mirrored: the left edge is right of the right one."""
+    size = random.uniform(1 - _ZOOM, 1 + _ZOOM, (count, 1)) * random.uniform(
+        1 - _STRETCH, 1 + _STRETCH, (count, 2)
+    )
+    first = 0.5 - size / 2 + random.uniform(-_SHIFT, _SHIFT, (count, 2))
+    last = first + size
+    mirrored = random.random(count) < 0.5
+    first[mirrored, 1], last[mirrored, 1] = last[mirrored, 1], first[mirrored, 1].copy()
+    return np.concatenate([first, last], axis=1).astype(np.float32)
+
+
+def _within(edges: Boxes, window: Boxes) -> Boxes:
+    """Edges in shares of a window instead of the film; beyond 0 and 1 outside of it."""
+    first, size = window[:, :2], window[:, 2:] - window[:, :2]
+    one, other = (edges[:, :2] - first) / size, (edges[:, 2:] - first) / size
+    return np.concatenate([np.minimum(one, other), np.maximum(one, other)], axis=1)
+
+
 def _turned(films: NDArray[np.float32], angle: NDArray[np.float32]) -> Any:
     """Anticlockwise about their centres, by radians of shape (n, 1)."""
     whole = np.tile(np.array([0.0, 0.0, 1.0, 1.0], np.float32), (len(films), 1))
-    return upright_view(films, whole, angle, THUMBNAIL)
+    return upright_view(films, whole, angle, THUMBNAIL, softness=films.shape[1] / THUMBNAIL / 2)
 
 
-def _thumbnails(images: NDArray[np.uint8], rows: NDArray[np.int64]) -> NDArray[np.float32]:
+def _shrunk(images: NDArray[np.uint8], rows: NDArray[np.int64], side: int) -> NDArray[np.uint8]:
+    """uint8, shape (len(rows), side, side, 1)."""
     small = [
-        cv2.resize(np.asarray(images[row]), (THUMBNAIL, THUMBNAIL), interpolation=cv2.INTER_AREA)
+        cv2.resize(np.asarray(images[row]), (side, side), interpolation=cv2.INTER_AREA)
         for row in rows
     ]
-    return from_eight_bits(np.asarray(np.stack(small), np.uint8))
+    return np.asarray(np.stack(small), np.uint8)[..., np.newaxis]

@@ -8,7 +8,8 @@ import pytest
 
 from training.architectures import ResidualNetwork, WeightStandardizedConv2D, assemble, build
 
-SMALL = ResidualNetwork(stem=(4, 8), widths=(8, 12), depths=(1, 2))
+# An untrained finder sees the whole film, here at its own size.
+SMALL = ResidualNetwork(stem=(4, 8), widths=(8, 12), depths=(1, 2), view=1.0)
 # What is exported has its kernels rounded to half precision.
 ROUNDED = 2e-3
 
@@ -120,3 +121,8 @@ def test_kernels_are_standardized():
 def test_widths_and_depths_must_agree():
     with pytest.raises(ValueError, match="same number of stages"):
         ResidualNetwork(widths=(8, 16), depths=(1,))
+
+
+def test_only_a_view_can_be_mirrored():
+    with pytest.raises(ValueError, match="need a view"):
+        ResidualNetwork(mirrored=True)

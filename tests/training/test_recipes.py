@@ -123,7 +123,7 @@ def test_a_recipe_is_checked():
         replace(TINY, optimizer="sgdx")
     with pytest.raises(ValueError, match="no schedule"):
         replace(TINY, schedule="never")
-    mirrored = ResidualNetwork(mirrored=True)
+    mirrored = ResidualNetwork(view=0.75, mirrored=True)
     assert replace(TINY, network=mirrored, members=2).members == 2
     with pytest.raises(ValueError, match="3 networks cannot share both ways round"):
         replace(TINY, network=mirrored, members=3)

@@ -25,6 +25,8 @@ THUMBNAIL = 64
 MARGIN = 0.06
 #: No view is narrower than this share of the film, whatever the finder says.
 LEAST = 0.3
+#: No view reaches further beyond the film than this share of it, whatever the finder says.
+BEYOND = 0.15
 #: Standard deviation of a frame's numbers while training: the finder will err.
 JITTER = 0.02
 #: No film is turned further than this, in radians (20°), whatever the finder says.
@@ -42,9 +44,10 @@ def lung_finder() -> keras.Model:
     x = layers.LayerNormalization(
         axis=(1, 2, 3), center=False, scale=False, dtype="float32", name="level"
     )(thumbnail)
-    for number, width in enumerate((16, 32, 48, 64), 1):
+    steps = ((24, 2), (48, 2), (48, 1), (64, 2), (64, 1), (96, 2))
+    for number, (width, stride) in enumerate(steps, 1):
         x = layers.Conv2D(
-            width, 3, 2, "same", activation="relu", kernel_initializer="he_normal",
+            width, 3, stride, "same", activation="relu", kernel_initializer="he_normal",
             name=f"finder_conv{number}",
         )(x)  # fmt: skip
     x = layers.Flatten(name="finder_flat")(x)
@@ -56,22 +59,39 @@ def lung_finder() -> keras.Model:
     return keras.Model(thumbnail, frame, name=FINDER)
 
 
-def find_lungs(image: Any, *, training: bool) -> tuple[Any, Any]:
+def find_lungs(image: Any, *, training: bool, mirrored: bool = False) -> tuple[Any, Any]:
     """(n, size, size, 1) → edges of the view (n, 4), as shares of the side, and tilt (n, 1).
 
     Args:
         training: jitter both in ``fit``.
+        mirrored: look at the mirror images too. What is found there comes after the rest and
+            lies on the films themselves: a view whose left edge is right of its right edge.
     """
     finder = lung_finder()
     finder.trainable = False
-    frame = finder(_thumbnail(image))
+    thumbnails = _thumbnail(image)
+    if mirrored:
+        thumbnails = ops.concatenate([thumbnails, ops.flip(thumbnails, axis=2)], axis=0)
+    frame = finder(thumbnails)
     if training:
         frame = layers.GaussianNoise(JITTER, dtype="float32", name="jitter")(frame)
     first, last, tilt = frame[:, :2], frame[:, 2:4], frame[:, 4:]
-    around = MARGIN * (last - first)
-    first = ops.clip(first - around, 0.0, 1.0 - LEAST)
-    last = ops.minimum(ops.maximum(last + around, first + LEAST), 1.0)
-    return ops.concatenate([first, last], axis=1), ops.clip(tilt, -MOST_TILT, MOST_TILT)
+    # Lungs may go on beyond a film that was cut; what is seen around them ends with the film.
+    around = ops.maximum(MARGIN * (last - first), 0.0)
+    first = ops.maximum(first - around, ops.clip(first, -BEYOND, 0.0))
+    last = ops.minimum(last + around, ops.clip(last, 1.0, 1.0 + BEYOND))
+    first = ops.minimum(first, 1.0 - LEAST)
+    last = ops.maximum(last, first + LEAST)
+    box, tilt = ops.concatenate([first, last], axis=1), ops.clip(tilt, -MOST_TILT, MOST_TILT)
+    if not mirrored:
+        return box, tilt
+    (box, other_box), (tilt, other_tilt) = ops.split(box, 2, axis=0), ops.split(tilt, 2, axis=0)
+    # Columns count from the other side.
+    other_box = other_box * np.float32([1, -1, 1, -1]) + np.float32([0, 1, 0, 1])
+    return (
+        ops.concatenate([box, other_box], axis=0),
+        ops.concatenate([tilt, -other_tilt], axis=0),
+    )
 
 
 def _thumbnail(image: Any) -> Any:
@@ -86,25 +106,32 @@ def _thumbnail(image: Any) -> Any:
     return ops.reshape(small, (-1, THUMBNAIL, THUMBNAIL, 1))
 
 
-def view(image: Any, box: Any, side: int, softness: float = 1.0) -> Any:
+def view(
+    image: Any, box: Any, side: int, softness: float = 1.0, *, mirrored: bool = False
+) -> Any:
     """What lies in the box, resampled to (n, side, side, 1).
 
     With a triangle as wide as the larger of both pixels: linear interpolation where it enlarges,
-    no aliasing where it shrinks.
+    no aliasing where it shrinks. Beyond its edge a film goes on as it ends.
 
     Args:
         image: float32, shape (n, size, size, 1).
-        box: shape (n, 4), edges as shares of the side.
+        box: shape (n, 4), edges as shares of the side; the other way round where left is right
+            of right.
         softness: the triangle is as many times as wide.
+        mirrored: there are two boxes for each film: those of all, then others of all.
     """
     size = image.shape[1]
+    if mirrored:
+        image = ops.concatenate([image, image], axis=0)
     centres = ((np.arange(side, dtype=np.float32) + 0.5) / side).reshape(1, side, 1)
     pixels = np.arange(size, dtype=np.float32).reshape(1, 1, size) + np.float32(0.5)
 
     def weights(first: Any, last: Any) -> Any:
         length = ops.reshape(last - first, (-1, 1, 1))
         places = (ops.reshape(first, (-1, 1, 1)) + length * centres) * float(size)
-        reach = softness * ops.maximum(length * (size / side), 1.0)
+        places = ops.clip(places, 0.5, size - 0.5)
+        reach = softness * ops.maximum(ops.absolute(length) * (size / side), 1.0)
         found = ops.relu(1.0 - ops.absolute(places - pixels) / reach)
         return found / (ops.sum(found, axis=2, keepdims=True) + 1e-6)
 
@@ -114,16 +141,23 @@ def view(image: Any, box: Any, side: int, softness: float = 1.0) -> Any:
     return ops.reshape(seen, (-1, side, side, 1))
 
 
-def upright_view(image: Any, box: Any, tilt: Any, side: int, softness: float = 1.0) -> Any:
+def upright_view(
+    image: Any,
+    box: Any,
+    tilt: Any,
+    side: int,
+    softness: float = 1.0,
+    *,
+    mirrored: bool = False,
+) -> Any:
     """What lies in the box once the film is upright, (n, side, side, 1).
 
     Linear interpolation between the means of 2 × 2 pixels, which is soft enough for a view that
     shrinks the film by up to a half. Beyond its edge a film goes on as it ends.
 
     Args:
-        image: float32, shape (n, size, size, 1).
-        box: shape (n, 4), edges as shares of the side.
-        tilt: shape (n, 1), radians. The film is turned by it about its centre, anticlockwise.
+        image, box, mirrored: as for ``view``.
+        tilt: radians, one for each box. The film is turned by it about its centre, anticlockwise.
         softness: the means are of as many times as many pixels a side, in whole ones.
     """
     size = image.shape[1]
@@ -142,7 +176,10 @@ def upright_view(image: Any, box: Any, tilt: Any, side: int, softness: float = 1
     down, across = _before_turning(y, x, tilt, width, width - 1.001)
     top, left = ops.floor(down), ops.floor(across)
     below, beside = down - top, across - left
-    film = ops.cumsum(ops.ones_like(tilt, "int32"), axis=0) - 1  # a graph knows no number of films
+    # A graph knows no number of films.
+    film = ops.cumsum(ops.ones_like(image[:, 0, 0], "int32"), axis=0) - 1
+    if mirrored:
+        film = ops.concatenate([film, film], axis=0)
     corner = ops.cast(top * float(width) + left, "int32")
     corner = corner + _first_axis(film) * width**2
 
@@ -182,15 +219,19 @@ def on_film(features: Any, box: Any, tilt: Any | None, grid: int) -> Any:
     """
     small, channels = features.shape[1], features.shape[3]
     cells = np.arange(grid, dtype=np.float32).reshape(1, grid, 1) / grid
+    ends_of_cells = cells + np.float32(1 / grid)
+    # What was seen beyond the film counts where it ends.
+    cells[0, 0], ends_of_cells[0, -1] = -1.0, 2.0
     steps = np.arange(small, dtype=np.float32).reshape(1, 1, small) / small
 
     def shares(first: Any, last: Any) -> Any:
         """Of each cell of the view in each cell of the film, times the cells' ratio."""
         first = ops.reshape(first, (-1, 1, 1))
         length = ops.reshape(last, (-1, 1, 1)) - first
-        begins = first + length * steps
-        ends = ops.minimum(begins + length / small, cells + np.float32(1 / grid))
-        return ops.relu(ends - ops.maximum(begins, cells)) / length * float(grid)
+        one, other = first + length * steps, first + length * (steps + np.float32(1 / small))
+        begins = ops.maximum(ops.minimum(one, other), cells)
+        ends = ops.minimum(ops.maximum(one, other), ends_of_cells)
+        return ops.relu(ends - begins) / ops.absolute(length) * float(grid)
 
     rows, columns = shares(box[:, 0], box[:, 2]), shares(box[:, 1], box[:, 3])
     flat = ops.reshape(features, (-1, small, small * channels))

@@ -61,6 +61,8 @@ class ResidualNetwork:
     mirrored: bool = False
 
     def __post_init__(self) -> None:
+        if self.mirrored and not self.view:
+            raise ValueError("mirrored networks need a view")
         if len(self.widths) != len(self.depths):
             raise ValueError("widths and depths must name the same number of stages")
 
@@ -146,17 +148,17 @@ def _image(shape: ResidualNetwork, size: int, *, training: bool) -> tuple[Any, A
     """The input, what the convolutions read of it, and where that lies, if it is not all."""
     image = keras.Input((size, size, 1), name="image")
     where, seen = None, image
-    if shape.mirrored and not training:  # before the finder, whose errors are chance as well
-        seen = ops.concatenate([image, ops.flip(image, axis=2)], axis=0)
+    mirrored = shape.mirrored and not training
     if shape.view:
-        box, tilt = find_lungs(seen, training=training)
+        box, tilt = find_lungs(image, training=training, mirrored=mirrored)
         # A multiple of what all strides together shrink a film by.
         side = _STRIDE * max(round(shape.view * size / _STRIDE), 1)
         softness = 1.0 if training else shape.softness
         if shape.upright and not training:
-            where, seen = (box, tilt), upright_view(seen, box, tilt, side, softness)
+            where = (box, tilt)
+            seen = upright_view(image, box, tilt, side, softness, mirrored=mirrored)
         else:
-            where, seen = (box, None), view(seen, box, side, softness)
+            where, seen = (box, None), view(image, box, side, softness, mirrored=mirrored)
     # Standardised per image: brightness and contrast carry the hospital, not the disease.
     standardize = layers.LayerNormalization(
         axis=(1, 2, 3), center=False, scale=False, name="standardize", dtype="float32"
@@ -202,7 +204,6 @@ def assemble(members: Sequence[keras.Model], shape: ResidualNetwork) -> keras.Mo
         x = on_film(x, box, tilt, size // _STRIDE)
     if shape.mirrored:
         plain, mirror = ops.split(x, 2, axis=0)
-        mirror = ops.flip(mirror, axis=2)
         x = ops.concatenate([plain, mirror], axis=-1) if by_turns else 0.5 * plain + 0.5 * mirror
     x = layers.Identity(name="features")(x)
     x = layers.GlobalAveragePooling2D(name="pool")(x)
