@@ -17,7 +17,6 @@ from typing import Any
 import cv2
 import keras
 import numpy as np
-from keras import ops
 from numpy.typing import NDArray
 
 from cxr.preprocess import from_eight_bits

@@ -16,6 +16,7 @@ from training.architectures import ResidualNetwork, assemble, build
 from training.architectures.centre import (
     FINDER,
     MOST_TILT,
+    find_lungs,
     lung_finder,
     on_film,
     upright_view,
@@ -105,6 +106,28 @@ def test_a_film_that_stands_upright_is_seen_as_it_is():
     np.testing.assert_allclose(upright_view(film, box, UPRIGHT, 40), expected, atol=0.03)
 
 
+@pytest.mark.parametrize("see", [view, upright_view])
+def test_a_box_whose_left_edge_is_right_of_its_right_one_is_seen_mirrored(see):
+    films = np.concatenate([_smooth(5), _smooth(6)])
+    box = np.array([[0.25, 0.125, 0.75, 0.875]] * 2, np.float32)
+    mirrored = box[:, [0, 3, 2, 1]]
+    tilt = [np.concatenate([_radians(10), _radians(-5)])] if see is upright_view else []
+    seen = np.asarray(see(films, box, *tilt, 32))
+    np.testing.assert_allclose(see(films, mirrored, *tilt, 32), seen[:, :, ::-1], atol=1e-5)
+    both = (np.concatenate([box, mirrored]), *(np.concatenate([one, one]) for one in tilt))
+    together = see(films, *both, 32, mirrored=True)
+    np.testing.assert_allclose(together, np.concatenate([seen, seen[:, :, ::-1]]), atol=1e-5)
+
+
+@pytest.mark.parametrize("see", [view, upright_view])
+def test_beyond_its_edge_a_film_goes_on_as_it_ends(see):
+    film = _smooth(7)
+    box = np.array([[-0.125, 0.0, 1.0, 1.125]], np.float32)
+    tilt = [UPRIGHT] if see is upright_view else []
+    longer = np.pad(film[0, ..., 0], ((8, 0), (0, 8)), mode="edge")[None, ..., None]
+    np.testing.assert_allclose(see(film, box, *tilt, 72), see(longer, WHOLE, *tilt, 72), atol=0.02)
+
+
 @pytest.mark.parametrize("degrees", [-15, 8])
 def test_a_tilted_film_is_seen_upright(degrees):
     films = [_smooth(3), _smooth(4)]
@@ -160,6 +183,24 @@ def test_features_are_laid_where_they_were_found():
     assert np.argwhere(laid[0, ..., 1] > 0).tolist() == [[11, 11]]
 
 
+@pytest.mark.parametrize("films", [1, 4, 8])  # as many as cells: see keras-team/keras#20386
+def test_features_of_a_mirrored_view_are_laid_the_other_way_round(films):
+    features = np.random.default_rng(8).random((films, 8, 8, 2), np.float32)
+    box = np.repeat(np.array([[0.25, 0.5, 0.75, 1.0]], np.float32), films, axis=0)
+    laid = on_film(features[:, :, ::-1], box[:, [0, 3, 2, 1]], None, 16)
+    np.testing.assert_allclose(laid, on_film(features, box, None, 16), atol=1e-5)
+
+
+def test_what_was_seen_beyond_a_film_counts_where_it_ends():
+    features = np.random.default_rng(9).random((1, 8, 8, 2), np.float32)
+    box = np.array([[-0.125, 0.0, 1.0, 1.125]], np.float32)
+    for tilt in (None, UPRIGHT, _radians(10)):
+        laid = np.asarray(on_film(features, box, tilt, 16))
+        np.testing.assert_allclose(laid.mean(axis=(1, 2)), features.mean(axis=(1, 2)), rtol=1e-4)
+        if tilt is None:
+            assert laid[0, 0].sum() > 2 * laid[0, 1].sum()
+
+
 @pytest.mark.parametrize("degrees", [-18, 10])
 def test_features_of_a_tilted_film_are_laid_where_it_shows_them(degrees):
     """What was found in the upright view lies, on the film, where the tilted lungs are."""
@@ -194,6 +235,27 @@ def test_no_finder_turns_a_film_over():
         for degrees in (90, float(np.rad2deg(MOST_TILT)))
     )
     np.testing.assert_allclose(far(films), most(films), atol=1e-5)
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_lungs_that_go_on_beyond_a_film_are_looked_for_there_and_no_further(mirrored):
+    """The margin around lungs ends with the film, but lungs themselves do not."""
+    image = keras.Input((64, 64, 1))
+    where = keras.Model(image, find_lungs(image, training=False, mirrored=mirrored))
+    frame = where.get_layer(FINDER).get_layer("frame")
+    for said, expected in (
+        ((0.1, 0.02, 0.6, 0.9), (0.07, 0.0, 0.63, 0.9528)),
+        ((-0.05, 0.1, 1.1, 0.8), (-0.05, 0.058, 1.1, 0.842)),
+        ((-0.4, 0.5, 0.5, 1.7), (-0.15, 0.428, 0.554, 1.15)),
+        ((0.9, 0.4, 0.8, 0.5), (0.7, 0.394, 1.0, 0.694)),
+    ):
+        frame.set_weights([np.zeros(frame.kernel.shape), np.array([*said, 0.1])])
+        box, tilt = (np.asarray(one) for one in where(_smooth(0)))
+        np.testing.assert_allclose(box[0], expected, atol=1e-5)
+        if mirrored:
+            top, left, bottom, right = expected
+            np.testing.assert_allclose(box[1], (top, 1 - left, bottom, 1 - right), atol=1e-5)
+            np.testing.assert_allclose(tilt, [[0.1], [-0.1]], atol=1e-6)
 
 
 def test_films_are_turned_upright_by_what_is_exported_alone():
@@ -257,7 +319,7 @@ def test_boxes_of_outlines():
 
 
 def test_the_finder_learns_from_outlines_and_is_kept(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(finder, "_STEPS", 120)
+    monkeypatch.setattr(finder, "_STEPS", 250)
     random = np.random.default_rng(0)
     images, outlines = np.zeros((40, 64, 64), np.uint8), np.zeros((40, 64, 64), np.uint8)
     for image, outline in zip(images, outlines, strict=True):

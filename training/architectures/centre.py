@@ -106,9 +106,7 @@ def _thumbnail(image: Any) -> Any:
     return ops.reshape(small, (-1, THUMBNAIL, THUMBNAIL, 1))
 
 
-def view(
-    image: Any, box: Any, side: int, softness: float = 1.0, *, mirrored: bool = False
-) -> Any:
+def view(image: Any, box: Any, side: int, softness: float = 1.0, *, mirrored: bool = False) -> Any:
     """What lies in the box, resampled to (n, side, side, 1).
 
     With a triangle as wide as the larger of both pixels: linear interpolation where it enlarges,
