@@ -87,7 +87,8 @@ def find_lungs(image: Any, *, training: bool, mirrored: bool = False) -> tuple[A
         return box, tilt
     (box, other_box), (tilt, other_tilt) = ops.split(box, 2, axis=0), ops.split(tilt, 2, axis=0)
     # Columns count from the other side.
-    other_box = other_box * np.float32([1, -1, 1, -1]) + np.float32([0, 1, 0, 1])
+    sign, start = np.array([1, -1, 1, -1], np.float32), np.array([0, 1, 0, 1], np.float32)
+    other_box = other_box * sign + start
     return (
         ops.concatenate([box, other_box], axis=0),
         ops.concatenate([tilt, -other_tilt], axis=0),
