@@ -26,6 +26,7 @@ os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
+import cv2  # noqa: E402
 import numpy as np  # noqa: E402
 from _films import Film, encodings, films  # noqa: E402
 
@@ -49,11 +50,15 @@ def processor_ms(work: Callable[[], object], rounds: int) -> float:
 def measure(engine: str, chosen: list[Film], rounds: int) -> None:
     """Print one table; meant for a process of its own."""
     from app import create_app
+    from app.allocator import settle
     from app.settings import Settings
     from cxr.decode import decode
     from cxr.explain import infection_activation, overlay_png
     from cxr.preprocess import to_model_input
 
+    # As in a worker of the service (gunicorn.conf.py).
+    settle(2)
+    cv2.setNumThreads(1)
     app = create_app(Settings(engine=engine))  # type: ignore[arg-type]
     app.extensions["registry"].wait()
     predictor = app.extensions["registry"].predictor
