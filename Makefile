@@ -131,7 +131,7 @@ train: $(VENV)/.training
 		--companion $(DATA)/chest-xray-pneumonia.zip \
 		$(if $(wildcard $(DATA)/lung-masks.zip),--normals $(DATA)/lung-masks.zip) \
 		--data $(DATA)/covid19-radiography-database.zip --out models/covid19-radiography
-	$(VENV)/bin/python -m training fit residual --version 1.5.0 \
+	$(VENV)/bin/python -m training fit residual --version 1.6.0 \
 		--data $(DATA)/chest-xray-pneumonia.zip --out models/pediatric-pneumonia
 
 # The other two zips are optional: what is not there is not measured, and the card says less.

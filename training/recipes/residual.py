@@ -8,8 +8,8 @@ its mirror image. Most epochs see small films, and the learning rate falls once 
 Augmentation stays strong to the end, because the films that it is tested on come from
 elsewhere than those that it learns from. Some films have their lungs blanked, some have nothing
 else left, where there are lung masks to find them by (``training/blanking.py``). Reached on the
-official 624 test films: accuracy 96.8 %, AUC 0.992 (``docs/results.md``;
-``models/pediatric-pneumonia/CARD.md`` has the intervals); 96.0 % by one network that read both.
+official 624 test films: accuracy 96.2 %, AUC 0.991 (``docs/results.md``;
+``models/pediatric-pneumonia/CARD.md`` has the intervals).
 """
 
 from cxr.preprocess import PreprocessSpec
