@@ -9,7 +9,8 @@ as in a mirror (``training/architectures/centre.py``); some films have their lun
 have nothing else left (``training/blanking.py``). Reached on the set's own test films: accuracy
 97.4 %, AUC 0.990, infected against normal (``docs/results.md``;
 ``models/covid19-radiography/CARD.md`` has the intervals); 97.1 % before it was turned and
-mirrored.
+mirrored. That was behind the lung finder of 1.7.0 (commit 0a0d3d1); behind the surer one of now it
+has not been trained (``docs/experiments.md``).
 """
 
 from cxr.preprocess import PreprocessSpec
