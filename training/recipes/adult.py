@@ -13,6 +13,8 @@ mirrored. That was behind the lung finder of 1.7.0 (commit 0a0d3d1); behind the 
 has not been trained (``docs/experiments.md``).
 """
 
+from dataclasses import replace
+
 from cxr.preprocess import PreprocessSpec
 from training.architectures import ResidualNetwork
 from training.augment import Augmentation
@@ -48,6 +50,7 @@ GENTLE = Augmentation(
     border=0.1,
     lungs_out=0.05,
     lungs_only=0.1,
+    opacity=0.1,
 )
 
 # One long fall of the learning rate while the films grow, and then get plainer. Films of other data
@@ -84,7 +87,7 @@ RECIPE = Recipe(
             learning_rate=7e-4,
             final_learning_rate=5e-4,
             warmup_epochs=0.2,
-            augmentation=MILD,
+            augmentation=replace(MILD, opacity=0.1),
             companions=1 / 16,
         ),
         Stage(
