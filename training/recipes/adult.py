@@ -13,8 +13,6 @@ mirrored. That was behind the lung finder of 1.7.0 (commit 0a0d3d1); behind the 
 has not been trained (``docs/experiments.md``).
 """
 
-from dataclasses import replace
-
 from cxr.preprocess import PreprocessSpec
 from training.architectures import ResidualNetwork
 from training.augment import Augmentation
@@ -35,6 +33,7 @@ MILD = Augmentation(
     border=0.3,
     lungs_out=0.05,
     lungs_only=0.1,
+    opacity=0.1,
 )
 GENTLE = Augmentation(
     rotation=10.0,
@@ -44,13 +43,13 @@ GENTLE = Augmentation(
     gamma=0.2,
     contrast=0.1,
     brightness=0.05,
-    blur=0.2,
+    blur=0.1,
     noise=0.02,
     erase=0.0,
     border=0.1,
     lungs_out=0.05,
     lungs_only=0.1,
-    opacity=0.1,
+    opacity=0.05,
 )
 
 # One long fall of the learning rate while the films grow, and then get plainer. Films of other data
@@ -87,7 +86,7 @@ RECIPE = Recipe(
             learning_rate=7e-4,
             final_learning_rate=5e-4,
             warmup_epochs=0.2,
-            augmentation=replace(MILD, opacity=0.1),
+            augmentation=MILD,
             companions=1 / 16,
         ),
         Stage(
