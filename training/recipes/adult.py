@@ -13,8 +13,6 @@ mirrored. That was behind the lung finder of 1.7.0 (commit 0a0d3d1); trained ane
 one of now it reached 97.1 % and was not shipped (``docs/experiments.md``).
 """
 
-from dataclasses import replace
-
 from cxr.preprocess import PreprocessSpec
 from training.architectures import ResidualNetwork
 from training.augment import Augmentation
@@ -50,7 +48,6 @@ GENTLE = Augmentation(
     border=0.1,
     lungs_out=0.05,
     lungs_only=0.1,
-    opacity=0.1,
 )
 
 # One long fall of the learning rate while the films grow, and then get plainer. Films of other data
@@ -59,7 +56,6 @@ GENTLE = Augmentation(
 RECIPE = Recipe(
     preprocess=PreprocessSpec(size=224),
     network=ResidualNetwork(view=5 / 7, upright=True, mirrored=True),
-    members=2,
     optimizer="muon",
     batch_size=32,
     keep="last",
@@ -88,7 +84,7 @@ RECIPE = Recipe(
             learning_rate=7e-4,
             final_learning_rate=5e-4,
             warmup_epochs=0.2,
-            augmentation=replace(MILD, opacity=0.1),
+            augmentation=MILD,
             companions=1 / 16,
         ),
         Stage(
