@@ -25,7 +25,7 @@ from _servers import load, service  # noqa: E402
 
 ROWS = ((1, 1), (1, 4), (2, 4))
 #: Longer than it takes the service to notice that it rests.
-QUIET_SECONDS = 13
+QUIET_SECONDS = 5
 
 
 def main() -> None:
