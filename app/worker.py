@@ -37,7 +37,7 @@ _PIECE_BYTES = 256 * 1024
 #: Pieces that one connection may bring before the others have their turn.
 _PIECES_A_TURN = 4
 #: After that long without a film, what films took goes back to the system; the poller looks each
-#: second. The next film takes its pages anew, in 3 to 5 ms.
+#: second. The next film takes its pages anew (docs/performance.md).
 _QUIET_SECONDS = 2.0
 
 _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d{1,18})[ \t]*(?=\r\n)", re.IGNORECASE)
