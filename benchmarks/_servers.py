@@ -14,10 +14,12 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+
+import psutil
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
@@ -47,15 +49,15 @@ class Running:
 
     def resident_mb(self) -> float:
         """Of all its processes together; pages that they share count once for each."""
-        return sum(resident_mb_of(pid) for pid in family(self.process.pid))
+        return sum_of_family(self.process.pid, resident_mb_of)
 
     def proportional_mb(self) -> float:
         """The same, with shared pages divided among those that share them."""
-        return proportional_mb_of(self.process.pid)
+        return sum_of_family(self.process.pid, proportional_mb_of)
 
     def workers(self) -> list[int]:
         """Process ids below the first."""
-        return family(self.process.pid)[1:]
+        return [child.pid for child in family(self.process.pid)[1:]]
 
 
 @dataclass(frozen=True)
@@ -208,30 +210,26 @@ def load(
     )
 
 
-def family(pid: int) -> list[int]:
+def sum_of_family(pid: int, figure: Callable[[psutil.Process], float]) -> float:
+    """The sum over a process and all below it, less those that end meanwhile."""
+    total = 0.0
+    for member in family(pid):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            total += figure(member)
+    return total
+
+
+def family(pid: int) -> list[psutil.Process]:
     """A process and all below it."""
-    try:  # each thread has its own list
-        lists = [path.read_text() for path in Path(f"/proc/{pid}/task").glob("*/children")]
-    except OSError:
-        lists = []
-    below = [int(child) for text in lists for child in text.split()]
-    return [pid, *(member for child in below for member in family(child))]
+    first = psutil.Process(pid)
+    return [first, *first.children(recursive=True)]
 
 
-def resident_mb_of(pid: int) -> float:
-    """Resident memory of one process, in megabytes."""
-    return _sum_kb(Path(f"/proc/{pid}/status"), "VmRSS:") / 1024
+def resident_mb_of(process: psutil.Process) -> float:
+    """Resident memory of one process, in megabytes (of 2**20 bytes)."""
+    return float(process.memory_info().rss) / 2**20
 
 
-def proportional_mb_of(pid: int) -> float:
-    """Of a process and all below it, shared pages divided among those that share them."""
-    return sum(_sum_kb(Path(f"/proc/{one}/smaps_rollup"), "Pss:") for one in family(pid)) / 1024
-
-
-def _sum_kb(path: Path, key: str) -> float:
-    try:
-        return sum(
-            float(row.split()[1]) for row in path.read_text().splitlines() if row.startswith(key)
-        )
-    except OSError:
-        return 0.0
+def proportional_mb_of(process: psutil.Process) -> float:
+    """The same with shared pages divided among those that share them."""
+    return float(process.memory_full_info().pss) / 2**20

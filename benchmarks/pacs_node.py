@@ -33,7 +33,7 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 import numpy as np  # noqa: E402
-from _servers import family, resident_mb_of  # noqa: E402
+from _servers import resident_mb_of, sum_of_family  # noqa: E402
 from pydicom import dcmread  # noqa: E402
 from pydicom.dataset import Dataset  # noqa: E402
 from pydicom.uid import ExplicitVRLittleEndian, JPEGBaseline8Bit, generate_uid  # noqa: E402
@@ -168,16 +168,12 @@ class Senders:
 
 def resident_mb(process: Any) -> float:
     """Resident memory of a process and its readers, in megabytes; shared pages once for each."""
-    return sum(map(resident_mb_of, family(process.pid)))
+    return sum_of_family(process.pid, resident_mb_of)
 
 
 def processor_seconds(process: Any) -> float:
     """What they have had of the cores; hardly depends on what else these do."""
-    ticks = 0
-    for pid in family(process.pid):
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        ticks += int(fields[11]) + int(fields[12])
-    return ticks / os.sysconf("SC_CLK_TCK")
+    return sum_of_family(process.pid, lambda one: sum(one.cpu_times()[:2]))  # user and system
 
 
 def metric(port: int, name: str) -> float:

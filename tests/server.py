@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
+
 ROOT = Path(__file__).resolve().parent.parent
 READY_SECONDS = 240
 
@@ -29,9 +31,7 @@ class Server:
 
     def workers(self) -> list[int]:
         """Process ids of gunicorn's workers."""
-        master = self.process.pid
-        children = Path(f"/proc/{master}/task/{master}/children").read_text()
-        return [int(pid) for pid in children.split()]
+        return [child.pid for child in psutil.Process(self.process.pid).children()]
 
 
 def free_port() -> int:

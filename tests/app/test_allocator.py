@@ -12,11 +12,11 @@ from tests.server import ROOT
 
 _FREE = """
 import sys, threading
-from pathlib import Path
+import psutil
 from app.allocator import settle
 
 def resident():
-    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+    return psutil.Process().memory_info().rss
 
 if sys.argv[1] == "settled":
     assert settle(2)

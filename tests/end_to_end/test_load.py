@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
+import psutil
 import pytest
 
 from app.balance import DISTRUST
@@ -284,10 +285,7 @@ def test_a_start_without_a_usable_model_fails_and_names_the_file(
 
 def test_a_quiet_service_gives_back_what_films_took(server: Server) -> None:
     def resident() -> int:
-        pages = [
-            int(Path(f"/proc/{worker}/statm").read_text().split()[1]) for worker in server.workers()
-        ]
-        return sum(pages) * os.sysconf("SC_PAGE_SIZE")
+        return sum(psutil.Process(worker).memory_info().rss for worker in server.workers())
 
     films = [encode_png(chest_phantom(side)) for side in (1200, 2400, 800)]
     for film in films * 3:

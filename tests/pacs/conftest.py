@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import psutil
 import pytest
 
 from app.pacs.node import Node
@@ -111,11 +112,12 @@ class NodeProcess:
     def kill_readers(self) -> None:
         """Kill what reads for it, as a decoder that crashes or a lack of memory would."""
         assert self.process is not None
-        for path in Path(f"/proc/{self.process.pid}/task").glob("*/children"):
-            for child in path.read_text().split():
+        for child in psutil.Process(self.process.pid).children():
+            # A reader may end by itself meanwhile.
+            with contextlib.suppress(psutil.NoSuchProcess):
                 # The other child of a process that has any is multiprocessing's own tracker.
-                if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes():
-                    os.kill(int(child), signal.SIGKILL)
+                if any("spawn_main" in word for word in child.cmdline()):
+                    child.kill()
 
     def stop(self) -> None:
         if self.process is not None and self.process.poll() is None:

@@ -22,6 +22,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -96,7 +97,7 @@ def play(
     objects = [film(pixels) for _ in range(films)]
     objects += objects[: films // 20]  # some come twice
     chance.shuffle(objects)
-    with running_orthanc(folder / "orthanc", node_port=port) as orthanc:
+    with running_orthanc(folder / "orthanc", node_port=port) as orthanc, ExitStack() as stack:
         node = NodeProcess(
             environment={
                 "XRAY_MODELS": str(models),
@@ -113,6 +114,7 @@ def play(
             log=folder / "node.log",
             port=port,
         )
+        stack.callback(node.stop)
         node.start()
         tally, lock = Tally(set()), threading.Lock()
         senders = [
