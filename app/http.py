@@ -7,7 +7,10 @@ from io import BytesIO
 from typing import IO
 
 from flask import Flask, Request, Response, request
+from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.utils import cached_property
+
+from app.errors import InvalidParameterError
 
 # Form fields, part headers and boundaries that come on top of the file itself.
 MULTIPART_OVERHEAD_BYTES = 64 * 1024
@@ -39,6 +42,25 @@ class MemoryRequest(Request):
         within_limits: IO[bytes] = super().stream
         given = self.environ["wsgi.input"]
         return given if isinstance(given, WholeBody) else within_limits
+
+    def _load_form_data(self) -> None:
+        """Parse the form, where the request has one.
+
+        Raises:
+            RequestEntityTooLarge: the body is longer than the limit.
+            InvalidParameterError: it is not, but has too many parts or too much text.
+        """
+        body, limit = self.stream, self.max_content_length or 0
+        try:
+            super()._load_form_data()
+        except RequestEntityTooLarge:  # Werkzeug's word for either
+            if body.tell() >= limit:
+                raise
+            raise InvalidParameterError(
+                f"The form has more than {self.max_form_parts} parts, or more than "
+                f"{(self.max_form_memory_size or 0) // 1000} kB of text. Send the radiograph as "
+                "a file and leave the rest out."
+            ) from None
 
     def _get_file_stream(
         self,

@@ -87,6 +87,20 @@ def test_two_files_are_one_too_many(client: FlaskClient, jpeg: bytes) -> None:
 
 
 @pytest.mark.parametrize(
+    "fields",
+    [{f"field{n}": "x" for n in range(40)}, {"note": "x" * 600_000}],
+    ids=["many", "long"],
+)
+def test_a_form_with_more_than_a_film_is_not_called_a_large_file(
+    client: FlaskClient, jpeg: bytes, fields: dict[str, str]
+) -> None:
+    response = client.post("/predict", **multipart(jpeg, **fields))
+    problem = assert_problem(response, "invalid_parameter")
+    assert "16 parts" in problem["detail"]
+    assert "MiB" not in problem["detail"]
+
+
+@pytest.mark.parametrize(
     ("query", "code"),
     [
         ("heatmap=rainbow", "invalid_parameter"),
