@@ -82,6 +82,7 @@ export class Worklist {
     const active = shown.includes(this.selected) ? this.selected.row.id : "";
     this.list.setAttribute("aria-activedescendant", active);
     this.root.querySelector("[data-none]").hidden = shown.length > 0 || this.items.length === 0;
+    this.root.querySelector("[data-list-tools]").hidden = this.items.length < 2;
     const done = this.items.filter((item) => item.finished).length;
     this.root.querySelector("[data-count]").textContent =
       done === this.items.length ? String(done) : `${done} of ${this.items.length} read`;

@@ -87,6 +87,19 @@ def test_several_films_are_sorted_filtered_and_stepped_through(
     forgive_refusals(complaints)
 
 
+def test_a_list_of_one_film_has_nothing_to_filter(page: Any) -> None:
+    choose(page, jpeg())
+    page.wait_for_selector("#decision")
+    assert page.locator("[data-list-tools]").is_hidden()
+    choose(page, jpeg("second.jpg"))
+    page.locator("[role=option][class*=decision]").nth(1).wait_for()
+    assert page.locator("[data-list-tools]").is_visible()
+    page.get_by_role("button", name="Clear the list").click()
+    choose(page, jpeg())
+    page.wait_for_selector("#decision")
+    assert page.locator("[data-list-tools]").is_hidden()
+
+
 def test_a_reload_clears_the_list_and_the_page_says_so(page: Any) -> None:
     choose(page, jpeg())
     page.wait_for_selector("#decision")
