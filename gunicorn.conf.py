@@ -138,7 +138,8 @@ def pre_fork(server: Any, worker: Any) -> None:
 
 def post_fork(server: Any, worker: Any) -> None:
     """Before the worker has any thread."""
-    settle(max(2, _at_once))
+    # TensorFlow's threads would wait for each other's allocations: a tenth of the readings.
+    settle(max(2, _at_once) if _settings.engine == "keras" else 1)
     # Requests fill the cores; threads within one picture would wait for those of the next.
     cv2.setNumThreads(1)
     # What Python lets a thread keep the interpreter, 5 ms, is longer than a network takes.

@@ -20,7 +20,8 @@ def settle(arenas: int) -> bool:
     """Set up the allocator of this process, before its threads start.
 
     Args:
-        arenas: pools that threads share; as many as work at a time.
+        arenas: pools that threads share. Each keeps what was freed in it, so the fewer, the less
+            memory; threads that allocate much wait for each other.
 
     Returns:
         False where the C library is another one, which is left as it is.

@@ -24,7 +24,7 @@ from gunicorn import http
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
 from app.allocator import give_back
-from app.arrived import DeadlineUnreader, keep_whole
+from app.arrived import DeadlineUnreader, keep_whole, let_go
 from app.balance import Share
 from app.refusals import TOO_LONG, TOO_MANY, TOO_SLOW, Refusal
 from app.settings import Settings
@@ -221,7 +221,10 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
         if self.share and not self.share.ready:
             # The next request may find a worker that has loaded.
             req.force_close()
-        return super().handle_request(req, conn)
+        try:
+            return super().handle_request(req, conn)
+        finally:
+            let_go(req)
 
     def _watch(self, conn: TConn) -> None:
         conn.sock.setblocking(False)

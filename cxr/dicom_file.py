@@ -83,6 +83,12 @@ _PLAIN_SYNTAX = (
     str(DeflatedExplicitVRLittleEndian).encode(),
     str(ExplicitVRLittleEndian).encode().ljust(len(DeflatedExplicitVRLittleEndian), b"\0"),
 )
+#: Little-endian pixels lie in such a file as they are read here.
+_AS_STORED = (
+    ImplicitVRLittleEndian,
+    ExplicitVRLittleEndian,
+    DeflatedExplicitVRLittleEndian,
+)
 _PIXEL_DATA = Tag("PixelData")
 _SEQUENCES = (Tag("ModalityLUTSequence"), Tag("VOILUTSequence"))
 
@@ -103,6 +109,22 @@ class _CountedReader(io.BytesIO):
         return super().read(size)
 
 
+class _LendingReader(_CountedReader):
+    """The same, which lends long values instead of copying them: pixels, and no others."""
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__(data)
+        self._view = memoryview(data)
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if size is None or size <= _MAX_ELEMENT_BYTES:
+            return super().read(size)
+        place = self.tell()
+        super().read(0)  # counted
+        self.seek(min(place + size, len(self._view)))
+        return self._view[place : place + size]  # type: ignore[return-value]
+
+
 def parse(data: bytes, limits: Limits) -> Dataset:
     """The elements of ``_ELEMENTS`` that the file has, with its file meta information.
 
@@ -115,9 +137,11 @@ def parse(data: bytes, limits: Limits) -> Dataset:
         Exception: whatever pydicom raises on damaged bytes.
     """
     has_preamble = data[128:132] == b"DICM"
-    if has_preamble:
-        data = _unfolded(data, limits)
-    dataset = dcmread(_CountedReader(data), force=not has_preamble, specific_tags=list(_ELEMENTS))
+    syntax, start = _transfer_syntax(data) if has_preamble else (None, 0)
+    if syntax == DeflatedExplicitVRLittleEndian:
+        data = _unfolded(data, start, limits)
+    reader = (_LendingReader if syntax in _AS_STORED else _CountedReader)(data)
+    dataset = dcmread(reader, force=not has_preamble, specific_tags=list(_ELEMENTS))
     _refuse_long_elements(dataset)
     if not has_preamble and "Rows" not in dataset and "SOPClassUID" not in dataset:
         raise UnsupportedFormatError(
@@ -135,17 +159,23 @@ def parse(data: bytes, limits: Limits) -> Dataset:
     return dataset
 
 
-def _unfolded(data: bytes, limits: Limits) -> bytes:
-    """A deflated file (PS3.5 §A.5) as explicit VR little endian, any other as it is.
-
-    Unfolded here and not by pydicom, which knows no bound and cannot be counted.
-    """
+def _transfer_syntax(data: bytes) -> tuple[str | None, int]:
+    """What the file meta information says, and the byte at which it ends (PS3.10 §7.1)."""
     stream = _CountedReader(data)
     stream.seek(132)
     meta = read_dataset(stream, False, True, stop_when=lambda tag, vr, length: tag.group != 2)
-    if meta.get("TransferSyntaxUID") != DeflatedExplicitVRLittleEndian:
-        return data
-    head, rest = data[: stream.tell()], data[stream.tell() :]
+    return meta.get("TransferSyntaxUID"), stream.tell()
+
+
+def _unfolded(data: bytes, start: int, limits: Limits) -> bytes:
+    """A deflated file (PS3.5 §A.5) as explicit VR little endian.
+
+    Unfolded here and not by pydicom, which knows no bound and cannot be counted.
+
+    Args:
+        start: of what is deflated.
+    """
+    head, rest = data[:start], data[start:]
     most = _DEFLATE_RATIO * limits.max_bytes
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)
     pieces, length = [head.replace(*_PLAIN_SYNTAX, 1)], 0

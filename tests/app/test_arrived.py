@@ -11,10 +11,12 @@ import pytest
 from gunicorn.config import Config
 from gunicorn.http.message import Request
 from gunicorn.http.unreader import SocketUnreader
+from gunicorn.workers.gthread import ThreadWorker
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from app.arrived import DeadlineUnreader, keep_whole
 from app.http import MemoryRequest, WholeBody
+from app.worker import BufferingWorker
 
 
 @pytest.fixture
@@ -112,6 +114,24 @@ def test_a_body_that_arrived_apart_from_its_headers_is_never_copied(ends) -> Non
     keep_whole(request)
     assert request.body.read() is body
     assert not unreader.holds(1)
+
+
+def test_a_body_is_let_go_when_it_is_answered_or_fails(ends, monkeypatch) -> None:
+    unreader, _ = ends
+    unreader.hold(HEAD, b"01234")
+    request = Request(Config(), unreader, ("127.0.0.1", 1), 1)
+    worker = object.__new__(BufferingWorker)
+    worker.share = None
+
+    def fail(self: ThreadWorker, req: Request, conn: object) -> None:
+        assert req.body.read() == b"01234"
+        raise OSError
+
+    monkeypatch.setattr(ThreadWorker, "handle_request", fail)
+    with pytest.raises(OSError):  # noqa: PT011  # the one above
+        worker.handle_request(request, None)
+    assert request.body.getbuffer().nbytes == 0
+    assert request.body.read() == b""  # as gunicorn does before the next request
 
 
 @pytest.mark.parametrize(

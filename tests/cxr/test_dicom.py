@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+import tracemalloc
 from typing import Any
 
 import cv2
@@ -158,6 +159,23 @@ def test_public_chest_radiograph_is_the_same_in_all_its_encodings() -> None:
     # MONOCHROME1, so its spine must come out brighter than its lungs.
     level = cv2.resize(plain.pixels, (160, 160), interpolation=cv2.INTER_AREA) / 65535
     assert level[70:100, 74:86].mean() > level[60:90, 40:55].mean()
+
+
+@pytest.mark.parametrize("syntax", [ImplicitVRLittleEndian, ExplicitVRLittleEndian])
+def test_pixels_as_they_are_stored_are_read_without_a_copy(syntax: str) -> None:
+    pixels = np.arange(3000 * 2400, dtype=np.uint32).astype(np.uint16).reshape(3000, 2400)
+    file = write_dicom(dicom_dataset(pixels), syntax)
+    tracemalloc.start()
+    try:
+        got = decode(file).pixels
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert most < 1.5 * got.nbytes
+    assert np.array_equal(stretched(got), stretched(pixels))
+    for missing in (1, 1000, 2_000_000):
+        with pytest.raises(UnreadableImageError):
+            decode(file[:-missing])
 
 
 # --- Bits ----------------------------------------------------------------------------------
