@@ -158,7 +158,7 @@ class Predictor:
         # Once for the gate, the network and the overlay.
         small = reduced(radiograph, self._reduce_to) if self._halves else radiograph
         if not (with_film or with_evidence):
-            radiograph = small  # the same but for its pixels: 7 MB less while the network runs
+            radiograph = small  # the same, and full-size pixels are free before the network runs
         doubtful = self.gate is not None and self.gate.check(small).doubtful
 
         bundle = named or self._bundle_for(radiograph, needs_patient)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import weakref
 from dataclasses import replace
 
 import cv2
@@ -12,6 +13,8 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
+from app import predictor as predictor_module
+from cxr.bundle import Bundle
 from cxr.calibrate import Thresholds
 from cxr.decode import decode
 from cxr.explain import class_activation, map_png
@@ -186,6 +189,30 @@ def test_resolution_is_that_of_the_file_not_of_the_reduced_decode(client: FlaskC
     reading = post_file(client, encode_jpeg(chest_phantom(2048))).get_json()
     assert codes(reading) == []
     assert reading["image"]["width"] == 2048
+
+
+@pytest.mark.parametrize("with_film", [False, True])
+def test_full_size_pixels_stay_only_where_the_film_is_shown(
+    app: Flask, monkeypatch: pytest.MonkeyPatch, with_film: bool
+) -> None:
+    """Several films of 8 MB in memory at once are what a worker's size comes to."""
+    film, full_size, held = encode_dicom(chest_phantom(600).astype(np.uint16) * 257), [], []
+
+    def decode_and_watch(*args, **kwargs):
+        radiograph = decode(*args, **kwargs)
+        full_size.append(weakref.ref(radiograph.pixels))
+        return radiograph
+
+    def predict_and_look(bundle, images):
+        held.append(full_size[0]() is not None)
+        return predict(bundle, images)
+
+    predict = Bundle.predict
+    monkeypatch.setattr(predictor_module, "decode", decode_and_watch)
+    monkeypatch.setattr(Bundle, "predict", predict_and_look)
+    reading = app.extensions["registry"].predictor.read(film, with_film=with_film)
+    assert held == [with_film]
+    assert (reading.image_width, reading.image_height) == (600, 600)
 
 
 @pytest.mark.parametrize("view", ["LATERAL", "LL", "RL"])
