@@ -313,11 +313,5 @@ def _lungs(training: Mapping[str, Any]) -> str:
             f"blanked and were to be called nothing, {100 * shares['lungs_only']:.0f} % had "
             "nothing left but the lungs. "
         )
-    drawn = max(stage["augmentation"].get("opacity", 0.0) for stage in settings["stages"])
-    if drawn:
-        words.append(
-            f"{100 * drawn:.0f} % of the normal films had an opacity drawn into their lungs and "
-            "counted as infected. "
-        )
     words.append(f"What lungs are, it learned by way of a segmenter from `{masks}`. ")
     return "".join(words)

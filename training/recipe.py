@@ -119,7 +119,7 @@ class Recipe:
     @property
     def needs_lungs(self) -> bool:
         """Whether it is to be known where the lungs of the training films are."""
-        return self.centred or any(stage.augmentation.needs_lungs for stage in self.stages)
+        return self.centred or any(stage.augmentation.blanks_lungs for stage in self.stages)
 
     @property
     def has_companions(self) -> bool:

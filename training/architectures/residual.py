@@ -224,30 +224,6 @@ def assemble(members: Sequence[keras.Model], shape: ResidualNetwork) -> keras.Mo
     return exported
 
 
-def taken_apart(
-    exported: keras.Model, shape: ResidualNetwork, size: int, number: int = 1
-) -> keras.Model:
-    """One network of what ``assemble`` made, as ``build`` makes it, to be trained further.
-
-    It computes what it computed before: a kernel of zero mean is its own standardisation times a
-    gain, which is found from its variance. Where a convolution starts at zero, so does its gain.
-
-    Args:
-        size: side of the films that it will be trained on.
-        number: which network, counted from 1.
-    """
-    classes = exported.output_shape[-1]
-    network = build(shape, size, classes)
-    for target in network.layers:
-        if isinstance(target, WeightStandardizedConv2D):
-            kernel, bias = exported.get_layer(f"member{number}_{target.name}").get_weights()
-            gain = np.sqrt(np.square(kernel).sum((0, 1, 2)))
-            # As large as a new one, since its size says how far a step takes it.
-            kernel = kernel * np.sqrt(2) / np.maximum(gain, 1e-6)
-            target.set_weights([kernel, bias, gain])
-    return network
-
-
 def _side_by_side(shape: ResidualNetwork, x: Any, prefixes: Iterable[str]) -> Any:
     """What networks that read the same see, (n, grid, grid, channels of all)."""
     maps = [_features(shape, x, folded=True, prefix=prefix) for prefix in prefixes]
