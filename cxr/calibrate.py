@@ -31,6 +31,11 @@ class Calibration:
         exponentials = np.exp(logits - logits.max(axis=-1, keepdims=True))
         return np.asarray(exponentials / exponentials.sum(axis=-1, keepdims=True))
 
+    def then(self, other: Calibration) -> Calibration:
+        """The one calibration that does what this one and, on its answers, another one do."""
+        bias = np.asarray(self.bias) / other.temperature + np.asarray(other.bias)
+        return Calibration(self.temperature * other.temperature, tuple(bias.tolist()))
+
 
 @dataclass(frozen=True)
 class Thresholds:

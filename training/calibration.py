@@ -17,7 +17,7 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 from scipy.optimize import minimize
-from scipy.special import log_softmax
+from scipy.special import log_softmax, logsumexp
 from sklearn.metrics import roc_curve
 
 from cxr.calibrate import Calibration, Thresholds
@@ -107,12 +107,41 @@ def fit_calibration(
 
     def cross_entropy(parameters: NDArray[Any]) -> float:
         scaled = logits / np.exp(parameters[0]) + np.append(0.0, parameters[1:])
-        # A little pull towards no change keeps a perfectly separated validation set finite.
-        pull = 1e-3 * float(np.square(parameters).sum())
-        return float(-(weights * log_softmax(scaled, axis=1)[rows, labels]).sum()) + pull
+        loss = -(weights * log_softmax(scaled, axis=1)[rows, labels]).sum()
+        return float(loss) + _pull(parameters)
 
     found = minimize(cross_entropy, np.zeros(logits.shape[1]), method="L-BFGS-B").x
     return Calibration(float(np.exp(found[0])), (0.0, *map(float, found[1:])))
+
+
+def fit_infection(
+    probabilities: NDArray[Any], sick: NDArray[np.bool_], infected: NDArray[np.bool_]
+) -> Calibration:
+    """Temperature, and one shift of all infected classes, by which infection is calibrated.
+
+    For films of which nobody says with what they are infected. Normal and infected films weigh
+    alike, as in ``fit_calibration``.
+
+    Args:
+        probabilities: shape (n, classes).
+        sick: the truth, shape (n,).
+        infected: shape (classes,).
+    """
+    logits = np.log(np.maximum(np.asarray(probabilities, np.float64), 1e-12))
+    weights = np.where(sick, 0.5 / max(sick.sum(), 1), 0.5 / max((~sick).sum(), 1))
+
+    def cross_entropy(parameters: NDArray[Any]) -> float:
+        scaled = log_softmax(logits / np.exp(parameters[0]) + parameters[1] * infected, axis=1)
+        of_truth = np.where(sick[:, np.newaxis] == infected, scaled, -np.inf)
+        return float(-(weights * logsumexp(of_truth, axis=1)).sum()) + _pull(parameters)
+
+    temperature, shift = minimize(cross_entropy, np.zeros(2), method="L-BFGS-B").x
+    return Calibration(float(np.exp(temperature)), tuple((shift * infected).tolist()))
+
+
+def _pull(parameters: NDArray[Any]) -> float:
+    """Towards no change, a little: keeps a perfectly separated set of films finite."""
+    return 1e-3 * float(np.square(parameters).sum())
 
 
 def choose_thresholds(

@@ -10,6 +10,7 @@ from typing import Any
 from cxr.bundle import AUDIT_FILE, DOCUMENT_FILE
 from training.bootstrap import RESAMPLES
 from training.card_audit import audit_sections
+from training.card_recalibrated import recalibrated_section
 from training.card_tables import CALIBRATION, DECISIONS, FIGURES, cell, percent, table
 from training.checklists import checklist_sections
 from training.opacity import DRAWN
@@ -68,6 +69,7 @@ def write_card(
         _data_table(document),
         _split_sentence(data),
         *_companions(data),
+        *recalibrated_section(document),
         "## Figures",
         f"95 % intervals in brackets: {RESAMPLES} bootstrap resamples of the patients. Where a "
         "figure needs one cut, a film counts as infected from a calibrated probability of 0.5 on; "
@@ -85,11 +87,9 @@ def write_card(
         "## Operating points",
         f"Below {thresholds['rule_out']:.3f} the decision is *normal*, from "
         f"{thresholds['rule_in']:.3f} on *infected*, between them *uncertain*. Rule-out keeps "
-        f"{chosen['rule_out']} and rule-in {chosen['rule_in']} on the validation films, and again "
-        f"on these together with {chosen['stressed_copies']} augmented versions of each that "
-        "stand in for other detectors. Probabilities are calibrated on all of them, for a "
-        "population of which half is infected. The thresholds carry the hash of the weights; a "
-        "server refuses them beside any others.",
+        f"{chosen['rule_out']} and rule-in {chosen['rule_in']} on the validation films"
+        f"{_stressed(chosen['stressed_copies'])}, for a population of which half is infected. The "
+        "thresholds carry the hash of the weights; a server refuses them beside any others.",
         _figure_table(document["metrics"], DECISIONS),
         _decision_table(document["metrics"]),
         *_figure(audit, "Accuracy against the share of films decided", "risk-coverage"),
@@ -103,6 +103,15 @@ def write_card(
         *checklist_sections(),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _stressed(copies: int) -> str:
+    if not copies:
+        return ". Probabilities are calibrated on them"
+    return (
+        f", and again on these together with {copies} augmented versions of each that stand in for "
+        "other detectors. Probabilities are calibrated on all of them"
+    )
 
 
 _MUST_NOT = (

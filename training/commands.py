@@ -22,13 +22,14 @@ from training.arguments import (
 
 
 def add_bundle_commands(commands: Any) -> None:
-    """Add ``fit``, ``evaluate``, ``export-lean``, ``compare-engines`` and ``gate``.
+    """Add ``fit``, ``evaluate``, ``calibrate``, ``export-lean``, ``compare-engines``, ``gate``.
 
     Args:
         commands: what ``ArgumentParser.add_subparsers`` returned.
     """
     _fit(commands)
     _evaluate(commands)
+    _calibrate(commands)
     _export_lean(commands)
     _compare_engines(commands)
     _gate(commands)
@@ -109,6 +110,33 @@ def _evaluate(commands: Any) -> None:
     add_split(command)
     command.add_argument("--json", action="store_true", help="print JSON")
     command.add_argument("--predictions", type=Path, metavar="CSV", help="one line a film")
+    add_cache(command)
+
+
+def _calibrate(commands: Any) -> None:
+    def start(given: argparse.Namespace) -> None:
+        from training.recalibrate import CalibrateOptions, calibrate
+
+        calibrate(options_from(CalibrateOptions, given))
+
+    command = add_command(
+        commands,
+        "calibrate",
+        start,
+        help="fit a bundle's probabilities and thresholds to films of your own hospital",
+        description=(
+            "The weights stay. Half of the patients choose the calibration and the two thresholds, "
+            "the other half judges, beside what the bundle said before. At least 100 patients "
+            "with normal and 100 with infected films, which the model was not trained on."
+        ),
+    )
+    add_bundle(command)
+    add_data(command)
+    command.add_argument(
+        "--out", type=Path, required=True, metavar="models/NAME-HERE", help="the new bundle"
+    )
+    command.add_argument("--seed", type=int, default=0, help="of the halves")
+    add_version(command)
     add_cache(command)
 
 

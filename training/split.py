@@ -64,6 +64,17 @@ def split_by_patient(
     return [str(split) for split in splits]
 
 
+def halves(class_ids: Sequence[str], groups: Sequence[str], *, seed: int) -> NDArray[np.bool_]:
+    """Which radiographs are in the first of two halves, by whole groups, each class in proportion.
+
+    Raises:
+        DataError: a class has only one group.
+    """
+    first = np.zeros(len(groups), bool)
+    first[_take(np.arange(len(groups)), class_ids, groups, 0.5, seed)] = True
+    return first
+
+
 def _take(
     pool: NDArray[np.int64],
     class_ids: Sequence[str],
@@ -100,7 +111,7 @@ def _take(
             left.remove(smallest)
         if so_far[one] == 0 or not left:
             raise DataError(
-                f"Class {one!r} has too few different patients to be in training, validation "
-                "and test. Add radiographs of other patients, or leave the class out."
+                f"Class {one!r} has too few different patients to be on every side of a split. "
+                "Add radiographs of other patients, or leave the class out."
             )
     return [row for name in taken for row in rows[name]]

@@ -46,6 +46,18 @@ EVERYTHING = {
             "as_json": True,
         },
     ),
+    "calibrate": (
+        "calibrate models/mine --data ours --out models/here --cache c --seed 3 --version 2.0.0",
+        "training.recalibrate.CalibrateOptions",
+        {
+            "bundle": Path("models/mine"),
+            "data": Path("ours"),
+            "out": Path("models/here"),
+            "cache": Path("c"),
+            "seed": 3,
+            "version": "2.0.0",
+        },
+    ),
     "gate": (
         "gate --data zips --out models/gate --cache c --seed 3 --version 2.0.0",
         "training.gate.run.GateOptions",
@@ -172,6 +184,10 @@ PLACES = {"runs": Path("runs"), "cache": Path("cache")}
 ONLY_WHAT_IS_NEEDED = {
     "fit": ("fit adult --data d --out o", {"recipe": "adult", "out": Path("o"), **PLACES}),
     "evaluate": ("evaluate b --data d", {"bundle": Path("b"), "cache": Path("cache")}),
+    "calibrate": (
+        "calibrate b --data d --out o",
+        {"bundle": Path("b"), "out": Path("o"), "cache": Path("cache")},
+    ),
     "gate": ("gate --data d --out o", {"out": Path("o"), "cache": Path("cache")}),
     "audit": ("audit b --data d", {"bundle": Path("b"), "cache": Path("cache")}),
     "explore": ("explore --data d", PLACES),

@@ -1,0 +1,125 @@
+"""A bundle calibrated for another hospital: the same weights, other probabilities and cuts."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.special import expit, logit
+
+from cxr.bundle import load_bundle
+from cxr.calibrate import Calibration
+from tests.training.tiny import film
+from training.__main__ import main
+from training.calibration import fit_infection
+
+BOTH = np.array([False, True])
+
+
+@pytest.fixture(scope="module")
+def hospital(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """120 patients a side; every fourth of the infected ones shows nothing."""
+    folder = tmp_path_factory.mktemp("hospital")
+    for number in range(120):
+        for name, sick in (("Normal", False), ("Pneumonia", number % 4 > 0)):
+            patient = folder / name / f"patient-{name}-{number}"
+            patient.mkdir(parents=True)
+            seed = 5000 + number + 500 * (name == "Normal")
+            (patient / "film.png").write_bytes(film(seed, sick))
+    return folder
+
+
+@pytest.fixture
+def bundle(data, tiny_recipe, tmp_path) -> Path:
+    out = tmp_path / "models" / "there"
+    places = ["--cache", str(tmp_path / "cache"), "--runs", str(tmp_path / "runs")]
+    arguments = ["fit", "residual", "--data", str(data), "--out", str(out), *places]
+    assert main([*arguments, "--epochs", "2", "--precision", "float32"]) == 0
+    return out
+
+
+def test_a_bundle_is_calibrated_for_another_hospital(bundle, hospital, tmp_path, capsys):
+    here = tmp_path / "models" / "here"
+    arguments = ["calibrate", str(bundle), "--data", str(hospital), "--out", str(here)]
+    assert main([*arguments, "--cache", str(tmp_path / "cache")]) == 0
+    assert "before and after" in capsys.readouterr().out
+
+    there, document = load_bundle(bundle), json.loads((here / "bundle.json").read_text())
+    assert document["sha256"] == there.sha256
+    assert document["recalibrated"]["from"] == {"name": "there", "version": "1.0.0"}
+    counts = document["recalibrated"]["data"]["radiographs"]
+    assert counts["validation"] == counts["test"] == {"Normal": 60, "Pneumonia": 60}
+    # What the document promises is what both engines answer to its own films and probes.
+    for engine in ("keras", "lean"):
+        assert load_bundle(here, engine).replay_probes() < 1e-4
+    new, images = load_bundle(here), np.random.default_rng(0).random((4, 64, 64, 1), np.float32)
+    expected = new.calibration.apply(
+        np.concatenate([new.network(image[None])[0] for image in images])
+    )
+    np.testing.assert_allclose(new.predict(images).probabilities, expected)
+    assert not np.allclose(new.predict(images).probabilities, there.predict(images).probabilities)
+    # Chosen on the half that chooses, not on the other.
+    chosen = document["metrics"]["validation"]["figures"]
+    assert chosen["sensitivity_rule_out"]["value"] >= 0.98
+    assert chosen["specificity_rule_in"]["value"] >= 0.97
+    card = (here / "CARD.md").read_text()
+    assert "## Calibrated for another hospital" in card
+    assert "| validation | 60 | 60 | 120 |" in card
+    assert "augmented versions" not in card
+
+    again = tmp_path / "models" / "again"
+    arguments[-1] = str(again)
+    assert main([*arguments, "--cache", str(tmp_path / "cache")]) == 0
+    assert json.loads((again / "bundle.json").read_text())["calibration"] == document["calibration"]
+
+
+def test_what_cannot_be_calibrated_on_is_refused(bundle, data, hospital, tmp_path, capsys):
+    def said(films: Path, out: Path) -> str:
+        arguments = ["calibrate", str(bundle), "--data", str(films), "--out", str(out)]
+        assert main([*arguments, "--cache", str(tmp_path / "cache")]) == 1
+        return capsys.readouterr().err
+
+    before = (bundle / "bundle.json").read_bytes()
+    assert "is the bundle itself" in said(hospital, bundle)
+    here = tmp_path / "models" / "here"
+    assert "that the model was trained on" in said(data, here)
+    few = tmp_path / "few"
+    for name in ("Normal", "Pneumonia"):
+        (few / name).mkdir(parents=True)
+        for number in range(20):
+            path = few / name / f"{number}.png"
+            path.write_bytes(film(7000 + number + 500 * (name == "Normal"), name != "Normal"))
+    assert "10 with normal and 10 with infected films; at least 50" in said(few, here)
+    assert not here.exists()
+    assert (bundle / "bundle.json").read_bytes() == before
+
+
+def test_temperature_and_shift_are_found_again():
+    random = np.random.default_rng(0)
+    honest = random.uniform(0.001, 0.999, 20_000)
+    sick = random.random(20_000) < honest
+    # As many of either: the answers are calibrated for such a population.
+    distorted = expit(1.6 * (logit(honest) + 0.7))
+    found = fit_infection(np.stack([1 - distorted, distorted], axis=1), sick, BOTH)
+    assert found.temperature == pytest.approx(1.6, rel=0.05)
+    assert found.bias[0] == 0
+    assert found.bias[1] == pytest.approx(-0.7, abs=0.05)
+
+
+def test_what_kind_of_infection_stays_as_probable_among_the_infected():
+    kinds = np.array([False, True, True])
+    probabilities = np.random.default_rng(1).dirichlet([1, 1, 1], 500)
+    sick = np.random.default_rng(2).random(500) < probabilities[:, 1:].sum(axis=1)
+    after = fit_infection(probabilities, sick, kinds).apply(probabilities)
+    order = probabilities[:, 1] > probabilities[:, 2]
+    np.testing.assert_array_equal(after[:, 1] > after[:, 2], order)
+
+
+def test_two_calibrations_in_turn_are_one():
+    probabilities = np.random.default_rng(0).dirichlet([1, 1, 1], 50)
+    first, second = Calibration(0.8, (0.0, -0.3, 0.2)), Calibration(1.7, (0.0, 0.5, 0.5))
+    np.testing.assert_allclose(
+        first.then(second).apply(probabilities), second.apply(first.apply(probabilities))
+    )

@@ -1,0 +1,210 @@
+"""``calibrate``: the same weights for another hospital, their probabilities fitted to its films.
+
+What 90 % means, and where *uncertain* begins and ends, was chosen on films of the hospitals that a
+model learned from. Another one's films, normal and infected, say what they should be there: half
+of its patients choose a temperature, a shift and the two thresholds, the other half says what
+came of it, beside what the bundle said before. Nothing is trained, and the ranking of films, so
+the area under the ROC curve, stays nearly what it was.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cxr.bundle import CARD_FILE, DOCUMENT_FILE, Bundle, calibration_to_json, load_bundle
+from cxr.bundle_fields import calibration_of
+from cxr.calibrate import Calibration
+from cxr.engines import LEAN_FILE, MODEL_FILE
+from cxr.folders import whole_folder
+from cxr.probes import load_probes, save_probes
+from training.calibration import (
+    RULE_IN_SPECIFICITY,
+    RULE_OUT_SENSITIVITY,
+    choose_thresholds,
+    fit_infection,
+)
+from training.card import write_card
+from training.card_tables import CALIBRATION, DECISIONS, cell
+from training.data import Prepared, prepare
+from training.errors import DataError, TrainingError
+from training.evaluate import answer
+from training.files import write_json
+from training.layout import FOLDERS
+from training.metrics import Answers, measure
+from training.progress import decoding_progress
+from training.split import TEST, VALIDATION, halves
+
+#: Patients of each side, normal and infected, that choose: of fewer, 98 % are not to be told.
+FEWEST = 50
+
+
+@dataclass(frozen=True)
+class CalibrateOptions:
+    """Of one ``calibrate``; see ``python -m training calibrate --help``."""
+
+    bundle: Path
+    data: Path
+    out: Path
+    cache: Path
+    seed: int = 0
+    version: str = "1.0.0"
+
+
+def calibrate(options: CalibrateOptions) -> dict[str, Any]:
+    """Write and verify the new bundle; its document.
+
+    Raises:
+        TrainingError: the new bundle would take the place of the old one, or the films may be
+            those that the model was trained on.
+        DataError: too few patients on a side.
+        BundleError: the bundle does not verify.
+    """
+    if options.out.resolve() == options.bundle.resolve():
+        raise TrainingError(
+            f"--out {options.out} is the bundle itself, whose calibration would be lost. Give "
+            "another name; the app serves whatever lies in its models folder."
+        )
+    bundle = load_bundle(options.bundle)
+    trained = bundle.document["training"]
+    with decoding_progress() as progress:
+        prepared = prepare(
+            options.data,
+            bundle.spec,
+            options.cache,
+            for_training=False,
+            masks=bool(trained.get("settings", {}).get("masks")),
+            progress=progress,
+        )
+    seen = {one["name"] for one in (trained["data"], *trained["data"].get("companions", ()))}
+    if prepared.dataset.name == FOLDERS and FOLDERS in seen:
+        print("The model was trained on folders too: see that none of these films was among them.")
+    elif prepared.dataset.name in seen:
+        raise TrainingError(
+            f"{options.data} is of the kind of data that the model was trained on, and films that "
+            "it has seen say nothing about others. Give films of your own hospital."
+        )
+    rows = _halves(prepared, options)
+    before = {split: answer(bundle, prepared, rows[split]) for split in rows}
+
+    chosen = before[VALIDATION]
+    infected = np.array([finding.infected for finding in bundle.classes])
+    local = fit_infection(chosen.probabilities, chosen.infected, infected)
+    after = {split: _recalibrated(answers, local, infected) for split, answers in before.items()}
+    thresholds = choose_thresholds(after[VALIDATION].infection, chosen.infected)
+    document = {
+        **bundle.document,
+        "name": options.out.name,
+        "version": options.version,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "calibration": calibration_to_json(bundle.calibration.then(local)),
+        "thresholds": {**asdict(thresholds), "model_sha256": bundle.sha256},
+        "thresholds_chosen": {
+            "split": VALIDATION,
+            "stressed_copies": 0,
+            "rule_out": f"sensitivity >= {RULE_OUT_SENSITIVITY}",
+            "rule_in": f"specificity >= {RULE_IN_SPECIFICITY}",
+        },
+        "metrics": {split: measure(answers, thresholds) for split, answers in after.items()},
+        "recalibrated": _described(bundle, prepared, rows, options, before[TEST]),
+    }
+    _write(bundle, document, options.out)
+    _say(options.out, document)
+    return document
+
+
+def _halves(prepared: Prepared, options: CalibrateOptions) -> dict[str, NDArray[np.int64]]:
+    """Rows that choose, and rows that judge; no patient is in both."""
+    records = prepared.dataset.records
+    labels = [record.class_id for record in records]
+    first = halves(labels, [record.group for record in records], seed=options.seed)
+    rows = {VALIDATION: np.flatnonzero(first), TEST: np.flatnonzero(~first)}
+    for half in rows.values():
+        sick = prepared.infected[prepared.labels[half]]
+        patients = [len(np.unique(prepared.groups[half][side])) for side in (~sick, sick)]
+        if min(patients) < FEWEST:
+            raise DataError(
+                f"Half of the patients in {options.data} are {patients[0]} with normal and "
+                f"{patients[1]} with infected films; at least {FEWEST} of each are needed to "
+                "choose a threshold, and as many to judge it. Add films of other patients."
+            )
+    return rows
+
+
+def _recalibrated(answers: Answers, local: Calibration, infected: NDArray[np.bool_]) -> Answers:
+    probabilities = local.apply(answers.probabilities)
+    return Answers(
+        probabilities,
+        answers.labels,
+        probabilities[:, infected].sum(axis=1),
+        answers.infected,
+        answers.groups,
+    )
+
+
+def _described(
+    bundle: Bundle,
+    prepared: Prepared,
+    rows: Mapping[str, NDArray[np.int64]],
+    options: CalibrateOptions,
+    before: Answers,
+) -> dict[str, Any]:
+    """On which films, from which bundle, and what that one made of those that judge."""
+    dataset = prepared.dataset
+    return {
+        "from": {"name": bundle.name, "version": bundle.version},
+        "seed": options.seed,
+        "data": {
+            "name": options.data.name,
+            "sha256": dataset.sha256,
+            "radiographs": {
+                split: {
+                    finding.label: int((prepared.labels[half] == label).sum())
+                    for label, finding in enumerate(dataset.classes)
+                }
+                for split, half in rows.items()
+            },
+            "patients": {
+                split: len(np.unique(prepared.groups[half])) for split, half in rows.items()
+            },
+        },
+        "before": measure(before, bundle.thresholds)["figures"],
+    }
+
+
+def _write(bundle: Bundle, document: Mapping[str, Any], out: Path) -> None:
+    """The bundle's files, with what depends on the calibration anew; the audit was the old one's.
+
+    Nothing is left where it does not verify.
+    """
+    calibration = calibration_of(document["calibration"])
+    images, _ = load_probes(bundle.path)
+    raw = np.concatenate([bundle.network(image[np.newaxis])[0] for image in images])
+    with whole_folder(out) as folder:
+        for name in (MODEL_FILE, LEAN_FILE):
+            if (bundle.path / name).exists():
+                shutil.copyfile(bundle.path / name, folder / name)
+        save_probes(folder, (images * 255).round().astype(np.uint8), calibration.apply(raw))
+        write_json(folder / DOCUMENT_FILE, document)
+        (folder / CARD_FILE).write_text(write_card(out.name, document))
+        load_bundle(folder)
+
+
+def _say(out: Path, document: Mapping[str, Any]) -> None:
+    thresholds = document["thresholds"]
+    before, after = document["recalibrated"]["before"], document["metrics"][TEST]["figures"]
+    films = document["metrics"][TEST]["films"]
+    print(f"On the {films} films that chose nothing, before and after:")
+    for name, title in {"accuracy": "Accuracy", **CALIBRATION, **DECISIONS}.items():
+        print(f"  {title:48s} {cell(name, before.get(name)):26s} {cell(name, after.get(name))}")
+    print(
+        f"Below {thresholds['rule_out']:.3f} the decision is normal, from "
+        f"{thresholds['rule_in']:.3f} on infected.\nExported and verified: {out}"
+    )
