@@ -8,6 +8,7 @@
 #   make bench [SHORT=1]                  print the benchmarks
 #   make kill-test [ARGS="--rounds 2"]    kill the DICOM node while films arrive; needs Orthanc
 #   make round-trip [ARGS="--films 30"]   real films through the node into Orthanc and back
+#   make compose-test [ARGS="--engine lean"]   bring compose.yaml up and check it; needs Docker
 #   make fuzz [RUNS=100000]               mutate files and requests
 #   make train [DATA=folder]              train both shipped models again from the Kaggle zips
 #   make audit [DATA=folder]              audit both shipped models and write their cards anew
@@ -39,10 +40,10 @@ PYTHON ?= $(shell for candidate in python3 python3.13 python3.12 python3.11; do 
 INSTALL := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check \
 	--no-compile --require-hashes
 
-.PHONY: help run test fuzz-api lint bench kill-test round-trip train audit gate results requirements image clean fuzz advisories licences
+.PHONY: help run test fuzz-api lint bench kill-test round-trip compose-test train audit gate results requirements image clean fuzz advisories licences
 
 help:
-	@sed -n '4,18s/^#   //p' Makefile
+	@sed -n '4,20s/^#   //p' Makefile
 
 $(VENV)/bin/python:
 	@if [ -z "$(PYTHON)" ] || ! "$(PYTHON)" -c "$(SUPPORTED)"; then \
@@ -125,6 +126,9 @@ kill-test: $(VENV)/.development
 
 round-trip: $(VENV)/.development
 	@$(VENV)/bin/python -m tests.pacs.journey $(ARGS)
+
+compose-test: $(VENV)/.development
+	@$(VENV)/bin/python -m tests.deploy.compose $(ARGS)
 
 train: $(VENV)/.training
 	$(VENV)/bin/python -m training fit adult --version 1.7.0 \

@@ -171,11 +171,16 @@ def _of_reading() -> dict[str, Any]:
     return {"decision": reading.decision, "model": model, **stages}
 
 
+def _would_drown_readings(response: Response) -> bool:
+    """Whether nobody looks for its line: stylesheets and icons, and probes that found all well."""
+    well = response.status_code < 400
+    return request.endpoint == "static" or (well and request.blueprint == "health")
+
+
 def _finish(response: Response) -> Response:
     response.headers["X-Request-ID"] = g.request_id
-    # Stylesheets and icons would drown the readings.
     access_log.log(
-        logging.DEBUG if request.endpoint == "static" else logging.INFO,
+        logging.DEBUG if _would_drown_readings(response) else logging.INFO,
         "request",
         method=method_name(),
         route=route_rule(),

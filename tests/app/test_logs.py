@@ -8,13 +8,16 @@ import json
 import logging
 import re
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
+from app import create_app
 from app.logs import json_formatter
+from app.settings import Settings
 from tests.app.conftest import CHILDREN
 from tests.app.multipart import multipart
 
@@ -122,6 +125,26 @@ def test_a_method_that_a_client_invents_is_not_written_down(
     client.open("/predict", method="DOE")
     (line,) = lines(capfd)
     assert line["method"] == "other"
+
+
+def test_probes_that_find_all_well_do_not_drown_the_readings(
+    client: FlaskClient, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for address in ("/healthz", "/readyz", "/metrics"):
+        assert client.get(address).status_code == 200
+    assert client.get("/models").status_code == 200
+    assert [line["route"] for line in lines(capfd)] == ["/models"]
+
+
+def test_a_probe_that_finds_the_service_not_ready_is_logged(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    app = create_app(Settings(models=tmp_path))
+    assert app.extensions["registry"].wait(120)
+    capfd.readouterr()
+    assert app.test_client().get("/readyz").status_code == 503
+    (line,) = lines(capfd)
+    assert (line["route"], line["status"], line["code"]) == ("/readyz", 503, "not_ready")
 
 
 def test_a_good_request_id_is_kept(client: FlaskClient) -> None:

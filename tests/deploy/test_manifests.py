@@ -98,13 +98,17 @@ def test_prometheus_reaches_the_dicom_node_and_the_archive_stays_outside() -> No
     assert set(included["services"]["node"]["networks"]) == {"inner", "outer"}
     assert set(included["services"]["orthanc"]["networks"]) == {"outer"}
     scraped = yaml.safe_load((ROOT / "deploy/prometheus/prometheus.yml").read_text())
-    targets = {
-        target.split(":")[0]
-        for job in scraped["scrape_configs"]
-        for group in job["static_configs"]
-        for target in group["targets"]
-    }
-    assert targets <= {*whole["services"], *included["services"]}
+    application, node = scraped["scrape_configs"]
+    assert application["static_configs"] == [{"targets": ["xray:8000"]}]
+    assert "xray" in whole["services"]
+    # By its name: without the profile there is no such name, and so no target that is down.
+    assert node["dns_sd_configs"][0]["names"] == ["node"]
+    assert str(node["dns_sd_configs"][0]["port"]) in str(
+        included["services"]["node"]["healthcheck"]
+    )
+    for file in scraped["rule_files"]:
+        mounted = f"./deploy/prometheus/{file}:/etc/prometheus/{file}:ro"
+        assert mounted in whole["services"]["prometheus"]["volumes"]
 
 
 @pytest.mark.parametrize("path", MANIFESTS, ids=lambda path: path.stem)

@@ -98,8 +98,10 @@ def test_a_real_prometheus_scrapes_two_workers(tmp_path: Path) -> None:
         config = yaml.safe_load((FOLDER / "prometheus.yml").read_text())
         config["global"] = {"scrape_interval": "1s", "evaluation_interval": "1s"}
         config["scrape_configs"][0]["static_configs"][0]["targets"] = [f"127.0.0.1:{server.port}"]
+        del config["scrape_configs"][1:]  # there is no DICOM node here
         (tmp_path / "prometheus.yml").write_text(yaml.safe_dump(config))
-        shutil.copy(FOLDER / "rules.yml", tmp_path)
+        for file in config["rule_files"]:
+            shutil.copy(FOLDER / file, tmp_path)
         for _ in range(5):
             answer = predict(server.address)
             assert answer["decision"] in ("normal", "infected", "uncertain")

@@ -1,0 +1,234 @@
+"""compose.yaml brought up for real, looked at from outside, and taken down again.
+
+    python -m tests.deploy.compose [--engine lean] [--without grafana]
+
+Needs Docker with its compose plugin, and the images that compose.yaml names (pulled where Docker
+may). Builds the images, starts everything under a project of its own, and checks what an
+administrator relies on: a film is read through nginx and TLS, limits answer, every container is
+locked down as written, the application reaches nobody, it is found again when it comes back at
+another address, a film sent to the DICOM node comes out of the archive as results, Prometheus
+sees both. Prints a line a check; exits with 1 at the first that fails. Nothing is left but the
+images. Ports 8443, 11112 and 8042 of the loopback must be free.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import ssl
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from base64 import b64encode
+from collections.abc import Callable
+from typing import Any
+
+from pydicom import dcmread
+from pynetdicom import AE
+
+from app.sample import sample_path
+from tests.app.multipart import multipart
+from tests.server import ROOT
+
+PROJECT = "xray-compose-test"
+ADDRESS = "https://127.0.0.1:8443"
+SERVICES = ("nginx", "xray", "node", "orthanc", "prometheus", "grafana")
+#: A container that only takes an address, from an image that is there anyway.
+SQUATTER = "nginx:1.28.0-bookworm"
+HARDENED = ("nginx", "xray", "node", "prometheus", "grafana")
+_TRUSTING = ssl.create_default_context()
+_TRUSTING.check_hostname = False
+_TRUSTING.verify_mode = ssl.CERT_NONE  # it has just signed its certificate itself
+
+
+class Stack:
+    """The project's containers, through Docker's command line."""
+
+    def __init__(self, engine: str, without: list[str]) -> None:
+        self.services = [name for name in SERVICES if name not in without]
+        self.environment = {**os.environ, "XRAY_ENGINE": engine, "COMPOSE_PROJECT_NAME": PROJECT}
+
+    def docker(self, *words: str, check: bool = True) -> str:
+        done = subprocess.run(
+            ["docker", *words], cwd=ROOT, env=self.environment, capture_output=True, text=True
+        )
+        if check and done.returncode:
+            sys.exit(f"docker {' '.join(words)} failed:\n{done.stdout}{done.stderr}")
+        return done.stdout.strip()
+
+    def compose(self, *words: str, check: bool = True) -> str:
+        profiles = ("--profile", "pacs", "--profile", "monitoring")
+        return self.docker("compose", *profiles, *words, check=check)
+
+    def container(self, service: str) -> str:
+        return self.compose("ps", "--all", "--quiet", service)
+
+    def inspect(self, service: str) -> dict[str, Any]:
+        found: list[dict[str, Any]] = json.loads(self.docker("inspect", self.container(service)))
+        return found[0]
+
+    def inner_address(self, service: str) -> str:
+        networks = self.inspect(service)["NetworkSettings"]["Networks"]
+        return str(networks[f"{PROJECT}_inner"]["IPAddress"])
+
+
+def ask(path: str, data: bytes | None = None, **headers: str) -> tuple[int, bytes]:
+    """Status and body of a request to nginx."""
+    request = urllib.request.Request(ADDRESS + path, data, headers)
+    try:
+        with urllib.request.urlopen(request, timeout=70, context=_TRUSTING) as response:
+            return int(response.status), response.read()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read()
+
+
+def predict(film: bytes) -> tuple[int, dict[str, Any]]:
+    form = multipart(film, "film.dcm")
+    status, body = ask("/predict", form["data"], **{"Content-Type": form["content_type"]})
+    return status, json.loads(body)
+
+
+def until(what: Callable[[], bool], seconds: float) -> bool:
+    """Whether it came true in that time."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if what():
+            return True
+        time.sleep(0.5)
+    return False
+
+
+def a_film_is_read(_: Stack) -> None:
+    status, reading = predict(sample_path().read_bytes())
+    assert status == 200, reading
+    assert reading["decision"] in ("normal", "uncertain", "infected")
+    assert ask("/")[0] == ask("/docs")[0] == 200
+    assert ask("/metrics")[0] == 404
+
+
+def limits_answer(_: Stack) -> None:
+    for size in (33_800_000, 40_000_000):  # the application's limit, and nginx's above it
+        status, problem = predict(bytes(size))
+        assert (status, problem["code"]) == (413, "too_large")
+
+
+def containers_are_locked_down(stack: Stack) -> None:
+    for service in stack.services:
+        found = stack.inspect(service)
+        host, user = found["HostConfig"], found["Config"]["User"]
+        assert host["CapDrop"] == ["ALL"], service
+        assert host["SecurityOpt"] == ["no-new-privileges:true"], service
+        assert user.partition(":")[0] not in ("", "0", "root"), (service, user)
+        if service in HARDENED:
+            assert host["ReadonlyRootfs"], service
+            assert host["Memory"] > 0, service
+            assert host["PidsLimit"] > 0, service
+        for ports in (found["NetworkSettings"]["Ports"] or {}).values():
+            assert all(port["HostIp"] == "127.0.0.1" for port in ports or ()), service
+
+
+def the_application_writes_and_reaches_nothing(stack: Stack) -> None:
+    program = (
+        "import pathlib, socket\n"
+        "try: pathlib.Path('/srv/xray/file').write_text('x')\n"
+        "except OSError: pass\n"
+        "else: raise SystemExit('written')\n"
+        "socket.setdefaulttimeout(2)\n"
+        "try: socket.create_connection(('192.0.2.1', 443))\n"  # of nobody (RFC 5737)
+        "except OSError as error: print(type(error).__name__)\n"
+    )
+    stack.compose("exec", "-T", "xray", "python", "-c", program)
+    (network,) = stack.inspect("xray")["NetworkSettings"]["Networks"]
+    assert json.loads(stack.docker("network", "inspect", network))[0]["Internal"]
+
+
+def it_is_found_again_at_another_address(stack: Stack) -> None:
+    before, container = stack.inner_address("xray"), stack.container("xray")
+    stack.docker("stop", container)
+    status, problem = predict(b"x")
+    assert (status, problem["code"]) == (503, "overloaded")
+    squatters = []
+    try:
+        while not squatters or stack.docker("inspect", squatters[-1]).find(f'"{before}"') < 0:
+            words = ("run", "--detach", "--rm", "--network", f"{PROJECT}_inner", SQUATTER)
+            squatters.append(stack.docker(*words, "sleep", "600"))
+        stack.docker("start", container)
+        assert stack.inner_address("xray") != before
+        assert until(lambda: ask("/readyz")[0] == 200, 60)
+    finally:
+        stack.docker("rm", "--force", *squatters)
+
+
+def a_film_goes_through_the_node_into_the_archive(_: Stack) -> None:
+    film = dcmread(sample_path())
+    entity = AE("MODALITY")
+    entity.add_requested_context(film.SOPClassUID, film.file_meta.TransferSyntaxUID)
+    association = entity.associate("127.0.0.1", 11112, ae_title="XRAY")
+    assert association.is_established
+    assert association.send_c_store(film).Status == 0
+    association.release()
+
+    def archived() -> list[str]:
+        secret = b64encode(b"demo:demo").decode()  # deploy/orthanc/orthanc.json
+        request = urllib.request.Request(
+            "http://127.0.0.1:8042/series?expand", headers={"Authorization": f"Basic {secret}"}
+        )
+        with urllib.request.urlopen(request, timeout=10) as response:
+            return sorted(one["MainDicomTags"]["Modality"] for one in json.load(response))
+
+    assert until(lambda: archived() == ["OT", "PR", "SR"], 60), archived()
+
+
+def prometheus_sees_both(stack: Stack) -> None:
+    def targets() -> dict[str, str]:
+        address = "http://127.0.0.1:9090/api/v1/targets?state=active"
+        text = stack.compose("exec", "-T", "prometheus", "wget", "-qO-", address)
+        found = json.loads(text)["data"]["activeTargets"]
+        return {one["labels"]["job"]: one["health"] for one in found}
+
+    expected = {"xray": "up"} | ({"xray-pacs": "up"} if "node" in stack.services else {})
+    assert until(lambda: targets() == expected, 60), targets()
+
+
+#: Each check, and the service without which it is left out.
+CHECKS: tuple[tuple[Callable[[Stack], None], str], ...] = (
+    (a_film_is_read, "xray"),
+    (limits_answer, "xray"),
+    (containers_are_locked_down, "xray"),
+    (the_application_writes_and_reaches_nothing, "xray"),
+    (it_is_found_again_at_another_address, "xray"),
+    (a_film_goes_through_the_node_into_the_archive, "node"),
+    (prometheus_sees_both, "prometheus"),
+)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--engine", default="keras", choices=["keras", "lean"])
+    parser.add_argument(
+        "--without", nargs="*", default=[], choices=["node", "orthanc", "prometheus", "grafana"]
+    )
+    given = parser.parse_args()
+    stack = Stack(given.engine, given.without)
+    stack.compose("down", "--volumes", check=False)
+    began = time.monotonic()
+    try:
+        stack.compose("build", *(name for name in stack.services if name in ("xray", "orthanc")))
+        print(f"built in {time.monotonic() - began:.0f} s", flush=True)
+        began = time.monotonic()
+        stack.compose("up", "--detach", "--wait", *stack.services)
+        print(f"up and healthy in {time.monotonic() - began:.0f} s", flush=True)
+        for check, needed in CHECKS:
+            if needed in stack.services:
+                check(stack)
+                print(f"ok: {check.__name__.replace('_', ' ')}", flush=True)
+    finally:
+        stack.compose("down", "--volumes", check=False)
+
+
+if __name__ == "__main__":
+    main()
