@@ -47,8 +47,8 @@ def test_promtool_agrees(arguments: tuple[str, ...]) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def rules() -> list[dict[str, Any]]:
-    groups = yaml.safe_load((FOLDER / "rules.yml").read_text())["groups"]
+def rules(file: str = "rules.yml") -> list[dict[str, Any]]:
+    groups = yaml.safe_load((FOLDER / file).read_text())["groups"]
     return [rule for group in groups for rule in group["rules"]]
 
 
@@ -124,7 +124,7 @@ def test_a_real_prometheus_scrapes_two_workers(tmp_path: Path) -> None:
             assert wait_for_value(address, "xray_infection_probability_count", process) == 5
             loaded = json.loads(fetch(f"{address}/api/v1/rules"))["data"]["groups"]
             found = [rule for group in loaded for rule in group["rules"]]
-            assert len(found) == len(rules())
+            assert len(found) == sum(len(rules(file)) for file in config["rule_files"])
             assert {rule["health"] for rule in found} <= {"ok", "unknown"}
         finally:
             process.terminate()
