@@ -52,9 +52,9 @@ def check_settings(settings: Settings) -> None:
     try:
         keys = KeyFile(settings.api_keys_file).read()
     except KeyFileError as error:
-        raise SettingsError(
-            f"{error} 'flask api-key create NAME' with the same XRAY_API_KEYS_FILE makes it."
-        ) from error
+        missing = isinstance(error.__cause__, FileNotFoundError)
+        makes = " 'flask api-key create NAME' with the same XRAY_API_KEYS_FILE makes it."
+        raise SettingsError(f"{error}{makes if missing else ''}") from error
     if not keys:
         raise SettingsError(
             f"The key file {settings.api_keys_file} holds no key, so nobody could come in: "

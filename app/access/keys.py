@@ -70,6 +70,12 @@ class KeyFile:
         """
         try:
             text = self.path.read_text("utf-8")
+        except PermissionError as error:
+            user = os.geteuid()
+            raise KeyFileError(
+                f"The key file {self.path} cannot be read by the user that the service runs as "
+                f"({user}). Give it the folder and the file: chown -R {user} FOLDER."
+            ) from error
         except (OSError, UnicodeDecodeError) as error:
             raise KeyFileError(f"The key file {self.path} cannot be read: {error}.") from error
         keys = {}
@@ -163,16 +169,21 @@ class KeyFile:
             os.close(folder)
 
     def _write(self, keys: dict[str, ApiKey]) -> None:
-        """Replace the file in one step; a new one can be read by its owner alone."""
+        """Replace the file in one step.
+
+        A new one belongs to whom the folder belongs to, and can be read by nobody else.
+        """
         lines = [f"{key.name} sha256:{key.digest} {key.created}\n" for key in keys.values()]
         try:
             before = self.path.stat() if self.path.exists() else None
             handle, partial = tempfile.mkstemp(dir=self.path.parent, prefix=".api-keys-")
             with os.fdopen(handle, "w", encoding="utf-8") as file:
                 file.write(_HEADER + "".join(lines))
-                if before:  # the server may run as another user than whoever revokes
-                    with suppress(PermissionError):
-                        os.fchown(file.fileno(), before.st_uid, before.st_gid)
+                # The server may run as another user than whoever makes or revokes a key.
+                owner = before or self.path.parent.stat()
+                with suppress(PermissionError):
+                    os.fchown(file.fileno(), owner.st_uid, owner.st_gid)
+                if before:
                     os.fchmod(file.fileno(), before.st_mode & 0o640)
             os.replace(partial, self.path)
         except OSError as error:

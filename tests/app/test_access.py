@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -102,6 +103,27 @@ def test_a_name_is_taken_until_it_is_revoked(keys: KeyFile, secret: str) -> None
     assert keys.identify(keys.create("ward")) is not None
     with pytest.raises(KeyFileError, match="no key named"):
         keys.revoke("nobody")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root makes files for others")
+def test_a_key_that_root_makes_is_for_whom_the_folder_belongs_to(tmp_path: Path) -> None:
+    os.chown(tmp_path, 10001, 10002)
+    keys = KeyFile(tmp_path / "api-keys")
+    keys.create("ward")
+    keys.create("pacs")
+    status = keys.path.stat()
+    assert (status.st_uid, status.st_gid, status.st_mode & 0o777) == (10001, 10002, 0o600)
+
+
+def test_a_file_of_somebody_else_says_whom_to_give_it_to(
+    keys: KeyFile, secret: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> str:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "read_text", refuse)
+    with pytest.raises(KeyFileError, match=rf"chown -R {os.geteuid()} FOLDER"):
+        keys.read()
 
 
 def test_a_damaged_or_missing_file_lets_nobody_in(keys: KeyFile, secret: str) -> None:
