@@ -1,10 +1,23 @@
 #!/bin/sh
 # make-certificate.sh FOLDER [NAME]: a self-signed certificate, unless there is one already.
-# Real ones are fullchain.pem and privkey.pem, as ACME clients name them.
+# Real ones are fullchain.pem and privkey.pem, as ACME clients name them. Runs as root with
+# nginx's group, who must be able to read both.
 set -eu
 folder=$1
 name=${2:-localhost}
+
+readable_for_the_group() {
+    mode=0$(stat -c %a "$1")
+    [ $((mode & 04)) -ne 0 ] || { [ $((mode & 040)) -ne 0 ] && [ "$(stat -c %g "$1")" = "$(id -g)" ]; }
+}
+
 if [ -s "$folder/fullchain.pem" ] && [ -s "$folder/privkey.pem" ]; then
+    for file in "$folder/fullchain.pem" "$folder/privkey.pem"; do
+        if ! readable_for_the_group "$file"; then
+            echo "nginx cannot read ${file##*/}: chgrp $(id -g) it, and chmod g+r." >&2
+            exit 1
+        fi
+    done
     echo "Using the certificate in $folder"
     exit 0
 fi

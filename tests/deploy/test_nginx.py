@@ -76,6 +76,25 @@ def test_nginx_speaks_of_errors_as_the_application_does(code: str) -> None:
     assert body["type"] == f"/docs#{code}"
 
 
+def test_a_certificate_that_nginx_could_not_read_is_refused_by_name(tmp_path: Path) -> None:
+    def made() -> subprocess.CompletedProcess[str]:
+        script = ["sh", str(FOLDER / "make-certificate.sh"), str(tmp_path)]
+        return subprocess.run(script, capture_output=True, text=True)
+
+    for name in ("fullchain.pem", "privkey.pem"):
+        (tmp_path / name).write_text("of the hospital")
+        (tmp_path / name).chmod(0o640)
+    assert made().returncode == 0
+    (tmp_path / "privkey.pem").chmod(0o600)
+    refused = made()
+    assert refused.returncode == 1
+    assert (
+        refused.stderr
+        == f"nginx cannot read privkey.pem: chgrp {os.getegid()} it, and chmod g+r.\n"
+    )
+    assert (tmp_path / "privkey.pem").read_text() == "of the hospital"
+
+
 @pytest.fixture(scope="module")
 def proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
     nginx = shutil.which("nginx") or shutil.which("/usr/sbin/nginx")
