@@ -219,6 +219,13 @@ class Settings(EnvironmentSettings):
         "starts on the loopback only.",
         _switch,
     )
+    published_on: str = _setting(
+        "XRAY_PUBLISHED_ON",
+        "",
+        "Address on which a proxy in front publishes the service. Where it is the loopback, it "
+        "counts instead of the service's own: neither keys nor `XRAY_ALLOW_ANONYMOUS` are needed.",
+        shown="unset",
+    )
     secret_key: str = _setting(
         "XRAY_SECRET_KEY",
         "",

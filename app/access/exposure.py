@@ -32,6 +32,14 @@ def is_loopback(host: str) -> bool:
     return (mapped or address).is_loopback
 
 
+def open_to_all(settings: Settings) -> bool:
+    """Whether, without keys, everybody may ask whose request gets here.
+
+    Because somebody said so, or because the proxy in front listens on the loopback alone.
+    """
+    return settings.allow_anonymous or is_loopback(settings.published_on)
+
+
 def check_settings(settings: Settings) -> None:
     """What can be said before any address is known.
 
@@ -39,10 +47,11 @@ def check_settings(settings: Settings) -> None:
         SettingsError: the settings contradict each other, or there is no usable key.
     """
     if settings.api_keys_file is None:
-        if settings.proxy_hops and not settings.allow_anonymous:
+        if (settings.proxy_hops or settings.published_on) and not open_to_all(settings):
+            where = f", on {settings.published_on}" if settings.published_on else ""
             raise SettingsError(
-                "XRAY_PROXY_HOPS says that a proxy brings requests from elsewhere, but no API "
-                f"keys are configured. {_WHAT_TO_DO}"
+                f"A proxy brings requests from elsewhere{where} (XRAY_PROXY_HOPS, "
+                f"XRAY_PUBLISHED_ON), but no API keys are configured. {_WHAT_TO_DO}"
             )
         return
     if settings.allow_anonymous:
@@ -71,7 +80,7 @@ def check_addresses(settings: Settings, hosts: Iterable[str]) -> None:
     Raises:
         SettingsError: one of them is not the loopback, and nobody has decided who may come in.
     """
-    if settings.api_keys_file is not None or settings.allow_anonymous:
+    if settings.api_keys_file is not None or open_to_all(settings):
         return
     exposed = [host for host in hosts if not is_loopback(host)]
     if exposed:

@@ -3,7 +3,8 @@
 One function runs before every request. It knows three ways to be set up:
 
 - keys are configured: a request needs one, or a session that one has opened;
-- ``XRAY_ALLOW_ANONYMOUS=1``: everybody who reaches the service may ask;
+- ``XRAY_ALLOW_ANONYMOUS=1``, or a proxy in front that listens on the loopback alone: everybody
+  who reaches the service may ask;
 - neither: only this machine may ask, whatever server the application runs under.
 """
 
@@ -17,7 +18,7 @@ from flask_wtf.csrf import CSRFError, CSRFProtect
 from werkzeug.exceptions import SecurityError
 
 from app import current
-from app.access.exposure import is_loopback
+from app.access.exposure import is_loopback, open_to_all
 from app.access.keys import ApiKey, KeyFile
 from app.errors import InvalidParameterError, UnauthorizedError, shows_page
 from app.settings import Settings
@@ -104,7 +105,7 @@ def _identify() -> ResponseReturnValue | None:
     if request.endpoint == METRICS_ENDPOINT and settings.metrics == "open":
         return None
     if keys is None:
-        if not settings.allow_anonymous:
+        if not open_to_all(settings):
             _only_this_machine()
         return None
 

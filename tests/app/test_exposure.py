@@ -70,6 +70,23 @@ def test_contradictions_stop_the_start(key_path: Path) -> None:
     check_settings(Settings(proxy_hops=1, allow_anonymous=True))
 
 
+def test_a_proxy_on_the_loopback_is_as_good_as_the_loopback(key_path: Path) -> None:
+    behind = Settings(proxy_hops=1, published_on="127.0.0.1")
+    check_settings(behind)
+    check_addresses(behind, ["0.0.0.0"])
+    client = client_of(behind)
+    client.environ_base["REMOTE_ADDR"] = "172.18.0.3"
+    assert client.get("/models").status_code != 401
+    for address in ("0.0.0.0", "10.0.0.7", "xray.hospital.example"):
+        exposed = Settings(proxy_hops=1, published_on=address)
+        with pytest.raises(SettingsError, match=f"on {address}.*XRAY_ALLOW_ANONYMOUS=1"):
+            check_settings(exposed)
+        with pytest.raises(SettingsError):
+            check_addresses(exposed, ["0.0.0.0"])
+        check_settings(Settings(proxy_hops=1, published_on=address, api_keys_file=key_path))
+        check_settings(Settings(proxy_hops=1, published_on=address, allow_anonymous=True))
+
+
 # Hosts and proxies
 
 

@@ -5,8 +5,8 @@
 Needs Docker with its compose plugin, and the images that compose.yaml names (pulled where Docker
 may). Builds the images, starts everything under a project of its own, and checks what an
 administrator relies on: a film is read through nginx and TLS, limits answer, every container is
-locked down as written, the application reaches nobody, it is found again when it comes back at
-another address, a film sent to the DICOM node comes out of the archive as results, Prometheus
+locked down as written, the application reaches nobody and does not open to other machines without
+keys, it is found again when it comes back at another address, a film sent to the DICOM node comes out of the archive as results, Prometheus
 sees both. Prints a line a check; exits with 1 at the first that fails. Nothing is left but the
 images. Ports 8443, 11112 and 8042 of the loopback must be free.
 """
@@ -146,6 +146,19 @@ def the_application_writes_and_reaches_nothing(stack: Stack) -> None:
     assert json.loads(stack.docker("network", "inspect", network))[0]["Internal"]
 
 
+def it_does_not_open_to_others_without_keys(stack: Stack) -> None:
+    done = subprocess.run(
+        ["docker", "compose", "run", "--rm", "--no-deps", "xray"],
+        cwd=ROOT,
+        env={**stack.environment, "XRAY_LISTEN": "0.0.0.0", "XRAY_ALLOW_ANONYMOUS": ""},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode, "it serves"
+    assert "no API keys are configured" in done.stdout + done.stderr
+
+
 def it_is_found_again_at_another_address(stack: Stack) -> None:
     before, container = stack.inner_address("xray"), stack.container("xray")
     stack.docker("stop", container)
@@ -200,6 +213,7 @@ CHECKS: tuple[tuple[Callable[[Stack], None], str], ...] = (
     (limits_answer, "xray"),
     (containers_are_locked_down, "xray"),
     (the_application_writes_and_reaches_nothing, "xray"),
+    (it_does_not_open_to_others_without_keys, "xray"),
     (it_is_found_again_at_another_address, "xray"),
     (a_film_goes_through_the_node_into_the_archive, "node"),
     (prometheus_sees_both, "prometheus"),
