@@ -6,9 +6,10 @@ Needs Docker with its compose plugin, and the images that compose.yaml names (pu
 may). Builds the images, starts everything under a project of its own, and checks what an
 administrator relies on: a film is read through nginx and TLS, limits answer, every container is
 locked down as written, the application reaches nobody and does not open to other machines without
-keys, it is found again when it comes back at another address, a film sent to the DICOM node comes out of the archive as results, Prometheus
-sees both. Prints a line a check; exits with 1 at the first that fails. Nothing is left but the
-images. Ports 8443, 11112 and 8042 of the loopback must be free.
+keys, it is found again when it comes back at another address, a film sent to the DICOM node comes
+out of the archive as results, Prometheus sees both. Prints a line a check; exits with 1 at the
+first that fails. Nothing is left but the images. Ports 8443, 11112 and 8042 of the loopback must
+be free.
 """
 
 from __future__ import annotations
