@@ -38,8 +38,6 @@ class Augmentation:
             labels and collimators tell hospitals apart (DeGrave 2021, Nat Mach Intell 3:610).
         lungs_out: chance that the lungs are blanked, and the film is to be called nothing.
         lungs_only: chance that all but the lungs is blanked (``training/blanking.py``).
-        opacity: chance that an opacity is drawn into the lungs of a normal film, which counts as
-            infected with anything then (``training/opacity.py``).
         mixup: alpha of the Beta distribution that two images are blended by
             (Zhang 2018, arXiv 1710.09412).
     """
@@ -59,13 +57,12 @@ class Augmentation:
     border: float = 0.0
     lungs_out: float = 0.0
     lungs_only: float = 0.0
-    opacity: float = 0.0
     mixup: float = 0.0
 
     @property
-    def needs_lungs(self) -> bool:
+    def blanks_lungs(self) -> bool:
         """Whether it needs to know where the lungs are."""
-        return bool(self.lungs_out or self.lungs_only or self.opacity)
+        return bool(self.lungs_out or self.lungs_only)
 
 
 #: Films as they are.

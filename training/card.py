@@ -279,25 +279,10 @@ def _training(document: Mapping[str, Any]) -> str:
     )
     libraries = ", ".join(f"{name} {version}" for name, version in document["libraries"].items())
     return (
-        f"Recipe `{training['recipe']}`, from {_start(training)}, seed {training['seed']}; "
+        f"Recipe `{training['recipe']}`, from random weights, seed {training['seed']}; "
         f"input {document['input']['size']} × {document['input']['size']} pixels. "
-        f"{'Trainings' if 'started_from' in training else 'Networks'} averaged: "
-        f"{len(training['networks'])}. {networks}. Device: "
+        f"Networks averaged: {len(training['networks'])}. {networks}. Device: "
         f"{training['device']}. {_lungs(training)}{_exported(training)}{libraries}."
-    )
-
-
-def _start(training: Mapping[str, Any]) -> str:
-    """What the weights were before the training, and how far they were let go from there."""
-    origin = training.get("started_from")
-    if origin is None:
-        return "random weights"
-    share = training["settings"]["onward"]
-    return (
-        f"the weights of `{origin['name']}` {origin['version']} (recipe `{origin['recipe']}`, "
-        f"commit {origin['commit']}), which were from random ones. What is shipped lies "
-        f"{100 * share:.0f} % of the way from these to the mean of the weights in which training "
-        "ended"
     )
 
 
@@ -313,8 +298,7 @@ def _exported(training: Mapping[str, Any]) -> str:
             "in training. "
         )
     if network.get("mirrored"):
-        alone = len(training["networks"]) == 1 or "started_from" in training
-        readers = "" if alone else ", each by one half of the networks"
+        readers = "" if len(training["networks"]) == 1 else ", each by one half of the networks"
         words += f"It reads each film and its mirror image{readers}, and means the answers. "
     return words
 
@@ -337,12 +321,6 @@ def _lungs(training: Mapping[str, Any]) -> str:
             f"While it learned, {100 * shares['lungs_out']:.0f} % of the films had their lungs "
             f"blanked and were to be called nothing, {100 * shares['lungs_only']:.0f} % had "
             "nothing left but the lungs. "
-        )
-    drawn = max(stage["augmentation"].get("opacity", 0.0) for stage in settings["stages"])
-    if drawn:
-        words.append(
-            f"{100 * drawn:.0f} % of the normal films had an opacity drawn into their lungs and "
-            "counted as infected. "
         )
     words.append(f"What lungs are, it learned by way of a segmenter from `{masks}`. ")
     return "".join(words)

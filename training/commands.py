@@ -61,8 +61,7 @@ def _fit(commands: Any) -> None:
     command.add_argument(
         "--weights",
         metavar="imagenet|none|PATH",
-        help="what a network of Keras Applications starts from, instead of the recipe's choice; "
-        "or the bundle (models/NAME) that a recipe goes on from",
+        help="what a network of Keras Applications starts from, instead of the recipe's choice",
     )
     command.add_argument(
         "--companion",

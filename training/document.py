@@ -42,7 +42,6 @@ def describe(
     members: Sequence[Trained],
     commit: str | None,
     companions: Sequence[Companion] = (),
-    started_from: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Everything of the contract's ``bundle.json`` that is not found by ``save_bundle``."""
     dataset = prepared.dataset
@@ -91,7 +90,6 @@ def describe(
                 "companions": [_companion(companion) for companion in companions],
             },
             "seed": options.seed,
-            **({"started_from": dict(started_from)} if started_from else {}),
             "networks": [
                 {
                     "epochs": member.epochs,

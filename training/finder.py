@@ -10,7 +10,6 @@ lungs that lie off the film's centre.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,13 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxr.preprocess import from_eight_bits
-from training.architectures.centre import (
-    FINDER_STEPS,
-    MOST_TILT,
-    THUMBNAIL,
-    lung_finder,
-    upright_view,
-)
+from training.architectures.centre import MOST_TILT, THUMBNAIL, lung_finder, upright_view
 from training.augment import Augmentation, augmenter
 from training.device import in_float32
 from training.files import read_arrays, write_arrays
@@ -52,7 +45,6 @@ def taught_finder(
     rows: tuple[NDArray[np.int64], NDArray[np.int64]],
     seed: int,
     folder: Path,
-    steps: Sequence[tuple[int, int]] = FINDER_STEPS,
 ) -> list[NDArray[np.float32]]:
     """Weights of a finder; those that ``folder`` keeps of an earlier call that was cut off.
 
@@ -60,14 +52,13 @@ def taught_finder(
         images: uint8, shape (n, size, size).
         outlines: uint8, shape (n, 64, 64), hulls of the lungs (``training.blanking.find_lungs``).
         rows: those to learn from, and those by which it is measured.
-        steps: as for ``lung_finder``.
     """
     kept = folder / "finder.npz"
     if kept.exists():
         arrays = read_arrays(kept)
         return [arrays[f"weight{number}"] for number in range(len(arrays))]
     with in_float32():
-        finder, (off, tilted) = _teach(images, outlines, *rows, seed, steps)
+        finder, (off, tilted) = _teach(images, outlines, *rows, seed)
     print(
         f"The lung finder's edges lie {off:.1%} of a film's side from the segmenter's, on "
         f"average over the validation films; turned by {_TURN}°, they look {tilted:.1f}° turned.",
@@ -105,10 +96,9 @@ def _teach(
     train: NDArray[np.int64],
     validation: NDArray[np.int64],
     seed: int,
-    steps: Sequence[tuple[int, int]],
 ) -> tuple[keras.Model, tuple[float, float]]:
     keras.utils.set_random_seed(seed)
-    finder = lung_finder(steps)
+    finder = lung_finder()
     finder.compile(
         optimizer=keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(_RATE, _STEPS)),
         loss="mean_absolute_error",

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from cxr.bundle import save_bundle
 from cxr.folders import whole_folder
 from cxr.preprocess import from_eight_bits
+from training.architectures import assemble
 from training.calibration import calibrate
 from training.card import write_card
 from training.companion import Companion, infections_of, normals_of
@@ -29,7 +30,6 @@ from training.errors import TrainingError
 from training.files import write_csv
 from training.members import Rows, train_members
 from training.metrics import Answers, answers_of, measure
-from training.onward import exported, start_from
 from training.prepared import prepare_for
 from training.probes import make_probes
 from training.recipe import Recipe, load_recipe
@@ -72,37 +72,20 @@ def fit(options: FitOptions) -> Path:
     _say_what_was_read(prepared)
 
     _check_splits(prepared)
-    start = None
-    if recipe.onward is not None and options.weights:
-        start = start_from(Path(options.weights), recipe, prepared)
     companions = _companions(prepared, recipe, options)
     # Of all shares the largest says who joined in.
     most = companions[max(companions)] if companions else []
-    run = open_run(
-        options,
-        recipe,
-        prepared.dataset.sha256,
-        [one.sha256 for one in most],
-        start.described if start else None,
-    )
+    run = open_run(options, recipe, prepared.dataset.sha256, [one.sha256 for one in most])
     prepared.dataset.write_manifest(run.folder / "manifest.csv")
     prepared.dataset.write_corrupt(run.folder / "corrupt.csv")
     prepared.dataset.write_near_duplicates(run.folder / "near_duplicates.csv")
     rows = {split: prepared.indices(split) for split in ("train", "validation", "test")}
     seen = rows["train"], rows["validation"]
-    members = train_members(
-        prepared,
-        recipe,
-        seen,
-        options.seed,
-        run.folder,
-        companions=companions,
-        start=start.network if start else None,
-    )
+    members = train_members(prepared, recipe, seen, options.seed, run.folder, companions=companions)
 
     # What is exported computes in float32, whatever it was trained in.
     keras.mixed_precision.set_global_policy("float32")
-    model = exported([member.model for member in members], recipe, start)
+    model = assemble([member.model for member in members], recipe.network)
     measured = ("validation", "test")
     inputs = {
         split: from_eight_bits(prepared.images[rows[split]][..., np.newaxis]) for split in measured
@@ -133,15 +116,14 @@ def fit(options: FitOptions) -> Path:
         members,
         run.document["commit"],
         most,
-        start.described if start else None,
     )
-    folder = run.folder / options.out.name
+    exported = run.folder / options.out.name
     training = rows["train"]
     probes = make_probes(prepared.images[training], prepared.labels[training], options.seed)
-    save_bundle(folder, model, document, probes, write_card(options.out.name, document))
+    save_bundle(exported, model, document, probes, write_card(options.out.name, document))
     _write_answers(run.folder, prepared, rows, answers)
-    _export_lean_and_verify(folder)
-    _publish(folder, options.out)
+    _export_lean_and_verify(exported)
+    _publish(exported, options.out)
     seconds = time.time() - started
     run.finish(
         device=str(device),
@@ -161,19 +143,12 @@ def _as_asked(recipe: Recipe, options: FitOptions) -> Recipe:
     """The recipe with what the command line changes in it.
 
     Raises:
-        TrainingError: it starts from no weights, or goes on from some and none are given.
+        TrainingError: its network starts from no weights.
     """
     if not options.augmentation:
         recipe = without_augmentation(recipe)
     if options.masks:
         recipe = replace(recipe, masks=True)
-    if recipe.onward is not None:
-        if options.weights is None:
-            raise TrainingError(
-                f"The recipe '{options.recipe}' goes on from a bundle: name it with --weights "
-                "models/NAME."
-            )
-        return recipe
     return recipe if options.weights is None else starting_from(recipe, options.weights)
 
 

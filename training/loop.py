@@ -24,7 +24,6 @@ from training.blanking import blank
 from training.distribute import share_of_batch
 from training.errors import TrainingError
 from training.files import write_json
-from training.opacity import some_fall_ill
 from training.optimizers import make_optimizer
 from training.recipe import Recipe, Stage
 
@@ -80,19 +79,16 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
         chosen = self.order[number * size : (number + 1) * size]
         chosen = np.sort(share_of_batch(chosen, self.order, self.devices))
         films = shrink(self.images[chosen], self.stage.size)
-        targets = np.eye(self.classes + 1, dtype=np.float32)[self.labels[chosen]]
-        if not self.training:
-            return from_eight_bits(films[..., np.newaxis]), targets
-        settings = self.stage.augmentation
-        targets = targets * self.weights  # weighted cross-entropy: weight × −log p
-        random = np.random.default_rng((self.seed, self.epoch, number))
-        outlines = None if self.lungs is None else self.lungs[chosen]
-        if outlines is not None and settings.opacity:
-            films, targets = some_fall_ill(films, targets, outlines, settings.opacity, random)
         images = from_eight_bits(films[..., np.newaxis])
-        if outlines is not None:
-            images, targets = blank(images, targets, outlines, settings, random)
-        return mixup(images, targets, settings.mixup, random)
+        targets = np.eye(self.classes + 1, dtype=np.float32)[self.labels[chosen]]
+        if self.training:
+            targets = targets * self.weights  # weighted cross-entropy: weight × −log p
+            random = np.random.default_rng((self.seed, self.epoch, number))
+            if self.lungs is not None:
+                outlines = self.lungs[chosen]
+                images, targets = blank(images, targets, outlines, self.stage.augmentation, random)
+            images, targets = mixup(images, targets, self.stage.augmentation.mixup, random)
+        return images, targets
 
     def on_epoch_end(self) -> None:
         self.epoch += 1

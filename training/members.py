@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from cxr.calibrate import Thresholds
 from cxr.preprocess import from_eight_bits
-from training.architectures import ResidualNetwork
+from training.architectures import assemble
 from training.calibration import calibrate
 from training.companion import Companion, joined
 from training.data import Prepared
@@ -24,7 +24,6 @@ from training.distribute import on_all_devices
 from training.files import read_arrays, write_arrays
 from training.finder import taught_finder
 from training.loop import Trained, train
-from training.onward import exported
 from training.recipe import Recipe
 
 Rows = NDArray[np.int64]
@@ -38,21 +37,17 @@ def train_members(
     folder: Path,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     companions: Mapping[float, Sequence[Companion]] | None = None,
-    start: keras.Model | None = None,
 ) -> list[Trained]:
-    """Every network that the recipe trains, each resumed where an earlier call was cut off.
+    """Every member of the recipe, each resumed where an earlier call was cut off.
 
     Args:
         rows: those to train on, and those whose loss chooses the epoch.
         callbacks: more of them, in every stage of every member.
         companions: films that join in, for each share that a stage names.
-        start: network that all of them go on from, its lung finder included.
     """
     finder = None
-    if recipe.centred and prepared.lungs is not None and start is None:
-        assert isinstance(recipe.network, ResidualNetwork)
-        steps = recipe.network.finder
-        finder = taught_finder(prepared.images, prepared.lungs, rows, seed, folder, steps)
+    if recipe.centred and prepared.lungs is not None:
+        finder = taught_finder(prepared.images, prepared.lungs, rows, seed, folder)
     with on_all_devices() as devices:
         return [
             _train_one(
@@ -65,9 +60,8 @@ def train_members(
                 devices,
                 finder,
                 companions or {},
-                start,
             )
-            for number in range(recipe.members * recipe.averaged)
+            for number in range(recipe.members)
         ]
 
 
@@ -81,7 +75,6 @@ def _train_one(
     devices: int,
     finder: Sequence[NDArray[np.float32]] | None,
     companions: Mapping[float, Sequence[Companion]],
-    start: keras.Model | None,
 ) -> Trained:
     """All stages, one after the other; the epochs are counted through."""
     verbose = 1 if sys.stdout.isatty() else 2
@@ -108,7 +101,7 @@ def _train_one(
             seed,
             place,
             verbose,
-            before.model if before else start,
+            before.model if before else None,
             callbacks,
             devices,
             lungs,
@@ -171,7 +164,7 @@ def run_trial(
     train_rows, validation_rows, test_rows = rows
     members = train_members(prepared, recipe, (train_rows, validation_rows), seed, folder)
     with in_float32():
-        model = exported([member.model for member in members], recipe)
+        model = assemble([member.model for member in members], recipe.network)
         calibration, thresholds = calibrate(
             lambda films: predict(model, films),
             from_eight_bits(prepared.images[validation_rows][..., np.newaxis]),

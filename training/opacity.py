@@ -45,30 +45,6 @@ def fallen_ill(
     return None
 
 
-def some_fall_ill(
-    films: NDArray[np.uint8],
-    targets: NDArray[np.float32],
-    outlines: NDArray[np.uint8],
-    share: float,
-    random: np.random.Generator,
-) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-    """That share of the normal films with an opacity, which are infected with anything then.
-
-    Args:
-        films: uint8, shape (n, size, size), 255 × the model input.
-        targets: float32, shape (n, classes + 1), as ``training.loop.Batches`` makes them.
-        outlines: uint8, shape (n, 64, 64), 1 = inside a lung, of these films.
-    """
-    films, targets = films.copy(), targets.copy()
-    for film, target, outline in zip(films, targets, outlines, strict=True):
-        if target[0] and random.random() < share:
-            ill = fallen_ill(film, outline, random)
-            if ill is not None:
-                film[:] = ill
-                target[0], target[-1] = 0, target[0]
-    return films, targets
-
-
 def opacity(outline: NDArray[np.uint8], random: np.random.Generator) -> _Plane | None:
     """How much of the lung is hidden at each place, or None where too little would be.
 

@@ -77,11 +77,6 @@ class Recipe:
         class_balance: 0 weighs every image alike, 1 every class.
         masks: black out what the data set's lung masks leave out. Such a network reads films
             that were masked the same way, no others.
-        onward: None: it starts from random weights. A share: it goes on from those of an exported
-            bundle, and what comes of it lies that far on the way from these to where training
-            ended (Wortsman 2022, arXiv 2109.01903).
-        averaged: trainings of different seeds that go on from there, and whose weights are
-            averaged (Wortsman 2022, arXiv 2203.05482).
         merge_infected: learn one class of everything that is infected, against normal.
     """
 
@@ -100,8 +95,6 @@ class Recipe:
     stressed_copies: int = 4
     stressed_tone: float = 0.0
     members: int = 1
-    onward: float | None = None
-    averaged: int = 1
     merge_infected: bool = False
     masks: bool = False
 
@@ -114,10 +107,6 @@ class Recipe:
             raise ValueError(f"weights to keep are the best or the last, not {self.keep!r}")
         if self.schedule not in ("cosine", "adaptive"):
             raise ValueError(f"there is no schedule {self.schedule!r}")
-        if self.onward is not None and not 0 < self.onward <= 1:
-            raise ValueError(f"a share of the way is above 0 and at most 1, not {self.onward}")
-        if self.averaged > 1 and (self.onward is None or self.members > 1):
-            raise ValueError("only trainings that go on from one network can be averaged")
         mirrored = isinstance(self.network, ResidualNetwork) and self.network.mirrored
         if mirrored and self.members > 1 and self.members % 2:
             raise ValueError(f"{self.members} networks cannot share both ways round evenly")
@@ -130,7 +119,7 @@ class Recipe:
     @property
     def needs_lungs(self) -> bool:
         """Whether it is to be known where the lungs of the training films are."""
-        return self.centred or any(stage.augmentation.needs_lungs for stage in self.stages)
+        return self.centred or any(stage.augmentation.blanks_lungs for stage in self.stages)
 
     @property
     def has_companions(self) -> bool:

@@ -44,18 +44,13 @@ class Run:
 
 
 def open_run(
-    options: FitOptions,
-    recipe: Recipe,
-    data_sha256: str,
-    companions: Sequence[str] = (),
-    started_from: Mapping[str, Any] | None = None,
+    options: FitOptions, recipe: Recipe, data_sha256: str, companions: Sequence[str] = ()
 ) -> Run:
-    """The unfinished run with the same recipe, data, companions, start and seed, or a new one."""
+    """The unfinished run with the same recipe, data, companions and seed, or a new one."""
     same = {
         "recipe": recipe.to_json(),
         "data_sha256": data_sha256,
         "companions_sha256": list(companions),
-        "started_from": started_from and dict(started_from),
         "seed": options.seed,
     }
     return start_run(

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from training.opacity import fallen_ill, opacity, some_fall_ill
+from training.opacity import fallen_ill, opacity
 
 INSIDE = np.zeros((64, 64), np.uint8)
 INSIDE[12:52, 8:28] = INSIDE[12:52, 36:56] = 1
@@ -40,16 +40,3 @@ def test_no_two_are_alike_and_a_seed_repeats_them():
 
 def test_a_film_without_lungs_stays_well():
     assert fallen_ill(FILM, np.zeros_like(INSIDE), np.random.default_rng(0)) is None
-
-
-def test_of_the_normal_films_that_share_falls_ill_with_anything():
-    films, outlines = np.stack([FILM] * 80), np.stack([INSIDE] * 80)
-    targets = np.tile(np.float32([[0.7, 0, 0, 0], [0, 0.9, 0, 0]]), (40, 1))
-    ill, asked = some_fall_ill(films, targets, outlines, 0.5, np.random.default_rng(0))
-    changed = (ill != FILM).any(axis=(1, 2))
-    assert not changed[1::2].any()  # infected ones are left alone
-    assert 12 <= changed.sum() <= 28
-    np.testing.assert_array_equal(asked[~changed], targets[~changed])
-    np.testing.assert_array_equal(asked[changed], np.float32([[0, 0, 0, 0.7]] * changed.sum()))
-    assert (films == FILM).all()
-    assert targets[0, 0] == np.float32(0.7)

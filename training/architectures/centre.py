@@ -11,7 +11,6 @@ with films turned upright, the adults' was worse (docs/experiments.md).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -28,15 +27,13 @@ MARGIN = 0.06
 LEAST = 0.3
 #: No view reaches further beyond the film than this share of it, whatever the finder says.
 BEYOND = 0.15
-#: Convolutions of the finder: channels and stride of each.
-FINDER_STEPS = ((24, 2), (48, 2), (48, 1), (64, 2), (64, 1), (96, 2))
 #: Standard deviation of a frame's numbers while training: the finder will err.
 JITTER = 0.02
 #: No film is turned further than this, in radians (20°), whatever the finder says.
 MOST_TILT = 0.35
 
 
-def lung_finder(steps: Sequence[tuple[int, int]] = FINDER_STEPS) -> keras.Model:
+def lung_finder() -> keras.Model:
     """Thumbnail (n, 64, 64, 1) → the lungs' frame (n, 5).
 
     Top, left, bottom and right of the box around both, as shares of the side, on the film once
@@ -47,6 +44,7 @@ def lung_finder(steps: Sequence[tuple[int, int]] = FINDER_STEPS) -> keras.Model:
     x = layers.LayerNormalization(
         axis=(1, 2, 3), center=False, scale=False, dtype="float32", name="level"
     )(thumbnail)
+    steps = ((24, 2), (48, 2), (48, 1), (64, 2), (64, 1), (96, 2))
     for number, (width, stride) in enumerate(steps, 1):
         x = layers.Conv2D(
             width, 3, stride, "same", activation="relu", kernel_initializer="he_normal",
@@ -61,22 +59,15 @@ def lung_finder(steps: Sequence[tuple[int, int]] = FINDER_STEPS) -> keras.Model:
     return keras.Model(thumbnail, frame, name=FINDER)
 
 
-def find_lungs(
-    image: Any,
-    *,
-    training: bool,
-    mirrored: bool = False,
-    steps: Sequence[tuple[int, int]] = FINDER_STEPS,
-) -> tuple[Any, Any]:
+def find_lungs(image: Any, *, training: bool, mirrored: bool = False) -> tuple[Any, Any]:
     """(n, size, size, 1) → edges of the view (n, 4), as shares of the side, and tilt (n, 1).
 
     Args:
         training: jitter both in ``fit``.
         mirrored: look at the mirror images too. What is found there comes after the rest and
             lies on the films themselves: a view whose left edge is right of its right edge.
-        steps: as for ``lung_finder``.
     """
-    finder = lung_finder(steps)
+    finder = lung_finder()
     finder.trainable = False
     thumbnails = _thumbnail(image)
     if mirrored:

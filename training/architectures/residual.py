@@ -22,14 +22,7 @@ import numpy as np
 from keras import layers, ops
 from numpy.typing import NDArray
 
-from training.architectures.centre import (
-    FINDER,
-    FINDER_STEPS,
-    find_lungs,
-    on_film,
-    upright_view,
-    view,
-)
+from training.architectures.centre import FINDER, find_lungs, on_film, upright_view, view
 
 # All strides of a network of three stages together.
 _STRIDE = 16
@@ -56,7 +49,6 @@ class ResidualNetwork:
             what a turn, a blur or noise does to one is only partly what it does to the other.
             One network reads both, which is twice the arithmetic; of several, whose errors differ
             by more than a mirror makes them, each other one reads the mirror image instead.
-        finder: channels and stride of each convolution of what finds the lungs.
     """
 
     stem: tuple[int, int] = (24, 48)
@@ -67,7 +59,6 @@ class ResidualNetwork:
     upright: bool = False
     softness: float = 1.0
     mirrored: bool = False
-    finder: tuple[tuple[int, int], ...] = FINDER_STEPS
 
     def __post_init__(self) -> None:
         if self.mirrored and not self.view:
@@ -159,7 +150,7 @@ def _image(shape: ResidualNetwork, size: int, *, training: bool) -> tuple[Any, A
     where, seen = None, image
     mirrored = shape.mirrored and not training
     if shape.view:
-        box, tilt = find_lungs(image, training=training, mirrored=mirrored, steps=shape.finder)
+        box, tilt = find_lungs(image, training=training, mirrored=mirrored)
         # A multiple of what all strides together shrink a film by.
         side = _STRIDE * max(round(shape.view * size / _STRIDE), 1)
         softness = 1.0 if training else shape.softness
@@ -231,55 +222,6 @@ def assemble(members: Sequence[keras.Model], shape: ResidualNetwork) -> keras.Mo
     kernel = np.concatenate([kernel for kernel, _ in heads]) / len(heads)
     exported.get_layer("logits").set_weights([kernel, np.mean([bias for _, bias in heads], 0)])
     return exported
-
-
-def taken_apart(exported: keras.Model, shape: ResidualNetwork, size: int) -> keras.Model:
-    """The one network of what ``assemble`` made, as ``build`` makes it, to be trained further.
-
-    It computes what it computed before: a kernel of zero mean is its own standardisation times a
-    gain, which is found from its variance. Where a convolution starts at zero, so does its gain.
-
-    Args:
-        shape: of both.
-        size: side of the films that it will be trained on.
-
-    Raises:
-        ValueError: they are of different shapes, or ``exported`` holds several networks.
-    """
-    network = build(shape, size, exported.output_shape[-1])
-    for target in network.layers:
-        if isinstance(target, WeightStandardizedConv2D):
-            kernel, bias = exported.get_layer(f"member1_{target.name}").get_weights()
-            gain = np.sqrt(np.square(kernel).sum((0, 1, 2)))
-            # As large as a new one, since its size says how far a step takes it.
-            kernel = kernel * np.sqrt(2) / np.maximum(gain, 1e-6)
-            target.set_weights([kernel, bias, gain])
-    for name in ("logits", *((FINDER,) if shape.view else ())):
-        network.get_layer(name).set_weights(exported.get_layer(name).get_weights())
-    return network
-
-
-def blended(models: Sequence[keras.Model], shares: Sequence[float]) -> keras.Model:
-    """One model with the weighted means of the weights of several that ``assemble`` made.
-
-    What finds the lungs is that of the first one: it is not trained with the rest.
-
-    Args:
-        shares: of each; they sum to 1.
-
-    Returns:
-        the first of them, changed.
-    """
-    for layer in models[0].layers:
-        if not layer.weights or layer.name == FINDER:
-            continue
-        sets = [model.get_layer(layer.name).get_weights() for model in models]
-        means = [
-            sum(share * weight for share, weight in zip(shares, weights, strict=True))
-            for weights in zip(*sets, strict=True)
-        ]
-        layer.set_weights([_rounded(mean) if mean.ndim == 4 else mean for mean in means])
-    return models[0]
 
 
 def _side_by_side(shape: ResidualNetwork, x: Any, prefixes: Iterable[str]) -> Any:
