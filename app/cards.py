@@ -72,10 +72,13 @@ def full(bundle: Bundle) -> dict[str, Any]:
 def card_html(bundle: Bundle) -> str:
     """The card's Markdown as HTML without anything that the Markdown did not say.
 
-    Its plots lie beside it in the bundle; in the page they have an address of their own.
+    Its plots lie beside it in the bundle; in the page they have an address of their own. How a
+    column is aligned is said by a class: the pages' policy forbids styles within them.
     """
     tokens = _markdown().parse(bundle.card)
     for token in tokens:
+        if token.attrs.pop("style", None) == "text-align:right":
+            token.attrs["class"] = "number"
         for part in token.children or ():
             source = str(part.attrs.get("src", ""))
             if part.type == "image" and source.startswith(f"{FIGURES_FOLDER}/"):

@@ -53,6 +53,20 @@ def test_people_get_pages(client: FlaskClient) -> None:
     assert "Accept" in card.headers["Vary"]
 
 
+def test_numbers_in_a_card_stand_below_each_other_without_styles_in_the_page(
+    tmp_path: Path,
+) -> None:
+    folder = write_tiny_bundle(tmp_path / "measured")
+    (folder / "CARD.md").write_text("| Films | Count |\n| --- | ---: |\n| normal | 117 |\n")
+    app = create_app(Settings(models=tmp_path))
+    assert app.extensions["registry"].wait(120)
+    page = app.test_client().get("/models/measured", headers=BROWSER).get_data(as_text=True)
+    assert '<th class="number">Count</th>' in page
+    assert '<td class="number">117</td>' in page
+    assert "<td>normal</td>" in page
+    assert "style=" not in page  # which the page's own policy would block
+
+
 def test_html_in_a_card_stays_text(tmp_path: Path) -> None:
     folder = write_tiny_bundle(tmp_path / "evil")
     card = "# Card\n\n<script>alert(1)</script> [x](javascript:alert(1))\n"
