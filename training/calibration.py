@@ -115,20 +115,25 @@ def fit_calibration(
 
 
 def fit_infection(
-    probabilities: NDArray[Any], sick: NDArray[np.bool_], infected: NDArray[np.bool_]
+    probabilities: NDArray[Any],
+    sick: NDArray[np.bool_],
+    infected: NDArray[np.bool_],
+    prevalence: float = 0.5,
 ) -> Calibration:
     """Temperature, and one shift of all infected classes, by which infection is calibrated.
 
-    For films of which nobody says with what they are infected. Normal and infected films weigh
-    alike, as in ``fit_calibration``.
+    For films of which nobody says with what they are infected.
 
     Args:
         probabilities: shape (n, classes).
         sick: the truth, shape (n,).
         infected: shape (classes,).
+        prevalence: share of infected films in the population that it is made for, whatever their
+            share here; a half in ``fit_calibration``.
     """
     logits = np.log(np.maximum(np.asarray(probabilities, np.float64), 1e-12))
-    weights = np.where(sick, 0.5 / max(sick.sum(), 1), 0.5 / max((~sick).sum(), 1))
+    of_sick, of_well = prevalence / max(sick.sum(), 1), (1 - prevalence) / max((~sick).sum(), 1)
+    weights = np.where(sick, of_sick, of_well)
 
     def cross_entropy(parameters: NDArray[Any]) -> float:
         scaled = log_softmax(logits / np.exp(parameters[0]) + parameters[1] * infected, axis=1)

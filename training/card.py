@@ -79,8 +79,8 @@ def write_card(
         f"Reproduce: `python -m training evaluate models/{name} --data <the data set>`.",
         "## Calibration",
         "Whether films that are given 80 % are infected in eight of ten cases. The population "
-        "that the probabilities are made for has as many normal as infected films; where "
-        "infection is rarer, every probability is too high.",
+        f"that the probabilities are made for has {_prevalence(document, 'as many normal as')} "
+        "infected films; where infection is rarer, every probability is too high.",
         _figure_table(document["metrics"], CALIBRATION),
         *_figure(audit, "Promised probability against the share infected", "reliability"),
         *_reliability_table(document["metrics"]),
@@ -88,7 +88,8 @@ def write_card(
         f"Below {thresholds['rule_out']:.3f} the decision is *normal*, from "
         f"{thresholds['rule_in']:.3f} on *infected*, between them *uncertain*. Rule-out keeps "
         f"{chosen['rule_out']} and rule-in {chosen['rule_in']} on the validation films"
-        f"{_stressed(chosen['stressed_copies'])}, for a population of which half is infected. The "
+        f"{_stressed(chosen['stressed_copies'])}, for a population of which "
+        f"{_prevalence(document, 'half')} is infected. The "
         "thresholds carry the hash of the weights; a server refuses them beside any others.",
         _figure_table(document["metrics"], DECISIONS),
         _decision_table(document["metrics"]),
@@ -103,6 +104,12 @@ def write_card(
         *checklist_sections(),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _prevalence(document: Mapping[str, Any], half: str) -> str:
+    """The share of infected films that the probabilities are made for; ``half`` says one half."""
+    share = document.get("recalibrated", {}).get("prevalence", 0.5)
+    return half if share == 0.5 else f"{100 * share:.3g} %"
 
 
 def _stressed(copies: int) -> str:

@@ -135,6 +135,14 @@ def _calibrate(commands: Any) -> None:
     command.add_argument(
         "--out", type=Path, required=True, metavar="models/NAME-HERE", help="the new bundle"
     )
+    command.add_argument(
+        "--prevalence",
+        type=float,
+        default=0.5,
+        metavar="SHARE",
+        help="of infected films among those that it will read; a half, as the shipped models "
+        "have it, leaves that to the reader",
+    )
     command.add_argument("--seed", type=int, default=0, help="of the halves")
     add_version(command)
     add_cache(command)

@@ -54,6 +54,7 @@ class CalibrateOptions:
     data: Path
     out: Path
     cache: Path
+    prevalence: float = 0.5
     seed: int = 0
     version: str = "1.0.0"
 
@@ -62,8 +63,8 @@ def calibrate(options: CalibrateOptions) -> dict[str, Any]:
     """Write and verify the new bundle; its document.
 
     Raises:
-        TrainingError: the new bundle would take the place of the old one, or the films may be
-            those that the model was trained on.
+        TrainingError: the new bundle would take the place of the old one, the films may be those
+            that the model was trained on, or the prevalence is no share.
         DataError: too few patients on a side.
         BundleError: the bundle does not verify.
     """
@@ -71,6 +72,10 @@ def calibrate(options: CalibrateOptions) -> dict[str, Any]:
         raise TrainingError(
             f"--out {options.out} is the bundle itself, whose calibration would be lost. Give "
             "another name; the app serves whatever lies in its models folder."
+        )
+    if not 0 < options.prevalence < 1:
+        raise TrainingError(
+            f"--prevalence is a share between 0 and 1, as 0.15; not {options.prevalence:g}."
         )
     bundle = load_bundle(options.bundle)
     trained = bundle.document["training"]
@@ -96,7 +101,7 @@ def calibrate(options: CalibrateOptions) -> dict[str, Any]:
 
     chosen = before[VALIDATION]
     infected = np.array([finding.infected for finding in bundle.classes])
-    local = fit_infection(chosen.probabilities, chosen.infected, infected)
+    local = fit_infection(chosen.probabilities, chosen.infected, infected, options.prevalence)
     after = {split: _recalibrated(answers, local, infected) for split, answers in before.items()}
     thresholds = choose_thresholds(after[VALIDATION].infection, chosen.infected)
     document = {
@@ -160,6 +165,7 @@ def _described(
     dataset = prepared.dataset
     return {
         "from": {"name": bundle.name, "version": bundle.version},
+        "prevalence": options.prevalence,
         "seed": options.seed,
         "data": {
             "name": options.data.name,

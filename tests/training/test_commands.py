@@ -47,12 +47,14 @@ EVERYTHING = {
         },
     ),
     "calibrate": (
-        "calibrate models/mine --data ours --out models/here --cache c --seed 3 --version 2.0.0",
+        "calibrate models/mine --data ours --out models/here --cache c --seed 3 --version 2.0.0 "
+        "--prevalence 0.2",
         "training.recalibrate.CalibrateOptions",
         {
             "bundle": Path("models/mine"),
             "data": Path("ours"),
             "out": Path("models/here"),
+            "prevalence": 0.2,
             "cache": Path("c"),
             "seed": 3,
             "version": "2.0.0",

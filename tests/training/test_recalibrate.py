@@ -69,10 +69,20 @@ def test_a_bundle_is_calibrated_for_another_hospital(bundle, hospital, tmp_path,
     assert "| validation | 60 | 60 | 120 |" in card
     assert "augmented versions" not in card
 
+    assert "of which half is infected" in card
+
     again = tmp_path / "models" / "again"
     arguments[-1] = str(again)
     assert main([*arguments, "--cache", str(tmp_path / "cache")]) == 0
     assert json.loads((again / "bundle.json").read_text())["calibration"] == document["calibration"]
+    rare = ["--prevalence", "0.1", "--cache", str(tmp_path / "cache")]
+    assert main([*arguments, *rare]) == 0
+    rarer = json.loads((again / "bundle.json").read_text())
+    assert rarer["calibration"]["bias"][1] < document["calibration"]["bias"][1]
+    assert rarer["recalibrated"]["prevalence"] == 0.1
+    card = (again / "CARD.md").read_text()
+    assert "of which 10 % is infected" in card
+    assert "has 10 % infected films" in card
 
 
 def test_what_cannot_be_calibrated_on_is_refused(bundle, data, hospital, tmp_path, capsys):
@@ -84,6 +94,9 @@ def test_what_cannot_be_calibrated_on_is_refused(bundle, data, hospital, tmp_pat
     before = (bundle / "bundle.json").read_bytes()
     assert "is the bundle itself" in said(hospital, bundle)
     here = tmp_path / "models" / "here"
+    arguments = ["calibrate", str(bundle), "--data", str(hospital), "--out", str(here)]
+    assert main([*arguments, "--prevalence", "15"]) == 1
+    assert "as 0.15; not 15" in capsys.readouterr().err
     assert "that the model was trained on" in said(data, here)
     few = tmp_path / "few"
     for name in ("Normal", "Pneumonia"):
@@ -106,6 +119,19 @@ def test_temperature_and_shift_are_found_again():
     assert found.temperature == pytest.approx(1.6, rel=0.05)
     assert found.bias[0] == 0
     assert found.bias[1] == pytest.approx(-0.7, abs=0.05)
+
+
+def test_probabilities_are_made_for_the_share_of_infected_that_is_asked_for():
+    random = np.random.default_rng(3)
+    honest = random.beta(0.3, 1.7, 40_000)  # of which 15 % are infected
+    sick = random.random(40_000) < honest
+    probabilities = np.stack([1 - honest, honest], axis=1)
+    there = fit_infection(probabilities, sick, BOTH, prevalence=float(sick.mean()))
+    assert there.bias[1] == pytest.approx(0, abs=0.05)
+    assert there.temperature == pytest.approx(1, rel=0.03)
+    # With as many infected as normal films the odds of each are larger by what infection is rarer.
+    half = fit_infection(probabilities, sick, BOTH)
+    assert half.bias[1] == pytest.approx(-logit(sick.mean()), abs=0.15)
 
 
 def test_what_kind_of_infection_stays_as_probable_among_the_infected():
