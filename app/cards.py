@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,10 @@ if TYPE_CHECKING:
 
     from cxr.bundle import Bundle
     from cxr.gate import Gate
+
+
+#: An interval, which a narrow page must not break in two.
+_INTERVAL = re.compile(r"\[([\d.]+), ([\d.]+)\]")
 
 
 @cache
@@ -80,6 +85,7 @@ def card_html(bundle: Bundle) -> str:
         if token.attrs.pop("style", None) == "text-align:right":
             token.attrs["class"] = "number"
         for part in token.children or ():
+            part.content = _INTERVAL.sub("[\\1,\u00a0\\2]", part.content)
             source = str(part.attrs.get("src", ""))
             if part.type == "image" and source.startswith(f"{FIGURES_FOLDER}/"):
                 part.attrs["src"] = f"/models/{bundle.name}/{source}"

@@ -57,13 +57,16 @@ def test_numbers_in_a_card_stand_below_each_other_without_styles_in_the_page(
     tmp_path: Path,
 ) -> None:
     folder = write_tiny_bundle(tmp_path / "measured")
-    (folder / "CARD.md").write_text("| Films | Count |\n| --- | ---: |\n| normal | 117 |\n")
+    (folder / "CARD.md").write_text(
+        "| Films | Count |\n| --- | ---: |\n| normal | 117 |\n| all | 97.4 % [96.4, 98.4] |\n"
+    )
     app = create_app(Settings(models=tmp_path))
     assert app.extensions["registry"].wait(120)
     page = app.test_client().get("/models/measured", headers=BROWSER).get_data(as_text=True)
     assert '<th class="number">Count</th>' in page
     assert '<td class="number">117</td>' in page
     assert "<td>normal</td>" in page
+    assert '<td class="number">97.4 % [96.4,\u00a098.4]</td>' in page  # not broken in two
     assert "style=" not in page  # which the page's own policy would block
 
 
