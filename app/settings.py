@@ -202,8 +202,8 @@ class Settings(EnvironmentSettings):
     log_level: str = _setting(
         "XRAY_LOG_LEVEL",
         "INFO",
-        "`DEBUG`, `INFO`, `WARNING` or `ERROR`. One JSON line is written per request at `INFO`, for "
-        "stylesheets and for probes that find all well at `DEBUG`.",
+        "`DEBUG`, `INFO`, `WARNING` or `ERROR`. One JSON line is written per request at `INFO`, "
+        "for stylesheets and for probes that find all well at `DEBUG`.",
         _log_level,
     )
     api_keys_file: Path | None = _setting(
