@@ -76,7 +76,7 @@ def write_card(
         "calibration and thresholds saw validation films only.",
         _figure_table(document["metrics"], FIGURES),
         *_confusions(document),
-        f"Reproduce: `python -m training evaluate models/{name} --data <the data set>`.",
+        f"Reproduce: `python -m training {_command(name, document)}`.",
         "## Calibration",
         "Whether films that are given 80 % are infected in eight of ten cases. The population "
         f"that the probabilities are made for has {_prevalence(document, 'as many normal as')} "
@@ -104,6 +104,17 @@ def write_card(
         *checklist_sections(),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _command(name: str, document: Mapping[str, Any]) -> str:
+    """What prints the figures of the card again."""
+    again = document.get("recalibrated")
+    if again is None:
+        return f"evaluate models/{name} --data <the data set>"
+    return (
+        f"calibrate models/{again['from']['name']} --data <the same films> --out models/{name} "
+        f"--seed {again['seed']} --prevalence {again['prevalence']:g}"
+    )
 
 
 def _prevalence(document: Mapping[str, Any], half: str) -> str:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -145,13 +145,8 @@ def _halves(prepared: Prepared, options: CalibrateOptions) -> dict[str, NDArray[
 
 def _recalibrated(answers: Answers, local: Calibration, infected: NDArray[np.bool_]) -> Answers:
     probabilities = local.apply(answers.probabilities)
-    return Answers(
-        probabilities,
-        answers.labels,
-        probabilities[:, infected].sum(axis=1),
-        answers.infected,
-        answers.groups,
-    )
+    infection = probabilities[:, infected].sum(axis=1)
+    return replace(answers, probabilities=probabilities, infection=infection)
 
 
 def _described(

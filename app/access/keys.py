@@ -73,8 +73,8 @@ class KeyFile:
         except PermissionError as error:
             user = os.geteuid()
             raise KeyFileError(
-                f"The key file {self.path} cannot be read by the user that the service runs as "
-                f"({user}). Give it the folder and the file: chown -R {user} FOLDER."
+                f"The key file {self.path} cannot be read by user {user}, as whom this runs. Where "
+                f"the service does, give it the folder and the file: chown -R {user} FOLDER."
             ) from error
         except (OSError, UnicodeDecodeError) as error:
             raise KeyFileError(f"The key file {self.path} cannot be read: {error}.") from error

@@ -68,7 +68,7 @@ def test_a_bundle_is_calibrated_for_another_hospital(bundle, hospital, tmp_path,
     assert "## Calibrated for another hospital" in card
     assert "| validation | 60 | 60 | 120 |" in card
     assert "augmented versions" not in card
-
+    assert "training calibrate models/there --data <the same films>" in card
     assert "of which half is infected" in card
 
     again = tmp_path / "models" / "again"
