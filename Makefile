@@ -78,7 +78,7 @@ $(VENV)/.development: requirements.txt requirements-training.txt requirements-de
 
 run: $(VENV)/.serving
 	@echo "Serving on http://$(HOST):$(PORT) (Ctrl-C stops); ready when /readyz says so"
-	@HOST=$(HOST) PORT=$(PORT) exec $(VENV)/bin/gunicorn --bind $(HOST):$(PORT) "app:create_app()"
+	@HOST=$(HOST) PORT=$(PORT) exec $(VENV)/bin/gunicorn "app:create_app()"
 
 test: $(VENV)/.development
 	@$(VENV)/bin/python -m pytest $(ARGS)

@@ -7,12 +7,9 @@ from __future__ import annotations
 
 import gc
 import importlib
-import mmap
 import os
 import secrets
-import shutil
 import sys
-import tempfile
 import threading
 from pathlib import Path
 from typing import Any
@@ -24,24 +21,27 @@ from gunicorn.arbiter import Arbiter
 # gunicorn adds this folder to the path only after it has read this file.
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
+from app import master  # noqa: E402  # needs the path above
 from app.admission import usual_at_once  # noqa: E402  # needs the path above
 from app.allocator import give_back, settle  # noqa: E402  # needs the path above
-from app.balance import Balance, usual_workers  # noqa: E402  # needs the path above
+from app.balance import usual_workers  # noqa: E402  # needs the path above
+from app.listening import ListenSettings  # noqa: E402  # needs the path above
 from app.logs import SERVER_LOGGING  # noqa: E402  # needs the path above
 from app.server import PlainResponse, QuietLogger  # noqa: E402  # needs the path above
 from app.settings import Settings, SettingsError  # noqa: E402
 
-bind = f"{os.environ.get('HOST') or '127.0.0.1'}:{os.environ.get('PORT') or '8000'}"
-
 try:
     _settings = Settings.from_environment()
+    _listen = ListenSettings.from_environment()
 except SettingsError as error:
     raise SystemExit(str(error)) from None
+
+bind = _listen.address
 
 # TensorFlow hangs in a process that was forked after it started (gunicorn#2369), so each
 # worker loads every bundle for itself; when_ready does what may be done before.
 preload_app = False
-workers = int(os.environ.get("WEB_CONCURRENCY") or usual_workers(_settings))
+workers = _listen.workers or usual_workers(_settings)
 
 # Each reading on one core: threads within a network would only wait for those of the next request.
 _at_once = _settings.read_at_once or usual_at_once(workers)
@@ -81,19 +81,21 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 # One for all workers of this start: a session that one of them opened holds with the others.
 os.environ["XRAY_SECRET_KEY"] = os.environ.get("XRAY_SECRET_KEY") or secrets.token_hex(32)
 
-_metrics_folder: str | None = None
-if workers > 1 and not os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
-    # Before any worker imports prometheus_client, which reads it then.
-    _metrics_folder = tempfile.mkdtemp(prefix="xray-metrics-", dir=worker_tmp_dir)
-    os.environ["PROMETHEUS_MULTIPROC_DIR"] = _metrics_folder
+master.settle_metrics(workers, worker_tmp_dir)
 
 
 def on_starting(server: Any) -> None:
     """Stop with a sentence, before anything is loaded, where the settings cannot be used."""
     from app.access.exposure import check_settings
+    from app.pacs.settings import PacsSettings
 
+    if server.cfg.is_ssl:
+        raise SystemExit(
+            "TLS belongs to the proxy in front (deploy/nginx): start without a certificate."
+        )
     try:
         check_settings(Settings.from_environment())
+        PacsSettings.from_environment()  # of the page /pacs
     except SettingsError as error:
         raise SystemExit(str(error)) from None
 
@@ -114,11 +116,13 @@ def when_ready(server: Any) -> None:
         raise SystemExit(str(error)) from None
     # Seconds of every start, and memory, that all workers share, one that takes a killed one's
     # place too. All this is imported and nothing of it is run: see preload_app.
-    engine = "keras" if _settings.engine == "keras" else "onnxruntime"
+    modules = ["app.access", "app.api", "app.inference.api", "app.registry", "app.station"]
+    # ONNX Runtime starts a thread when it is imported; a process forked after that cannot end.
+    if _settings.engine == "keras":
+        modules.append("keras")
     # A tenth of that time the collector would look through it all, again and again, for nothing.
     gc.disable()
-    ours = ("app.access", "app.api", "app.inference.api", "app.registry", "app.station")
-    for module in (*ours, engine):
+    for module in modules:
         importlib.import_module(module)
     # The collector of a worker would write to every object, and so copy the pages.
     gc.freeze()
@@ -126,14 +130,9 @@ def when_ready(server: Any) -> None:
     give_back()
 
 
-# Shared by all workers: whether any of them ever had a model to read with.
-_ever_ready = mmap.mmap(-1, 1)
-_balance = Balance()
-
-
 def pre_fork(server: Any, worker: Any) -> None:
     """In the master: a place among those that share the connections."""
-    worker.share = _balance.join()
+    worker.share = master.balance.join()
 
 
 def post_fork(server: Any, worker: Any) -> None:
@@ -151,7 +150,7 @@ def post_worker_init(worker: Any) -> None:
     registry = worker.wsgi.extensions["registry"]
 
     def can_read() -> None:
-        _ever_ready[0] = 1
+        master.ever_ready[0] = 1
         worker.share.ready = True
 
     # Whoever is told so by /readyz must not find a worker then that does not know it.
@@ -159,7 +158,7 @@ def post_worker_init(worker: Any) -> None:
 
     def judge() -> None:
         registry.wait()
-        if not registry.bundles and not _ever_ready[0]:
+        if not registry.bundles and not master.ever_ready[0]:
             print(f"The service cannot start. {registry.trouble}", file=sys.stderr, flush=True)
             os._exit(Arbiter.WORKER_BOOT_ERROR)  # which ends the master too
 
@@ -168,7 +167,7 @@ def post_worker_init(worker: Any) -> None:
 
 def child_exit(server: Any, worker: Any) -> None:
     """Forget the connections and gauges of a worker that is gone; its counters stay."""
-    _balance.leave(worker.share)
+    master.balance.leave(worker.share)
     if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
         from prometheus_client import multiprocess
 
@@ -176,6 +175,5 @@ def child_exit(server: Any, worker: Any) -> None:
 
 
 def on_exit(server: Any) -> None:
-    """Leave no numbers behind that the next start would add to its own."""
-    if _metrics_folder:
-        shutil.rmtree(_metrics_folder, ignore_errors=True)
+    """At the end of the master."""
+    master.forget_metrics()

@@ -1,12 +1,11 @@
-"""Uploads: never written to disk, bounded, and heard out when refused."""
+"""Uploads: never written to disk, and bounded."""
 
 from __future__ import annotations
 
-import time
 from io import BytesIO
 from typing import IO
 
-from flask import Flask, Request, Response, request
+from flask import Flask, Request
 from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.utils import cached_property
 
@@ -72,32 +71,7 @@ class MemoryRequest(Request):
         return BytesIO()
 
 
-# A refusal is heard only by a client that may finish sending: closing the connection under
-# it looks like a network failure. What is sent is thrown away, up to these bounds.
-_DISCARD_FACTOR = 4
-_DISCARD_SECONDS = 20.0
-_PIECE_BYTES = 64 * 1024
-
-
-def _discard_unread_body(response: Response) -> Response:
-    if response.status_code < 400 or not request.environ.get("wsgi.input_terminated"):
-        return response
-    stream = request.environ["wsgi.input"]
-    left = _DISCARD_FACTOR * (request.max_content_length or 0)
-    end = time.monotonic() + _DISCARD_SECONDS
-    try:
-        while left > 0 and time.monotonic() < end:
-            piece = stream.read(_PIECE_BYTES)
-            if not piece:
-                break
-            left -= len(piece)
-    except OSError:
-        pass  # the client has gone; nobody waits for the answer
-    return response
-
-
 def init_app(app: Flask, max_upload_bytes: int) -> None:
-    """Keep uploads in memory, bound them, and let refused ones end."""
+    """Keep uploads in memory, and bound them."""
     app.request_class = MemoryRequest
     app.config["MAX_CONTENT_LENGTH"] = max_upload_bytes + MULTIPART_OVERHEAD_BYTES
-    app.after_request(_discard_unread_body)

@@ -47,8 +47,8 @@ def _without_values(_: Any, __: str, event: Event) -> Event:
         event.update(getattr(record, "fields", {}))
         return event
     event["logger"] = record.name
-    # The arbiter of gunicorn knows processes and signals, never a request.
-    if not (record.name == "gunicorn.error" and record.module == "arbiter"):
+    # These know processes, signals and the service's own addresses, never a request.
+    if not (record.name == "gunicorn.error" and record.module in {"arbiter", "sock"}):
         event["event"] = re.split(r"[%{='\":]", str(record.msg), maxsplit=1)[0].strip()
     return event
 

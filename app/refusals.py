@@ -10,6 +10,8 @@ import json
 import uuid
 from dataclasses import dataclass
 
+from gunicorn.http import errors
+
 #: As in app/errors.py; a test compares.
 RETRY_AFTER_SECONDS = 2
 
@@ -25,6 +27,7 @@ class Refusal:
     headers: str = ""
 
     def encode(self, *, close: bool = True) -> bytes:
+        """The whole answer, with an id of its own."""
         request_id = uuid.uuid4().hex
         body = json.dumps(
             {
@@ -44,17 +47,15 @@ class Refusal:
         ).encode()
 
 
+def _not_understood(status: str, detail: str) -> Refusal:
+    return Refusal(status, "invalid_parameter", "The request cannot be understood", detail)
+
+
 TOO_SLOW = Refusal(
     "408 Request Timeout",
     "request_timeout",
     "The request came too slowly",
     "The request did not arrive whole in time. Send it again over a faster connection.",
-)
-TOO_LONG = Refusal(
-    "400 Bad Request",
-    "invalid_parameter",
-    "The request cannot be understood",
-    "The headers of the request do not end.",
 )
 TOO_MANY = Refusal(
     "503 Service Unavailable",
@@ -64,3 +65,43 @@ TOO_MANY = Refusal(
     "in a moment.",
     f"Retry-After: {RETRY_AFTER_SECONDS}\r\n",
 )
+TOO_LONG = _not_understood("400 Bad Request", "The headers of the request do not end.")
+BAD_CHUNKS = _not_understood(
+    "400 Bad Request",
+    "The body is said to come in chunks (RFC 9112, section 7.1), and does not.",
+)
+FAILED = Refusal(
+    "500 Internal Server Error",
+    "internal_error",
+    "Something went wrong here",
+    "The service failed to answer this request. It has been logged.",
+)
+
+_NOT_HTTP = _not_understood(
+    "400 Bad Request", "The first line or the headers are not those of HTTP/1.1 (RFC 9112)."
+)
+#: What gunicorn's parser makes of requests that are none, each before what it is derived from.
+_BY_ERROR = {
+    errors.InvalidResponseHeader: FAILED,
+    errors.InvalidResponseHeaderName: FAILED,
+    errors.LimitRequestLine: _not_understood(
+        "414 URI Too Long", "The address is too long. A film goes into the body."
+    ),
+    errors.LimitRequestHeaders: _not_understood(
+        "431 Request Header Fields Too Large", "There are too many headers, or too long ones."
+    ),
+    errors.ExpectationFailed: _not_understood(
+        "417 Expectation Failed", "Nothing but 100-continue can be expected."
+    ),
+    errors.UnsupportedTransferCoding: _not_understood(
+        "501 Not Implemented", "The body has a transfer coding other than chunked."
+    ),
+    errors.ConfigurationProblem: FAILED,
+    errors.ParseException: _NOT_HTTP,
+}
+
+
+def refusal_of(error: Exception) -> Refusal:
+    """What to answer where a request could not be handed to Flask, or Flask's answer not sent."""
+    kinds = (kind for kind in _BY_ERROR if isinstance(error, kind))
+    return _BY_ERROR.get(next(kinds, Exception), FAILED)

@@ -1,10 +1,11 @@
-"""gunicorn's threaded worker, with requests that arrive in the poller instead of in threads.
+"""gunicorn's threaded worker, whose threads never wait for a client.
 
-The stock worker gives a thread to a connection as soon as it sends a byte, and the thread
-then waits for the rest: as many clients that send a byte a second as there are threads stop
-the service. Here the poller collects a whole request, headers and body, before a thread sees
-it, so slow clients cost memory (bounded) and a socket (bounded), but no thread, and each has
-a deadline. A proxy that buffers requests, such as nginx, does the same in front.
+The stock worker gives a thread to a connection as soon as it sends a byte; the thread then waits
+for the rest, and for the client to take the answer: as many clients that send or read a byte a
+second as there are threads stop the service. Here the poller collects a whole request
+(``app/arrival.py``) before a thread sees it, and sends what a client does not take of its answer
+(``app/leaving.py``) after the thread has gone on. So slow clients cost memory (bounded) and a
+socket (bounded), but no thread, and each has a deadline.
 
 The poller also refuses what finds the queue full: at several times the load that can be
 read, telling each client so in Flask would itself take a good part of the cores.
@@ -20,19 +21,22 @@ import time
 from functools import partial
 from typing import Any
 
-from gunicorn import http
-from gunicorn.workers.gthread import TConn, ThreadWorker
+from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, ThreadWorker
 
 from app.allocator import give_back
-from app.arrived import DeadlineUnreader, keep_whole, let_go
+from app.arrival import Arrival
 from app.balance import Share
-from app.refusals import TOO_LONG, TOO_MANY, TOO_SLOW, Refusal
+from app.connection import Connection, give_body, let_go
+from app.leaving import HEAR_OUT_SECONDS, LINGER_SECONDS, Farewell
+from app.refusals import FAILED, TOO_MANY, TOO_SLOW, Refusal, refusal_of
 from app.settings import Settings
 
-#: Headers that have not ended by then are none of a client of this service.
-MAX_HEADER_BYTES = 32 * 1024
 #: What all connections together may hold while they arrive.
 MAX_ARRIVING_BYTES = 512 * 1024 * 1024
+#: What all answers together may hold that their clients have not taken.
+MAX_LEAVING_BYTES = 64 * 1024 * 1024
+#: Of a body that is refused so many times the largest one is heard out.
+_HEAR_OUT_FACTOR = 4
 _PIECE_BYTES = 256 * 1024
 #: Pieces that one connection may bring before the others have their turn.
 _PIECES_A_TURN = 4
@@ -40,95 +44,8 @@ _PIECES_A_TURN = 4
 #: second. The next film takes its pages anew (docs/performance.md).
 _QUIET_SECONDS = 2.0
 
-_LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d{1,18})[ \t]*(?=\r\n)", re.IGNORECASE)
-_CHUNKED = re.compile(rb"\r\ntransfer-encoding:", re.IGNORECASE)
-_EXPECT = re.compile(rb"\r\nexpect:[ \t]*100-continue[ \t]*(?=\r\n)", re.IGNORECASE)
-
-
 _PERSON = re.compile(rb"\r\naccept:[^\r]*text/html", re.IGNORECASE)
 _CLOSE = re.compile(rb"\r\nconnection:[ \t]*close", re.IGNORECASE)
-
-
-class Arrival:
-    """One request on its way in.
-
-    Attributes:
-        conn: gunicorn's connection.
-        deadline: of the monotonic clock.
-        size: bytes that are here.
-        data: the first of them, the headers at least; all of a chunked request.
-    """
-
-    def __init__(self, conn: TConn, deadline: float) -> None:
-        self.conn = conn
-        self.deadline = deadline
-        self.size = 0
-        self.data = bytearray()
-        self._rest: list[bytes] = []  # joined once: a buffer that grows moves again and again
-        self._head_bytes = 0
-        self._expected: int | None = None  # bytes in all, once the headers are in
-        self._chunked = False
-        self._all_kept = True
-
-    def add(self, piece: bytes) -> None:
-        """Take what came."""
-        self.size += len(piece)
-        if self._expected is None:
-            self.data += piece
-        else:
-            self._rest.append(piece)
-
-    def parts(self) -> tuple[bytes, bytes]:
-        """All that is here: the headers, and the body in one piece."""
-        with memoryview(self.data) as data:
-            end = self._head_bytes
-            return bytes(data[:end]), b"".join((data[end:], *self._rest))
-
-    def complete(self, most: int) -> bool:
-        """Whether a thread can go on without waiting.
-
-        Args:
-            most: bytes of a body that is kept; a longer one is not waited for, because it is
-                refused by its announced length.
-        """
-        if self._expected is None and not self._chunked:
-            end = self.data.find(b"\r\n\r\n")
-            if end < 0:
-                return False
-            self._read_headers(end + 4, most)
-        if self._chunked:
-            # The last chunk is empty, and so is the line after the trailers. The same bytes
-            # within a body only mean that a thread waits for the rest, up to the deadline.
-            return self.data.endswith(b"\r\n\r\n") or self.size > most
-        return self.size >= (self._expected or 0)
-
-    @property
-    def whole(self) -> bool:
-        """Whether the request and nothing else is here."""
-        return not self._chunked and self.size == self._expected and self._all_kept
-
-    @property
-    def endless(self) -> bool:
-        """Whether headers come and come."""
-        in_headers = self._expected is None and not self._chunked
-        return in_headers and self.size > MAX_HEADER_BYTES
-
-    def _read_headers(self, size: int, most: int) -> None:
-        head = bytes(self.data[:size])
-        if _EXPECT.search(head):
-            # The client waits to be told to send its body; no thread need tell it again.
-            self.conn.sock.send(b"HTTP/1.1 100 Continue\r\n\r\n")
-            kept = _EXPECT.sub(b"", head)
-            self.data[:size] = kept
-            self.size -= size - len(kept)
-            size = len(kept)
-        self._head_bytes = size
-        length = _LENGTH.search(head)
-        self._chunked = bool(_CHUNKED.search(head))
-        announced = int(length[1]) if length else 0
-        self._all_kept = announced <= most
-        if not self._chunked:
-            self._expected = size + (announced if self._all_kept else 0)
 
 
 class BufferingWorker(ThreadWorker):  # type: ignore[misc]
@@ -143,9 +60,10 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
         self._most = settings.max_upload_bytes + 2**20
         # Beyond these a thread would only say what the poller can say.
         self._most_posts = settings.read_at_once + settings.max_waiting
-        self._posts: set[TConn] = set()
-        self._arriving: dict[TConn, Arrival] = {}
+        self._posts: set[Connection] = set()
+        self._arriving: dict[Connection, Arrival] = {}
         self._arriving_bytes = 0
+        self._leaving: dict[Connection, None] = {}  # in the order in which they began to
         self._last_work: float | None = None  # since memory was given back
 
     @property
@@ -169,55 +87,43 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
         """A new connection: watch it, or leave it to a worker that has fewer."""
         if self.share and self.share.leaves_it():
             return
-        if self.cfg.is_ssl:
-            super().accept(listener)
-            return
         try:
             client, address = listener.accept()
         except (BlockingIOError, ConnectionAbortedError):
             return
         self.nr_conns += 1
-        conn = TConn(self.cfg, client, address, listener.getsockname())
-        conn.parser = http.get_parser(self.cfg, client, address)
-        conn.parser.unreader = DeadlineUnreader(client)
-        self._watch(conn)
+        self._watch(Connection(self.cfg, client, address, listener.getsockname()))
 
-    def on_client_socket_readable(self, conn: TConn, client: Any) -> None:
+    def on_client_socket_readable(self, conn: Connection, client: Any) -> None:
         """The next request on a kept connection."""
-        if self.cfg.is_ssl:
-            super().on_client_socket_readable(conn, client)
-            return
         self.poller.unregister(client)
         self.keepalived_conns.remove(conn)
         self._watch(conn)
 
     def murder_pending(self) -> None:
-        """Also end what came too slowly, and tidy up; the poller calls this every second."""
+        """Also end what comes or goes too slowly, and tidy up; the poller calls it each second."""
         super().murder_pending()
         now = time.monotonic()
         # In the order of arrival, which is that of the deadlines.
-        for arrival in list(self._arriving.values()):
+        for conn, arrival in list(self._arriving.items()):
             idle = not arrival.size and not self.alive
             if arrival.deadline > now and not idle:
                 if self.alive:
                     break
                 continue
-            self._drop(arrival, TOO_SLOW if arrival.size else None)
+            self._drop(conn, TOO_SLOW if arrival.size else None)
+        for conn in [conn for conn in self._leaving if conn.deadline <= now]:
+            self._end(conn)
         resting = not self._posts and not self._arriving_bytes
         if resting and self._last_work is not None and now - self._last_work > _QUIET_SECONDS:
             give_back()
             self._last_work = None
 
-    def handle(self, conn: TConn) -> Any:
-        """In a thread: what is still to be read has a deadline as well."""
-        unreader = getattr(conn.parser, "unreader", None)
-        if isinstance(unreader, DeadlineUnreader):
-            unreader.deadline = time.monotonic() + self._seconds
-        return super().handle(conn)
-
-    def handle_request(self, req: Any, conn: TConn) -> Any:
-        """As the stock worker, with a body that arrived whole."""
-        keep_whole(req)
+    def handle_request(self, req: Any, conn: Connection) -> Any:
+        """In a thread, as the stock worker; with a body that arrived whole."""
+        req.outbox = conn.outbox
+        give_body(req, conn.body)
+        conn.body = b""
         if self.share and not self.share.ready:
             # The next request may find a worker that has loaded.
             req.force_close()
@@ -226,93 +132,183 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
         finally:
             let_go(req)
 
-    def _watch(self, conn: TConn) -> None:
-        conn.sock.setblocking(False)
-        arrival = Arrival(conn, time.monotonic() + self._seconds)
-        self._arriving[conn] = arrival
-        self.poller.register(conn.sock, selectors.EVENT_READ, partial(self._receive, arrival))
-        # Mostly the bytes are there already, which saves a turn of the poller.
-        self._receive(arrival, conn.sock)
+    def handle_error(self, req: Any, client: socket.socket, addr: Any, exc: Exception) -> None:
+        """In a thread: say what is wrong with a request as Flask would."""
+        refusal = refusal_of(exc)
+        if refusal is FAILED:
+            self.log.exception("Error handling request")
+        else:
+            self.log.warning("Refused: %s", refusal.status)
+        self._count(refusal)
+        with contextlib.suppress(OSError):
+            client.send(refusal.encode(), socket.MSG_DONTWAIT)
 
-    def _receive(self, arrival: Arrival, client: socket.socket) -> None:
-        try:
-            for _ in range(_PIECES_A_TURN):
-                piece = client.recv(_PIECE_BYTES)
-                if not piece:
-                    self._drop(arrival)
-                    return
-                before = arrival.size
-                arrival.add(piece)
-                complete = arrival.complete(self._most)
-                self._arriving_bytes += arrival.size - before
-                if complete:
-                    self._hand_over(arrival)
-                    return
-                if arrival.endless:
-                    self._drop(arrival, TOO_LONG)
-                    return
-                if self._arriving_bytes > MAX_ARRIVING_BYTES:
-                    self._drop(arrival, TOO_MANY)
-                    return
-        except BlockingIOError:
-            pass
-        except OSError:
-            self._drop(arrival)
-
-    def _hand_over(self, arrival: Arrival) -> None:
-        conn = arrival.conn
-        if arrival.data.startswith(b"POST "):
-            head = bytes(arrival.data[: arrival.data.find(b"\r\n\r\n") + 2])
-            # A person gets a page, which Flask makes; there are threads to spare for that.
-            if len(self._posts) >= self._most_posts and not _PERSON.search(head):
-                self._refuse(arrival, closing=bool(_CLOSE.search(head)))
-                return
-            self._posts.add(conn)
-        self._forget(arrival)
-        conn.parser.unreader.hold(*arrival.parts())
-        conn.initialized = True
-        conn.sock.setblocking(True)
-        self.enqueue_req(conn)
-
-    def finish_request(self, conn: TConn, fs: Any) -> None:
+    def finish_request(self, conn: Connection, fs: Any) -> None:
         """A thread is done with a connection."""
         if conn in self._posts:
             self._posts.remove(conn)
             self._last_work = time.monotonic()
-        super().finish_request(conn, fs)
+        conn.keeps = not fs.cancelled() and not fs.exception() and bool(fs.result())
+        self._send_off(conn)
 
-    def _refuse(self, arrival: Arrival, *, closing: bool) -> None:
-        """Say that the queue is full, and listen on where the request was read to its end."""
-        if closing or not arrival.whole:
-            self._drop(arrival, TOO_MANY)
-            return
+    def _watch(self, conn: Connection, begun: bytes = b"") -> None:
+        """Wait for a request, of which ``begun`` is here already."""
+        conn.sock.setblocking(False)
+        self._arriving[conn] = Arrival(conn.sock, time.monotonic() + self._seconds, self._most)
+        self.poller.register(conn.sock, selectors.EVENT_READ, partial(self._receive, conn))
+        if not begun or not self._take(conn, begun):
+            # Mostly the bytes are there already, which saves a turn of the poller.
+            self._receive(conn, conn.sock)
+
+    def _receive(self, conn: Connection, client: socket.socket) -> None:
         try:
-            arrival.conn.sock.send(TOO_MANY.encode(close=False))
+            for _ in range(_PIECES_A_TURN):
+                piece = client.recv(_PIECE_BYTES)
+                if not piece:
+                    self._drop(conn)
+                    return
+                if self._take(conn, piece):
+                    return
+        except BlockingIOError:
+            pass
         except OSError:
-            self._drop(arrival)
+            self._drop(conn)
+
+    def _take(self, conn: Connection, piece: bytes) -> bool:
+        """Add to a request what came; whether it need not be watched any longer."""
+        arrival = self._arriving[conn]
+        before = arrival.size
+        arrival.add(piece)
+        self._arriving_bytes += arrival.size - before
+        if arrival.refusal:
+            self._drop(conn, arrival.refusal)
+        elif arrival.complete:
+            self._hand_over(conn)
+        elif self._arriving_bytes > MAX_ARRIVING_BYTES:
+            self._drop(conn, TOO_MANY)
+        else:
+            return False
+        return True
+
+    def _hand_over(self, conn: Connection) -> None:
+        arrival = self._arriving[conn]
+        if arrival.head.startswith(b"POST "):
+            # A person gets a page, which Flask makes; there are threads to spare for that.
+            if len(self._posts) >= self._most_posts and not _PERSON.search(arrival.head):
+                self._refuse(conn)
+                return
+            self._posts.add(conn)
+        self._forget(conn)
+        conn.parser.unreader.unread(arrival.head)
+        conn.body, conn.surplus, conn.cut = arrival.body(), arrival.surplus, arrival.cut
+        self.enqueue_req(conn)
+
+    def _refuse(self, conn: Connection) -> None:
+        """Say that the queue is full, and listen on where the request was read to its end."""
+        arrival = self._arriving[conn]
+        if arrival.cut or _CLOSE.search(arrival.head):
+            self._drop(conn, TOO_MANY)
             return
-        self._count(TOO_MANY)
-        self._forget(arrival)
-        conn = arrival.conn
+        self._forget(conn)
+        conn.surplus, conn.keeps = arrival.surplus, True
+        self._say(conn, TOO_MANY)
+
+    def _say(self, conn: Connection, refusal: Refusal) -> None:
+        self._count(refusal)
+        try:
+            conn.outbox.sendall(refusal.encode(close=not conn.keeps))
+        except OSError:
+            self._end(conn)
+        else:
+            self._send_off(conn)
+
+    def _count(self, refusal: Refusal) -> None:
+        self.wsgi.extensions["metrics"].count_refusal(refusal.code)
+
+    def _forget(self, conn: Connection) -> None:
+        """Watch no longer for a request."""
+        self._arriving_bytes -= self._arriving.pop(conn).size
+        self.poller.unregister(conn.sock)
+
+    def _drop(self, conn: Connection, last_words: Refusal | None = None) -> None:
+        """End a connection whose request has not arrived."""
+        self._forget(conn)
+        conn.keeps = conn.cut = False
+        if last_words:
+            self._say(conn, last_words)
+        else:
+            self._end(conn)
+
+    def _send_off(self, conn: Connection) -> None:
+        """Let the client take what it has not yet of its answer."""
+        if not conn.outbox.waiting:
+            self._answered(conn)
+            return
+        self._leave(conn, self._seconds, selectors.EVENT_WRITE, self._send_on)
+        waiting = sum(other.outbox.waiting for other in self._leaving)
+        for other in list(self._leaving):  # whoever has taken longest makes room
+            if waiting <= MAX_LEAVING_BYTES:
+                break
+            if other.outbox.waiting:
+                waiting -= other.outbox.waiting
+                self._end(other)
+
+    def _leave(self, conn: Connection, seconds: float, event: int, then: Any) -> None:
+        """Watch a connection that has still to take its answer, or to end."""
+        if conn.sock.fileno() < 0:  # gunicorn has closed it
+            self._end(conn)
+            return
+        conn.sock.setblocking(False)
+        conn.deadline = time.monotonic() + seconds
+        self._leaving[conn] = None
+        self.poller.register(conn.sock, event, partial(then, conn))
+
+    def _left(self, conn: Connection) -> None:
+        del self._leaving[conn]
+        self.poller.unregister(conn.sock)
+
+    def _send_on(self, conn: Connection, _: socket.socket) -> None:
+        try:
+            if not conn.outbox.flush():
+                return
+        except OSError:
+            self._end(conn)
+            return
+        self._left(conn)
+        self._answered(conn)
+
+    def _answered(self, conn: Connection) -> None:
+        """The client has its answer: wait for its next request, or for its end."""
+        if not conn.keeps:
+            farewell = Farewell(conn.sock, _HEAR_OUT_FACTOR * self._most)
+            if farewell.begin():
+                seconds = HEAR_OUT_SECONDS if conn.cut else LINGER_SECONDS
+                self._leave(conn, seconds, selectors.EVENT_READ, partial(self._hear_out, farewell))
+            else:
+                self._end(conn)
+        elif conn.surplus:
+            begun, conn.surplus = conn.surplus, b""
+            # Later, so that a thousand requests at once are not a thousand calls deep.
+            self.method_queue.defer(self._watch, conn, begun)
+        else:
+            self._keep(conn)
+
+    def _keep(self, conn: Connection) -> None:
+        conn.sock.setblocking(False)
         conn.set_timeout()
+        if not self.alive:
+            conn.timeout = min(conn.timeout, time.monotonic() + STOP_KEEPALIVE_LINGER)
         self.keepalived_conns.append(conn)
         self.poller.register(
             conn.sock, selectors.EVENT_READ, partial(self.on_client_socket_readable, conn)
         )
 
-    def _forget(self, arrival: Arrival) -> None:
-        del self._arriving[arrival.conn]
-        self._arriving_bytes -= arrival.size
-        self.poller.unregister(arrival.conn.sock)
+    def _hear_out(self, farewell: Farewell, conn: Connection, _: socket.socket) -> None:
+        if farewell.ended():
+            self._end(conn)
 
-    def _drop(self, arrival: Arrival, last_words: Refusal | None = None) -> None:
-        self._forget(arrival)
+    def _end(self, conn: Connection) -> None:
+        if conn in self._leaving:
+            self._left(conn)
         self.nr_conns -= 1
-        if last_words:
-            self._count(last_words)
-            with contextlib.suppress(OSError):
-                arrival.conn.sock.send(last_words.encode())
-        arrival.conn.close()
-
-    def _count(self, refusal: Refusal) -> None:
-        self.wsgi.extensions["metrics"].count_refusal(refusal.code)
+        conn.close()

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import pytest
 from gunicorn.config import Config
 
+from app.leaving import Outbox
 from app.server import PlainResponse
 
 HEADERS = [("Content-Type", "text/plain"), ("Content-Length", "5")]
@@ -25,7 +26,9 @@ def ends() -> Iterator[tuple[socket.socket, socket.socket]]:
 
 
 def answer(near: socket.socket, method: str = "GET") -> PlainResponse:
-    request = SimpleNamespace(method=method, version=(1, 1), should_close=lambda: False)
+    request = SimpleNamespace(
+        method=method, version=(1, 1), should_close=lambda: False, outbox=Outbox(near)
+    )
     return PlainResponse(request, near, Config())
 
 

@@ -1,0 +1,172 @@
+"""A request on its way in, against the bytes that were sent."""
+
+from __future__ import annotations
+
+import random
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from app.arrival import MAX_HEADER_BYTES, Arrival
+
+HOST = b"POST /predict HTTP/1.1\r\nHost: x\r\n"
+BODY = bytes(range(256)) * 40
+NEXT = b"GET /healthz HTTP/1.1\r\nHo"
+MOST = 20_000
+
+
+@pytest.fixture
+def ends() -> Iterator[tuple[socket.socket, socket.socket]]:
+    near, far = socket.socketpair()
+    with near, far:
+        far.settimeout(5)
+        yield near, far
+
+
+@pytest.fixture
+def arrival(ends) -> Arrival:
+    return Arrival(ends[0], 0.0, MOST)
+
+
+def chunked(body: bytes, size: int, trailer: bytes = b"") -> bytes:
+    pieces = [body[at : at + size] for at in range(0, len(body), size)]
+    chunks = [b"%x;name=value\r\n%s\r\n" % (len(piece), piece) for piece in pieces]
+    return b"".join(chunks) + b"0\r\n" + trailer + b"\r\n"
+
+
+def feed(arrival: Arrival, sent: bytes, sizes: Iterator[int]) -> bytes:
+    """Add ``sent`` in pieces until the arrival wants no more; what was not added."""
+    at = 0
+    while at < len(sent) and not arrival.complete and not arrival.refusal:
+        size = next(sizes)
+        arrival.add(sent[at : at + size])
+        at += size
+    return sent[at:]
+
+
+REQUESTS = {
+    "length": HOST + b"Content-Length: %d\r\n\r\n" % len(BODY) + BODY,
+    "chunks": HOST + b"Transfer-Encoding: chunked\r\n\r\n" + chunked(BODY, 1000),
+    "trailer": HOST + b"Transfer-Encoding: Chunked\r\n\r\n" + chunked(BODY, 3000, b"A: b\r\n"),
+    "after empty lines": b"\r\n\r\n" + HOST + b"Content-Length: %d\r\n\r\n" % len(BODY) + BODY,
+    "a body like an end": HOST
+    + b"Transfer-Encoding: chunked\r\n\r\n"
+    + b"4\r\n\r\n\r\n\r\n0\r\n\r\n",
+    "none": b"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("name", REQUESTS)
+def test_however_it_is_cut_the_request_ends_where_it_ends(arrival, name: str, seed: int) -> None:
+    chance = random.Random(seed)
+    sizes = iter(lambda: chance.choice([1, 3, 700, 5000, 50_000]), 0)
+    left = feed(arrival, REQUESTS[name] + NEXT, sizes)
+    assert arrival.complete
+    assert not arrival.cut
+    expected = {"none": b"", "a body like an end": b"\r\n\r\n"}.get(name, BODY)
+    assert arrival.body() == expected
+    assert arrival.surplus + left == NEXT
+    assert arrival.size == len(arrival.head) + len(expected)
+    # To the parser every body has a length, which is its own.
+    assert b"ransfer" not in arrival.head
+    if expected:
+        assert arrival.head.count(b"\r\nContent-Length: %d\r\n" % len(expected)) == 1
+
+
+@pytest.mark.parametrize("name", REQUESTS)
+def test_nobody_is_given_a_request_before_its_last_byte(arrival, name: str) -> None:
+    arrival.add(REQUESTS[name][:-1])
+    assert not arrival.complete
+    arrival.add(REQUESTS[name][-1:])
+    assert arrival.complete
+
+
+def test_a_body_that_arrived_apart_from_its_headers_is_never_copied(arrival) -> None:
+    arrival.add(HOST + b"Content-Length: %d\r\n\r\n" % len(BODY))
+    arrival.add(BODY)
+    assert arrival.body() is BODY
+
+
+@pytest.mark.parametrize(
+    "coded",
+    [
+        b"zz\r\n",
+        b"-1\r\n",
+        b"\r\n",
+        b"3\r\nabcd\r\n",
+        b"3\r\nabc0\r\n",
+        b"f" * 5000,
+        b"0\r\n" + b"A: %s\r\n" % bytes(4000) * 9,
+        b"1\r\nx\r\n" * 2000,
+    ],
+    ids=["no number", "below 0", "empty", "long", "no end", "endless", "trailers", "crumbs"],
+)
+def test_chunks_that_are_none_are_refused(arrival, coded: bytes) -> None:
+    arrival.add(HOST + b"Transfer-Encoding: chunked\r\n\r\n")
+    assert not arrival.refusal
+    feed(arrival, coded, iter(lambda: 1000, 0))
+    assert arrival.refusal
+    assert arrival.refusal.code == "invalid_parameter"
+    assert not arrival.complete
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"Content-Length: %d\r\n" % (MOST + 1),
+        b"Transfer-Encoding: gzip\r\n",
+        b"Transfer-Encoding: chunked\r\nTransfer-Encoding: gzip\r\n",
+        b"Transfer-Encoding: chunked\r\nContent-Length: 5\r\n",
+    ],
+)
+def test_what_is_refused_by_its_headers_is_not_waited_for(arrival, head: bytes) -> None:
+    arrival.add(HOST + head + b"\r\nabc")
+    assert arrival.complete
+    assert arrival.cut
+    assert arrival.body() == b""
+    assert not arrival.surplus
+    assert head in arrival.head  # gunicorn's parser or Flask says what is wrong with it
+
+
+def test_chunks_beyond_the_limit_are_not_kept(arrival) -> None:
+    arrival.add(HOST + b"Transfer-Encoding: chunked\r\n\r\n")
+    feed(arrival, chunked(bytes(2 * MOST), 1000), iter(lambda: 1000, 0))
+    assert arrival.cut
+    assert arrival.body() == b""
+    length = int(arrival.head.split(b"Content-Length: ")[1].split(b"\r\n")[0])
+    assert MOST < length < MOST + 1100
+
+
+def test_headers_without_an_end_are_refused(arrival) -> None:
+    feed(arrival, b"GET / HTTP/1.1\r\nA: " + bytes(2 * MAX_HEADER_BYTES), iter(lambda: 1000, 0))
+    assert arrival.refusal
+    assert arrival.size < MAX_HEADER_BYTES + 2000
+
+
+EXPECTS = b"Expect: 100-continue\r\n"
+
+
+def test_a_client_that_asks_is_told_to_go_on_and_flask_need_not_know(ends, arrival) -> None:
+    arrival.add(HOST + EXPECTS + b"Content-Length: 5\r\n\r\n")
+    assert ends[1].recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
+    assert b"Expect" not in arrival.head
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        HOST.replace(b"1.1", b"1.0") + EXPECTS + b"Content-Length: 5\r\n\r\n",
+        HOST + EXPECTS + b"\r\n",
+        HOST + EXPECTS + b"Content-Length: 5\r\n\r\n0",
+        HOST + EXPECTS + b"Content-Length: %d\r\n\r\n" % (MOST + 1),
+    ],
+    ids=["HTTP/1.0", "no body", "sends already", "too large"],
+)
+def test_nobody_else_is_told_to_go_on(ends, arrival, sent: bytes) -> None:
+    """RFC 9110, section 10.1.1."""
+    arrival.add(sent)
+    ends[1].setblocking(False)
+    with pytest.raises(BlockingIOError):
+        ends[1].recv(100)
