@@ -166,7 +166,7 @@ class Arrival:
             self.complete = True
         if self.complete and self._chunked:
             self.head = _CODING.sub(b"\r\nContent-Length: %d" % self._body_bytes, self.head)
-        self.size = len(self.head) + (0 if self.cut else self._body_bytes)
+        self.size = len(self.head) + (self._body_bytes if self._parts else 0)
 
     def body(self) -> bytes:
         """All of the body in one piece."""
