@@ -33,8 +33,10 @@ from app.settings import Settings
 
 #: What all connections together may hold while they arrive.
 MAX_ARRIVING_BYTES = 512 * 1024 * 1024
-#: What all answers together may hold that their clients have not taken.
-MAX_LEAVING_BYTES = 64 * 1024 * 1024
+#: What all answers together may hold that their clients have not taken; the last one may alone.
+MAX_LEAVING_BYTES = 256 * 1024 * 1024
+#: A client may take its answer as slowly as this, bytes a second, beside the usual seconds.
+_LEAST_RATE = 64 * 1024
 #: Of a body that is refused so many times the largest one is heard out.
 _HEAR_OUT_FACTOR = 4
 _PIECE_BYTES = 256 * 1024
@@ -244,14 +246,15 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
         if not conn.outbox.waiting:
             self._answered(conn)
             return
-        self._leave(conn, self._seconds, selectors.EVENT_WRITE, self._send_on)
-        waiting = sum(other.outbox.waiting for other in self._leaving)
-        for other in list(self._leaving):  # whoever has taken longest makes room
+        slowest = self._seconds + conn.outbox.waiting / _LEAST_RATE
+        self._leave(conn, slowest, selectors.EVENT_WRITE, self._send_on)
+        answers = [other for other in self._leaving if other.outbox.waiting]
+        waiting = sum(other.outbox.waiting for other in answers)
+        for other in answers[:-1]:  # whoever has taken longest makes room
             if waiting <= MAX_LEAVING_BYTES:
                 break
-            if other.outbox.waiting:
-                waiting -= other.outbox.waiting
-                self._end(other)
+            waiting -= other.outbox.waiting
+            self._end(other)
 
     def _leave(self, conn: Connection, seconds: float, event: int, then: Any) -> None:
         """Watch a connection that has still to take its answer, or to end."""

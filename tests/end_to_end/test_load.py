@@ -176,9 +176,6 @@ def test_clients_that_take_no_answer_hold_no_thread(server: Server) -> None:
         assert len(answer) > length
         assert answers_at_once(server)
         assert post(server, FILM)[0] == 200
-        # The others had two seconds to take theirs.
-        time.sleep(3.5)
-        assert len(answer_of(deaf[0])) < 12 * length
         assert psutil.Process(server.workers()[0]).memory_info().rss < 1e9
 
 
