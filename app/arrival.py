@@ -12,7 +12,7 @@ import re
 import socket
 from typing import Protocol
 
-from app.refusals import BAD_CHUNKS, TOO_LONG, Refusal
+from app.refusals import BAD_CHUNKS, TOO_LONG, UNKNOWN_CODING, Refusal
 
 #: Headers that have not ended by then are none of a client of this service.
 MAX_HEADER_BYTES = 32 * 1024
@@ -150,7 +150,7 @@ class Arrival:
         """Take what came."""
         if not self.head:
             data = self._add_early(data)
-        if not self.head or self.cut:
+        if not self.head or self.cut or self.refusal:
             return
         try:
             parts, rest = self._body.take(data)
@@ -200,11 +200,13 @@ class Arrival:
         expects = bool(_EXPECT.search(head))
         self.head = _EXPECT.sub(b"", head)
         if codings:
-            only = [coding.strip().lower() for coding in codings] == [b"chunked"]
-            self._chunked = only and current and not length
-            if not self._chunked:
+            if not current or length:
                 self._cut()  # gunicorn's parser says why
                 return
+            if [coding.strip().lower() for coding in codings] != [b"chunked"]:
+                self.refusal = UNKNOWN_CODING
+                return
+            self._chunked = True
             self._body = Chunks()
         elif announced > self._most:
             self._cut()  # refused by its announced length

@@ -70,6 +70,9 @@ BAD_CHUNKS = _not_understood(
     "400 Bad Request",
     "The body is said to come in chunks (RFC 9112, section 7.1), and does not.",
 )
+UNKNOWN_CODING = _not_understood(
+    "501 Not Implemented", "The body has a transfer coding other than chunked."
+)
 FAILED = Refusal(
     "500 Internal Server Error",
     "internal_error",
@@ -93,9 +96,7 @@ _BY_ERROR = {
     errors.ExpectationFailed: _not_understood(
         "417 Expectation Failed", "Nothing but 100-continue can be expected."
     ),
-    errors.UnsupportedTransferCoding: _not_understood(
-        "501 Not Implemented", "The body has a transfer coding other than chunked."
-    ),
+    errors.UnsupportedTransferCoding: UNKNOWN_CODING,
     errors.ConfigurationProblem: FAILED,
     errors.ParseException: _NOT_HTTP,
 }
