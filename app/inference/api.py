@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from app.errors import InvalidParameterError
 from app.inference import tensors
 from app.inference.tensors import InferRequest, InferResponse
 from app.openapi import API_VERSION, ASKS_A_MODEL, OPEN_TO_ALL, READS_FILMS, answers
+from app.predictor import Predictor
 from app.reading import NOTICE, Reading
 from app.schemas import Answer, ModelPath
 from cxr.errors import RadiographError
@@ -126,6 +128,8 @@ def model(path: ModelPath) -> Response:
     )
 
 
+# A body of so many bytes is parsed in milliseconds, whatever it holds.
+_LARGE_BYTES = 256 * 1024
 _ALWAYS = ("infection_probability", "probabilities", "decision", "finding", "warnings")
 _BODY = {
     "required": True,
@@ -154,13 +158,11 @@ def infer(path: ModelPath) -> Response:
     """The readings of one or several films, as tensors."""
     predictor = current.predictor()
     bundle = predictor.bundle(path.name)
-    body, binary = tensors.parse(
-        request.get_data(cache=False), request.headers.get(tensors.JSON_LENGTH_HEADER)
-    )
+    body, films = _received(predictor)
     wanted = _wanted(body)
     heatmap = "overlay" if "heatmap" in wanted else "none"
     readings = []
-    for number, film in enumerate(tensors.films(body.inputs[0], binary), 1):
+    for number, film in enumerate(films, 1):
         try:
             reading = predictor.read(film, model=bundle.name, heatmap=heatmap)
         except RadiographError as error:
@@ -191,6 +193,20 @@ def infer(path: ModelPath) -> Response:
     response = Response(data, content_type="application/octet-stream")
     response.headers[tensors.JSON_LENGTH_HEADER] = str(json_length)
     return response
+
+
+def _received(predictor: Predictor) -> tuple[InferRequest, list[bytes]]:
+    """The request and the films in it.
+
+    Raises:
+        InvalidParameterError: it is not of the protocol.
+        OverloadedError: it is large, and too many wait to be read.
+    """
+    sent = request.get_data(cache=False)
+    # Parsing much takes memory and a core, as reading a film does: both wait in one queue.
+    with predictor.turn() if len(sent) > _LARGE_BYTES else nullcontext():
+        body, binary = tensors.parse(sent, request.headers.get(tensors.JSON_LENGTH_HEADER))
+        return body, tensors.films(body.inputs[0], binary)
 
 
 def _wanted(body: InferRequest) -> dict[str, bool]:

@@ -22,6 +22,10 @@ from app.errors import InvalidParameterError
 
 #: Films in one request; more belong into several.
 MAX_BATCH = 16
+#: Values that the JSON may hold, in arrays and objects: 1024 × 1024 grey levels, row by row, and
+#: what stands around them. No network here keeps more of a film (``PreprocessSpec.reduce_to``).
+MAX_JSON_VALUES = 1_100_000
+_MAX_DIMENSIONS = 3
 
 JSON_LENGTH_HEADER = "Inference-Header-Content-Length"
 
@@ -30,7 +34,7 @@ class InputTensor(BaseModel):
     """One input: ``image`` (BYTES) or ``pixels`` (FP32)."""
 
     name: str
-    shape: list[int] = Field(min_length=1, max_length=3)
+    shape: list[int] = Field(min_length=1, max_length=_MAX_DIMENSIONS)
     datatype: Literal["BYTES", "FP32"]
     parameters: dict[str, Any] = Field(default_factory=dict)
     data: list[Any] | None = Field(None, description="Flat or nested; BYTES as base64.")
@@ -46,7 +50,7 @@ class InferRequest(BaseModel):
 
     id: str | None = None
     inputs: list[InputTensor] = Field(min_length=1, max_length=1)
-    outputs: list[RequestedOutput] | None = None
+    outputs: list[RequestedOutput] | None = Field(None, max_length=16)
     parameters: dict[str, Any] = Field(default_factory=dict)
 
 
@@ -76,11 +80,19 @@ def parse(body: bytes, json_length: str | None) -> tuple[InferRequest, memoryvie
     """
     length = len(body)
     if json_length is not None:
-        if not (json_length.isascii() and json_length.isdigit()) or int(json_length) > length:
+        number = json_length if json_length.isascii() and json_length.isdigit() else "-1"
+        if len(number) > len(str(length)) or not 0 <= int(number) <= length:
             raise InvalidParameterError(f"{JSON_LENGTH_HEADER} does not fit the body.")
-        length = int(json_length)
+        length = int(number)
+    head = body[:length]
+    # Counted before parsing, which holds the interpreter, and takes up to a kilobyte a value.
+    if sum(map(head.count, _BEFORE_A_VALUE)) > MAX_JSON_VALUES:
+        raise InvalidParameterError(
+            f"The JSON holds more than {MAX_JSON_VALUES:,} values. Send them as bytes behind it "
+            "(the binary tensor extension: binary_data_size), or fewer of them."
+        )
     try:
-        request = InferRequest.model_validate_json(body[:length])
+        request = InferRequest.model_validate_json(head)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(str(part) for part in first["loc"]) or "The body"
@@ -88,6 +100,11 @@ def parse(body: bytes, json_length: str | None) -> tuple[InferRequest, memoryvie
             f"{place} is not of the V2 protocol: {first['type']}."
         ) from None
     return request, memoryview(body)[length:]
+
+
+# Each element of an array and each member of an object but the first follows a comma. In strings
+# they count too: none that is asked for here holds many.
+_BEFORE_A_VALUE = (b",", b"[", b"{")
 
 
 def films(tensor: InputTensor, binary: memoryview) -> list[bytes]:
@@ -116,10 +133,10 @@ def _encoded(tensor: InputTensor, binary: memoryview | None) -> list[bytes]:
     count = tensor.shape[0]
     if not 1 <= count <= MAX_BATCH or any(side != 1 for side in tensor.shape[1:]):
         raise InvalidParameterError(f"image must have the shape [n] with 1 to {MAX_BATCH} films.")
-    found = _split(binary) if binary is not None else [_from_base64(one) for one in _flat(tensor)]
+    found = _split(binary) if binary is not None else _flat(tensor)
     if len(found) != count:
         raise InvalidParameterError(f"image has {len(found)} elements, its shape says {count}.")
-    return found
+    return found if binary is not None else [_from_base64(one) for one in found]
 
 
 def _split(binary: memoryview) -> list[bytes]:
@@ -139,11 +156,13 @@ def _split(binary: memoryview) -> list[bytes]:
 
 def _flat(tensor: InputTensor) -> list[Any]:
     elements: list[Any] = tensor.data or []
-    while elements and isinstance(elements[0], list):
+    for _ in range(_MAX_DIMENSIONS):
+        if not (elements and isinstance(elements[0], list)):
+            return elements
         if not all(isinstance(one, list) for one in elements):
             raise InvalidParameterError("data is nested unevenly.")
         elements = [inner for one in elements for inner in one]
-    return elements
+    raise InvalidParameterError(f"data is nested deeper than {_MAX_DIMENSIONS} dimensions.")
 
 
 def _from_base64(element: Any) -> bytes:

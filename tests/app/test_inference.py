@@ -7,6 +7,7 @@ import json
 import struct
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,8 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.serving import make_server
 
-from app.errors import PROBLEMS
+from app.errors import PROBLEMS, InvalidParameterError
+from app.inference import tensors
 from tests.app.conftest import CHILDREN
 from tests.phantoms import chest_phantom, encode_jpeg, encode_png
 
@@ -110,6 +112,7 @@ def assert_refused(response: Any, code: str) -> None:
         {"inputs": [{**image(b"x"), "data": ["%%%"]}]},
         {"inputs": [{**image(b"x"), "data": [7]}]},
         {"inputs": [{**image(b"x"), "data": [["x"], "x"]}]},
+        {"inputs": [{**image(b"x"), "data": [[[["eA=="]]]]}]},
         {"inputs": [{**image(b"x"), "parameters": {"binary_data_size": 5}}]},
         {"inputs": [{**image(b"x"), "parameters": {"binary_data_size": "x"}}]},
         {"inputs": [pixels([0.0] * 4, [2, 3])]},
@@ -118,13 +121,45 @@ def assert_refused(response: Any, code: str) -> None:
         {"inputs": [pixels(["a"] * 4, [2, 2])]},
         {"inputs": [pixels([1e39] * 4, [2, 2])]},
         {"inputs": [image(b"x")], "outputs": [{"name": "age"}]},
+        {"inputs": [image(b"x")], "outputs": [{"name": "decision"}] * 17},
     ],
 )
 def test_bodies_that_do_not_fit_are_refused(client: FlaskClient, body: Any) -> None:
     assert_refused(client.post(INFER, json=body), "invalid_parameter")
 
 
-@pytest.mark.parametrize("length", ["-1", "x", "99999999", "²"])
+def test_json_of_very_many_values_is_refused_before_it_is_parsed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(
+        tensors.InferRequest, "model_validate_json", lambda _: pytest.fail("it was parsed")
+    )
+    for value in (b"0,", b"[],", b'{"a":0},'):
+        data = b'{"inputs":[{"name":"pixels","data":[' + value * 1_100_000 + b"0]}]}"
+        with pytest.raises(InvalidParameterError, match="binary tensor extension"):
+            tensors.parse(data, None)
+
+
+def test_a_large_request_is_parsed_in_turn(
+    app: Flask, client: FlaskClient, jpeg: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turns = 0
+
+    @contextmanager
+    def counted() -> Iterator[None]:
+        nonlocal turns
+        turns += 1
+        yield
+
+    monkeypatch.setattr(app.extensions["registry"].predictor, "turn", counted)
+    outputs(infer(client, image(jpeg)))
+    assert turns == 1  # the film's own
+    phantom = chest_phantom(400)
+    outputs(infer(client, pixels(phantom.tolist(), [*phantom.shape])))
+    assert turns == 3
+
+
+@pytest.mark.parametrize("length", ["-1", "x", "99999999", "²", "9" * 5000])
 def test_a_length_that_does_not_fit_is_refused(client: FlaskClient, length: str) -> None:
     headers = {"Inference-Header-Content-Length": length}
     assert_refused(client.post(INFER, data=b"{}", headers=headers), "invalid_parameter")
