@@ -21,9 +21,10 @@ from pydicom.uid import (
     MediaStorageDirectoryStorage,
 )
 
-from cxr.dicom_file import DAMAGED, parse
+from cxr.dicom_file import parse
 from cxr.dicom_pixels import display_values, stored_values
 from cxr.errors import (
+    DAMAGED,
     CxrError,
     UnreadableImageError,
     UnsuitableImageError,
@@ -117,7 +118,7 @@ def damage_translated() -> Iterator[None]:
         ) from None
     except Exception:  # pydicom and the codecs raise nearly every type
         # "from None": the cause may quote values of the file.
-        raise UnreadableImageError(DAMAGED) from None
+        raise UnreadableImageError(DAMAGED.format("DICOM")) from None
 
 
 def open_dicom(data: bytes, limits: Limits) -> Dataset:

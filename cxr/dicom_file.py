@@ -23,6 +23,7 @@ from pydicom.uid import (
 )
 
 from cxr.errors import (
+    DAMAGED,
     TooLargeError,
     UnreadableImageError,
     UnsuitableImageError,
@@ -92,8 +93,6 @@ _AS_STORED = (
 _PIXEL_DATA = Tag("PixelData")
 _SEQUENCES = (Tag("ModalityLUTSequence"), Tag("VOILUTSequence"))
 
-DAMAGED = "The DICOM file is damaged or cut short. Export or transfer it again."
-
 
 class _CountedReader(io.BytesIO):
     """Bytes that can be asked for so often and no more."""
@@ -150,7 +149,7 @@ def parse(data: bytes, limits: Limits) -> Dataset:
         )
     if "PixelData" not in dataset and any(start in data for start in _PIXEL_DATA_STARTS):
         # pydicom drops compressed pixels that are cut off, with a warning only.
-        raise UnreadableImageError(DAMAGED)
+        raise UnreadableImageError(DAMAGED.format("DICOM"))
     if not dataset.file_meta.get("TransferSyntaxUID"):
         # Without file meta information the data set itself shows how it is encoded.
         implicit, little = dataset.original_encoding
@@ -190,7 +189,7 @@ def _unfolded(data: bytes, start: int, limits: Limits) -> bytes:
                 "uncompressed or at a lower resolution."
             )
     if not inflater.eof:
-        raise UnreadableImageError(DAMAGED)
+        raise UnreadableImageError(DAMAGED.format("DICOM"))
     return b"".join(pieces)
 
 
@@ -203,6 +202,6 @@ def _refuse_long_elements(dataset: Dataset) -> None:
         if tag != _PIXEL_DATA:
             most = _MAX_ELEMENT_BYTES if tag in _SEQUENCES else _MAX_TEXT_BYTES
             if len(element.value) > most:
-                raise UnreadableImageError(DAMAGED)
+                raise UnreadableImageError(DAMAGED.format("DICOM"))
         elif element.length == _UNDEFINED_LENGTH and element.value.count(_ITEM) > _MAX_FRAGMENTS:
-            raise UnreadableImageError(DAMAGED)
+            raise UnreadableImageError(DAMAGED.format("DICOM"))

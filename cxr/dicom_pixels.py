@@ -21,7 +21,6 @@ from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.processing import apply_rescale, apply_windowing
 from pydicom.uid import (
     JPEG2000TransferSyntaxes,
-    JPEGBaseline8Bit,
     JPEGLSLossless,
     JPEGLSNearLossless,
     JPEGLSTransferSyntaxes,
@@ -30,14 +29,13 @@ from pydicom.uid import (
 )
 
 from cxr import jpeg_plugin
-from cxr.errors import UnreadableImageError
+from cxr.errors import DAMAGED, UnreadableImageError
 
-_CUT_SHORT = "The DICOM file is damaged or cut short. Export or transfer it again."
+_CUT_SHORT = DAMAGED.format("DICOM")
 jpeg_plugin.register()
 # One decoder for each: where pydicom has several it tries them all, down to one in Python that
 # would unfold an RLE bomb for minutes.
 _PLUGINS = {
-    JPEGBaseline8Bit: "pillow",
     **dict.fromkeys(jpeg_plugin.DECODER_DEPENDENCIES, jpeg_plugin.LABEL),
     JPEGLSLossless: "pyjpegls",
     JPEGLSNearLossless: "pyjpegls",

@@ -5,6 +5,9 @@ or two sentences for the person who sent the file, which say what was wrong and 
 do. None of them knows about HTTP; ``app/errors.py`` translates.
 """
 
+#: The sentence of most ``UnreadableImageError``, for a format's name.
+DAMAGED = "The {} file is damaged or cut short. Export or transfer it again."
+
 
 class CxrError(Exception):
     """Base of all errors that this project raises on purpose.

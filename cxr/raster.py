@@ -1,7 +1,7 @@
 """JPEG, PNG, TIFF, WebP and BMP → Radiograph.
 
 Pillow reads every header, so the size is known before anything is decoded, and it decodes
-everything but ordinary JPEG, which OpenCV decodes to grey and at reduced scale.
+everything but ordinary JPEG, which is decoded to grey and at reduced scale (``cxr/jpeg.py``).
 
 Colour becomes grey by the luma of ITU-R BT.601, which is what a JPEG stores as its first
 component: colour and grey copies of one film agree. Transparency is composed on black,
@@ -15,18 +15,19 @@ import io
 import warnings
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image
 
 from cxr.errors import (
+    DAMAGED,
     CxrError,
     TooManyPixelsError,
     UnreadableImageError,
     UnsuitableImageError,
     UnsupportedFormatError,
 )
+from cxr.jpeg import REDUCTIONS, decode_grey
 from cxr.radiograph import ImageFormat, Limits, Pixels, Radiograph, room_for
 from cxr.structure import check_scans, check_structure
 
@@ -37,14 +38,7 @@ warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 # Otherwise the first film would wait for the import of its decoder.
 Image.preinit()
 
-_REDUCTIONS = (
-    (8, cv2.IMREAD_REDUCED_GRAYSCALE_8),
-    (4, cv2.IMREAD_REDUCED_GRAYSCALE_4),
-    (2, cv2.IMREAD_REDUCED_GRAYSCALE_2),
-    (1, cv2.IMREAD_GRAYSCALE),
-)
 _BAND_ROWS = 256
-_DAMAGED = "The {} file is damaged or cut short. Export or transfer it again."
 
 
 def read_raster(
@@ -74,9 +68,11 @@ def read_raster(
             if kind == "JPEG":
                 check_scans(data, width * height)
             with room_for(width, height):
-                if kind == "JPEG" and image.mode in ("L", "RGB") and _ends_properly(data):
+                if kind == "JPEG" and image.mode in ("L", "RGB"):
                     pixels = _decode_jpeg(data, image.size, reduce_to)
                 else:
+                    if kind == "JPEG":  # in inks: at small scale, only to hear whether it is whole
+                        decode_grey(data, *image.size, REDUCTIONS[0])
                     pixels = _to_grey(image)
     except CxrError:
         raise
@@ -86,7 +82,7 @@ def read_raster(
             "read. Export it at a lower resolution."
         ) from None
     except Exception as error:  # decoders of foreign bytes raise nearly every type
-        raise UnreadableImageError(_DAMAGED.format(kind)) from error
+        raise UnreadableImageError(DAMAGED.format(kind)) from error
     return Radiograph(_upright(pixels, orientation), kind, width, height)
 
 
@@ -118,16 +114,6 @@ def _refuse_several_frames(image: Image.Image, kind: ImageFormat) -> None:
         )
 
 
-def _ends_properly(data: bytes) -> bool:
-    """Whether an end-of-image marker follows the last scan of a JPEG.
-
-    Entropy-coded bytes cannot contain a marker (ITU-T T.81 §B.1.1.5), a thumbnail in the
-    header can. OpenCV fills the rest of a truncated picture with grey without a word, so a
-    file that does not end properly is left to Pillow, which refuses.
-    """
-    return data.rfind(b"\xff\xd9") > data.rfind(b"\xff\xda") > 0
-
-
 def _decode_jpeg(data: bytes, size: tuple[int, int], reduce_to: int | None) -> Pixels:
     """Decode a grey or colour JPEG to grey, not yet upright.
 
@@ -136,16 +122,10 @@ def _decode_jpeg(data: bytes, size: tuple[int, int], reduce_to: int | None) -> P
     """
     width, height = size
     least = min(size) if reduce_to is None else max(reduce_to, 1)
-    factor, flag = next(
-        (step for step in _REDUCTIONS if -(-min(size) // step[0]) >= least), _REDUCTIONS[-1]
-    )
-    encoded = np.frombuffer(data, np.uint8)
-    pixels = cv2.imdecode(encoded, flag | cv2.IMREAD_IGNORE_ORIENTATION)
-    if pixels is None or pixels.shape != (-(-height // factor), -(-width // factor)):
-        raise UnreadableImageError(_DAMAGED.format("JPEG"))
+    factor = next((step for step in REDUCTIONS if -(-min(size) // step) >= least), 1)
+    pixels = decode_grey(data, width, height, factor)
     # A row or column that lies mostly beyond the edge would stretch the others' geometry.
-    pixels = pixels[: round(height / factor), : round(width / factor)]
-    return np.asarray(pixels, np.uint8)
+    return pixels[: round(height / factor), : round(width / factor)]
 
 
 def _to_grey(image: Image.Image) -> Pixels:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import struct
 import zlib
 
-from cxr.errors import UnreadableImageError, UnsuitableImageError
+from cxr.errors import DAMAGED, UnreadableImageError, UnsuitableImageError
 from cxr.radiograph import ImageFormat
 
 #: Chunks of a PNG: writers cut the picture into pieces of 8 KB and more, the largest accepted
@@ -27,7 +27,6 @@ MAX_TIFF_VALUES = 65_536
 #: A BMP with run-length encoding is unfolded by Pillow in Python.
 MAX_BMP_RUN_LENGTH_BYTES = 1 << 20
 
-_DAMAGED = "The {} file is damaged or cut short. Export or transfer it again."
 _TOO_MANY = (
     "The {} file is cut into more {} than any radiograph needs. Export it again, as plain PNG or "
     "JPEG."
@@ -83,13 +82,13 @@ def _check_png(data: bytes) -> None:
     position = 8
     for _ in range(MAX_PNG_CHUNKS):
         if position + 12 > len(data):
-            raise UnreadableImageError(_DAMAGED.format("PNG"))
+            raise UnreadableImageError(DAMAGED.format("PNG"))
         length, name = struct.unpack_from(">I4s", data, position)
         end = position + 8 + length
         if end + 4 > len(data):
-            raise UnreadableImageError(_DAMAGED.format("PNG"))
+            raise UnreadableImageError(DAMAGED.format("PNG"))
         if struct.unpack_from(">I", data, end)[0] != zlib.crc32(data[position + 4 : end]):
-            raise UnreadableImageError(_DAMAGED.format("PNG"))
+            raise UnreadableImageError(DAMAGED.format("PNG"))
         if name == b"IEND":
             return
         position = end + 4

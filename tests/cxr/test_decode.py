@@ -13,8 +13,8 @@ from PIL import Image
 
 from cxr import Limits, decode
 from cxr.errors import UnreadableImageError
+from cxr.jpeg import _ends_properly
 from cxr.radiograph import to_eight_bits
-from cxr.raster import _ends_properly
 from tests.bad_inputs import png_chunk, saved
 from tests.phantoms import chest_phantom, encode_jpeg, encode_png
 
