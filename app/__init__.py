@@ -36,6 +36,7 @@ def create_app(settings: Settings | None = None, *, load: Loader | None = None) 
         logs,
         metrics,
         pacs,
+        ranges,
         security,
         station,
         web,
@@ -70,6 +71,7 @@ def create_app(settings: Settings | None = None, *, load: Loader | None = None) 
     errors.init_app(app)
     access.init_app(app, settings)
     http.init_app(app, settings.max_upload_bytes)
+    ranges.init_app(app)
     app.register_api(health.blueprint)
     app.register_api(api.blueprint)
     app.register_api(inference_api.blueprint)

@@ -19,7 +19,7 @@ from app.openapi import ASKS_A_MODEL, FILM_BODY, READS_FILMS, answers, document,
 from app.population import describe
 from app.schemas import FigurePath, ModelCard, ModelPath, Models, PredictQuery, Reading
 from app.security import FIGURE_POLICY
-from app.uploads import radiograph_bytes, refuse_fields
+from app.uploads import radiograph_bytes, refuse_fields, refuse_repeated
 from cxr.bundle_fields import FIGURES_FOLDER
 
 READINGS = Tag(name="Readings", description="One chest radiograph in, one reading out.")
@@ -48,10 +48,11 @@ def predict(query: PredictQuery) -> Response:
     """The reading of one radiograph, as JSON."""
     predictor = current.predictor()
     data = radiograph_bytes(request)
+    refuse_repeated(request)
     refuse_fields(request, PredictQuery.model_fields)
     reading = predictor.read(
         data,
-        model=query.model or None,
+        model=query.model,
         heatmap=query.heatmap,
         heatmap_class=query.heatmap_class,
     )
@@ -114,7 +115,7 @@ def model(path: ModelPath) -> Response:
             "description": "The plot.",
             "content": {"image/svg+xml": {"schema": {"type": "string"}}},
         },
-        **problems(*ASKS_A_MODEL, "not_found"),
+        **problems(*ASKS_A_MODEL, "not_found", "unsatisfiable_range"),
     },
 )
 def figure(path: FigurePath) -> Response:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any
+from typing import Any, ClassVar
 
 import structlog
 from flask import Flask, Response, current_app, g, jsonify, render_template, request
@@ -23,7 +23,13 @@ log: BoundLogger = structlog.get_logger("app.errors")
 
 
 class RequestError(CxrError):
-    """The request itself, not the radiograph, is at fault."""
+    """The request itself, not the radiograph, is at fault.
+
+    Attributes:
+        headers: of the answer.
+    """
+
+    headers: ClassVar[dict[str, str]] = {}
 
 
 class MissingFileError(RequestError):
@@ -42,6 +48,12 @@ class UnsupportedMediaTypeError(RequestError):
     """The body is of a media type that cannot hold a radiograph."""
 
     code = "unsupported_format"
+
+
+class UnsupportedEncodingError(UnsupportedMediaTypeError):
+    """The body is compressed, which is not undone here (RFC 9110 §15.5.16)."""
+
+    headers: ClassVar[dict[str, str]] = {"Accept-Encoding": "identity"}
 
 
 class PatientUnknownError(RequestError):
@@ -111,6 +123,9 @@ PROBLEMS: dict[str, Problem] = {
     "too_many_pixels": Problem(
         413, "The image has too many pixels", "Export the radiograph at a lower resolution."
     ),
+    "unsatisfiable_range": Problem(
+        416, "The file is shorter", "Ask for a range within the file, or for all of it."
+    ),
     "unsupported_format": Problem(
         415,
         "This kind of file is not read here",
@@ -151,6 +166,7 @@ _CODE_BY_STATUS = {
     408: "request_timeout",
     413: "too_large",
     415: "unsupported_format",
+    416: "unsatisfiable_range",
     429: "rate_limited",
     503: "overloaded",
 }
@@ -162,8 +178,8 @@ def wants_page() -> bool:
     ``*/*``, as curl and most client libraries send, means JSON.
     """
     accepted = request.accept_mimetypes
-    best = accepted.best_match(["application/json", "text/html"], default="application/json")
-    return best == "text/html" and accepted["text/html"] > accepted["application/json"]
+    json = max(accepted["application/json"], accepted["application/problem+json"])
+    return accepted["text/html"] > json
 
 
 def shows_page() -> bool:
@@ -224,7 +240,8 @@ def _domain_error(error: CxrError) -> Response:
         return _unexpected(error)
     if isinstance(error, RadiographError):  # its sentence already says what to do
         return problem_response(error.code, error.detail, advice=False, reason=error.reason)
-    return problem_response(error.code, error.detail)
+    headers = error.headers if isinstance(error, RequestError) else None
+    return problem_response(error.code, error.detail, headers=headers)
 
 
 def _http_error(error: HTTPException) -> Any:
@@ -243,10 +260,11 @@ def _http_error(error: HTTPException) -> Any:
     details = {
         "not_found": "Nothing is served at this address.",
         "method_not_allowed": f"{request.method} is not answered at this address.",
+        "unsatisfiable_range": "The range begins behind the end of the file.",
     }
     detail = details.get(code, f"The request was refused: {HTTPStatus(status).phrase}.")
-    allow = {k: v for k, v in error.get_headers() if k == "Allow"}
-    return problem_response(code, detail, headers=allow)
+    headers = {k: v for k, v in error.get_headers() if k in ("Allow", "Content-Range")}
+    return problem_response(code, detail, headers=headers)
 
 
 def _unexpected(error: Exception) -> Response:

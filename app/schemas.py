@@ -42,7 +42,10 @@ class PredictQuery(Parameters):
     # A mistyped `model` must not leave the film to another model without a word.
     model_config = ConfigDict(extra="forbid")
 
-    model: str | None = Field(None, description="Name of a bundle; `/models` lists them.")
+    # An empty one is an unset variable of a script, not a wish for the default.
+    model: str | None = Field(
+        None, min_length=1, description="Name of a bundle; `/models` lists them."
+    )
     heatmap: Literal[HEATMAPS] = Field(  # type: ignore[valid-type]
         "none",
         description="Also draw where the film spoke for infection: over the film, or alone, as a "

@@ -6,7 +6,12 @@ from collections.abc import Collection
 
 from flask import Request
 
-from app.errors import InvalidParameterError, MissingFileError, UnsupportedMediaTypeError
+from app.errors import (
+    InvalidParameterError,
+    MissingFileError,
+    UnsupportedEncodingError,
+    UnsupportedMediaTypeError,
+)
 
 FIELD = "file"
 
@@ -15,6 +20,7 @@ _HOW = (
     "application/dicom or application/octet-stream."
 )
 _RAW_TYPES = ("application/dicom", "application/octet-stream")
+_ENCODINGS = ("br", "compress", "deflate", "gzip", "x-gzip", "zstd")
 _FORM_TYPES = ("multipart/form-data", "application/x-www-form-urlencoded")
 
 
@@ -25,8 +31,10 @@ def radiograph_bytes(request: Request) -> bytes:
         MissingFileError: there is no file in the request.
         InvalidParameterError: there is more than one.
         UnsupportedMediaTypeError: the body is of a type that cannot be a radiograph.
+        UnsupportedEncodingError: it is compressed.
         RequestEntityTooLarge: more bytes than the limit (by Werkzeug, while reading).
     """
+    refuse_encoding(request)
     if request.mimetype.startswith("image/") or request.mimetype in _RAW_TYPES:
         return request.get_data(cache=False)
     if request.mimetype in _FORM_TYPES:
@@ -38,6 +46,32 @@ def radiograph_bytes(request: Request) -> bytes:
             return data
         raise MissingFileError(_HOW)
     raise UnsupportedMediaTypeError(f"A body of this type cannot hold a radiograph. {_HOW}")
+
+
+def refuse_encoding(request: Request) -> None:
+    """Refuse a body that is compressed as a whole: nothing here bounds what it unpacks to.
+
+    Raises:
+        UnsupportedEncodingError: it is (RFC 9110 §8.4).
+    """
+    encoding = (request.content_encoding or "identity").strip().lower()
+    if encoding != "identity":
+        name = f" ({encoding})" if encoding in _ENCODINGS else ""
+        raise UnsupportedEncodingError(
+            f"The body has a Content-Encoding{name}, which is not undone here. Send it as it is."
+        )
+
+
+def refuse_repeated(request: Request) -> None:
+    """Refuse a query that says one thing twice: one of the two would be passed over.
+
+    Raises:
+        InvalidParameterError: it does.
+    """
+    if any(len(values) > 1 for _, values in request.args.lists()):
+        raise InvalidParameterError(
+            "The address has one parameter several times, and it cannot be told which is meant."
+        )
 
 
 def refuse_fields(request: Request, names: Collection[str]) -> None:

@@ -21,6 +21,7 @@ from app.openapi import API_VERSION, ASKS_A_MODEL, OPEN_TO_ALL, READS_FILMS, ans
 from app.predictor import Predictor
 from app.reading import NOTICE, Reading
 from app.schemas import Answer, ModelPath
+from app.uploads import refuse_encoding
 from cxr.errors import RadiographError
 
 V2 = Tag(
@@ -199,9 +200,11 @@ def _received(predictor: Predictor) -> tuple[InferRequest, list[bytes]]:
     """The request and the films in it.
 
     Raises:
+        UnsupportedEncodingError: it is compressed.
         InvalidParameterError: it is not of the protocol.
         OverloadedError: it is large, and too many wait to be read.
     """
+    refuse_encoding(request)
     sent = request.get_data(cache=False)
     # Parsing much takes memory and a core, as reading a film does: both wait in one queue.
     with predictor.turn() if len(sent) > _LARGE_BYTES else nullcontext():
@@ -211,13 +214,20 @@ def _received(predictor: Predictor) -> tuple[InferRequest, list[bytes]]:
 
 def _wanted(body: InferRequest) -> dict[str, bool]:
     """Output → whether as bytes behind the JSON."""
-    default = bool(body.parameters.get("binary_data_output"))
+    default = _switch(body.parameters, "binary_data_output", False)
     if not body.outputs:
         return dict.fromkeys(_ALWAYS, default)
     unknown = [one.name for one in body.outputs if one.name not in (*_ALWAYS, "heatmap")]
     if unknown:
         raise InvalidParameterError(f"Outputs are {', '.join(_ALWAYS)} and heatmap.")
-    return {one.name: bool(one.parameters.get("binary_data", default)) for one in body.outputs}
+    return {one.name: _switch(one.parameters, "binary_data", default) for one in body.outputs}
+
+
+def _switch(parameters: dict[str, Any], name: str, default: bool) -> bool:
+    chosen = parameters.get(name, default)
+    if not isinstance(chosen, bool):  # the text "false" would count as true
+        raise InvalidParameterError(f"{name} must be true or false.")
+    return chosen
 
 
 def _values(readings: list[Reading]) -> dict[str, Any]:

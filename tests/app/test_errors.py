@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import struct
 import threading
 import zlib
@@ -22,6 +23,8 @@ from tests.app.problems import assert_problem
 from tests.bad_inputs import BAD_INPUTS
 
 BROWSER = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
+
+STYLESHEET = "/static/css/base.css"
 
 
 def png_header(width: int, height: int) -> bytes:
@@ -44,6 +47,7 @@ def test_the_table_is_the_contracts() -> None:
         408: {"request_timeout"},
         413: {"too_large", "too_many_pixels"},
         415: {"unsupported_format"},
+        416: {"unsatisfiable_range"},
         422: {"unreadable_image", "not_a_chest_xray", "unsuitable_image"},
         429: {"rate_limited"},
         500: {"internal_error"},
@@ -109,6 +113,9 @@ def test_a_form_with_more_than_a_film_is_not_called_a_large_file(
         ("heatmap_class=", "invalid_parameter"),
         ("model=nobody", "unknown_model"),
         ("model=../models", "unknown_model"),
+        ("model=", "invalid_parameter"),
+        (f"model={CHILDREN}&model={CHILDREN}", "invalid_parameter"),
+        ("heatmap=map&heatmap=none", "invalid_parameter"),
         ("modle=covid19-radiography", "invalid_parameter"),
         ("Model=covid19-radiography", "invalid_parameter"),
     ],
@@ -118,6 +125,25 @@ def test_parameters_that_predict_refuses(
 ) -> None:
     response = client.post(f"/predict?{query}", data=jpeg, content_type="image/jpeg")
     assert_problem(response, code)
+
+
+@pytest.mark.parametrize("address", ["/predict", "/", f"/v2/models/{CHILDREN}/infer"])
+@pytest.mark.parametrize(("encoding", "named"), [("gzip", True), ("X-Doe", False)])
+def test_a_compressed_body_is_refused_as_that(
+    client: FlaskClient, jpeg: bytes, address: str, encoding: str, named: bool
+) -> None:
+    headers = {"Content-Encoding": encoding}
+    sent = {"data": gzip.compress(jpeg), "content_type": "image/jpeg", "headers": headers}
+    response = client.post(address, **sent)
+    assert response.status_code == PROBLEMS["unsupported_format"].status
+    assert response.headers["Accept-Encoding"] == "identity"
+    assert (encoding in response.get_data(as_text=True)) is named
+
+
+def test_a_body_that_is_not_compressed_may_say_so(client: FlaskClient, jpeg: bytes) -> None:
+    sent = {"data": jpeg, "content_type": "image/jpeg"}
+    response = client.post("/predict", **sent, headers={"Content-Encoding": "identity"})
+    assert response.status_code == 200
 
 
 def test_an_unknown_parameter_is_not_repeated(client: FlaskClient, jpeg: bytes) -> None:
@@ -153,6 +179,36 @@ def test_unknown_addresses(client: FlaskClient, address: str) -> None:
     assert_problem(client.get(address), "not_found")
 
 
+@pytest.mark.parametrize(
+    ("asked", "status", "length"),
+    [
+        ("bytes=0-9", 206, 10),
+        ("bytes=-5", 206, 5),
+        ("lines=1-2", 200, None),
+        ("bytes=0-1,4-5", 200, None),
+        ("bytes=5-2", 200, None),
+        ("bytes=a-b", 200, None),
+        ("nonsense", 200, None),
+    ],
+)
+def test_ranges_that_are_not_served_are_ignored(
+    client: FlaskClient, asked: str, status: int, length: int | None
+) -> None:
+    with client.get(STYLESHEET) as whole:
+        size = len(whole.get_data())
+    with client.get(STYLESHEET, headers={"Range": asked}) as response:
+        assert response.status_code == status
+        assert len(response.get_data()) == (length or size)
+
+
+def test_a_range_behind_the_end_is_refused_with_the_length(client: FlaskClient) -> None:
+    with client.get(STYLESHEET) as whole:
+        length = len(whole.get_data())
+    with client.get(STYLESHEET, headers={"Range": f"bytes={length}-"}) as response:
+        assert_problem(response, "unsatisfiable_range")
+        assert response.headers["Content-Range"] == f"bytes */{length}"
+
+
 def test_every_route_refuses_other_methods_alike(client: FlaskClient, app: Flask) -> None:
     for rule in app.url_map.iter_rules():
         address = rule.rule.replace("<name>", CHILDREN).replace("<path:filename>", "css/base.css")
@@ -179,7 +235,16 @@ def test_the_form_always_answers_with_a_page(client: FlaskClient) -> None:
     assert PROBLEMS["unsupported_format"].title in response.get_data(as_text=True)
 
 
-@pytest.mark.parametrize("accept", ["*/*", "application/json", "image/png", ""])
+@pytest.mark.parametrize(
+    "accept",
+    [
+        "*/*",
+        "application/json",
+        "application/problem+json, text/html;q=0.1",
+        "image/png",
+        "",
+    ],
+)
 def test_programs_get_json(client: FlaskClient, accept: str) -> None:
     assert_problem(client.get("/nothing", headers={"Accept": accept}), "not_found")
 

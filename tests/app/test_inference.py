@@ -122,6 +122,11 @@ def assert_refused(response: Any, code: str) -> None:
         {"inputs": [pixels([1e39] * 4, [2, 2])]},
         {"inputs": [image(b"x")], "outputs": [{"name": "age"}]},
         {"inputs": [image(b"x")], "outputs": [{"name": "decision"}] * 17},
+        {"inputs": [image(b"x")], "parameters": {"binary_data_output": "false"}},
+        {
+            "inputs": [image(b"x")],
+            "outputs": [{"name": "decision", "parameters": {"binary_data": "false"}}],
+        },
     ],
 )
 def test_bodies_that_do_not_fit_are_refused(client: FlaskClient, body: Any) -> None:
