@@ -62,6 +62,10 @@ class ModelPath(Parameters):
     name: str = Field(description="Name of a bundle.")
 
 
+class VersionPath(ModelPath):
+    version: str = Field(description="Version of a bundle: the one that is loaded.")
+
+
 class FigurePath(ModelPath):
     file: str = Field(description="Name of a plot, as the card links to it.")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import nullcontext
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from flask import Response, jsonify, request
@@ -14,15 +14,18 @@ from flask_openapi3.utils import parse_body
 from pydantic import Field
 
 from app import current
-from app.errors import InvalidParameterError
+from app.errors import InvalidParameterError, UnknownModelError
 from app.inference import tensors
 from app.inference.tensors import InferRequest, InferResponse
 from app.openapi import API_VERSION, ASKS_A_MODEL, OPEN_TO_ALL, READS_FILMS, answers
 from app.predictor import Predictor
 from app.reading import NOTICE, Reading
-from app.schemas import Answer, ModelPath
+from app.schemas import Answer, ModelPath, VersionPath
 from app.uploads import refuse_encoding
 from cxr.errors import RadiographError
+
+if TYPE_CHECKING:
+    from cxr.bundle import Bundle
 
 V2 = Tag(
     name="Open Inference Protocol",
@@ -98,7 +101,7 @@ def ready() -> Response:
 )
 def model_ready(path: ModelPath) -> Response:
     """One model is ready to predict."""
-    current.predictor().bundle(path.name)
+    _bundle(path)
     return jsonify(ready=True)
 
 
@@ -109,7 +112,7 @@ def model_ready(path: ModelPath) -> Response:
 )
 def model(path: ModelPath) -> Response:
     """What a model takes and gives."""
-    bundle = current.predictor().bundle(path.name)
+    bundle = _bundle(path)
     return jsonify(
         name=bundle.name,
         versions=[bundle.version],
@@ -157,8 +160,7 @@ _BODY = {
 )
 def infer(path: ModelPath) -> Response:
     """The readings of one or several films, as tensors."""
-    predictor = current.predictor()
-    bundle = predictor.bundle(path.name)
+    predictor, bundle = current.predictor(), _bundle(path)
     body, films = _received(predictor)
     wanted = _wanted(body)
     heatmap = "overlay" if "heatmap" in wanted else "none"
@@ -194,6 +196,53 @@ def infer(path: ModelPath) -> Response:
     response = Response(data, content_type="application/octet-stream")
     response.headers[tensors.JSON_LENGTH_HEADER] = str(json_length)
     return response
+
+
+@blueprint.get(
+    "/models/<name>/versions/<version>/ready",
+    operation_id="v2_version_ready",
+    responses=answers(IsReady, *ASKS_A_MODEL),
+)
+def version_ready(path: VersionPath) -> Response:
+    """One version of a model is ready to predict."""
+    answer: Response = model_ready(path)
+    return answer
+
+
+@blueprint.get(
+    "/models/<name>/versions/<version>",
+    operation_id="v2_version",
+    responses=answers(ModelMetadata, *ASKS_A_MODEL),
+)
+def version(path: VersionPath) -> Response:
+    """What a version of a model takes and gives."""
+    answer: Response = model(path)
+    return answer
+
+
+@blueprint.post(
+    "/models/<name>/versions/<version>/infer",
+    operation_id="v2_version_infer",
+    summary="Read one film or several with one version of a model",
+    openapi_extensions={"requestBody": _BODY},
+    responses=answers(InferResponse, *ASKS_A_MODEL, *READS_FILMS),
+)
+def version_infer(path: VersionPath) -> Response:
+    """The readings of one or several films, as tensors."""
+    answer: Response = infer(path)
+    return answer
+
+
+def _bundle(path: ModelPath) -> Bundle:
+    """The bundle that the address names.
+
+    Raises:
+        UnknownModelError: there is none, or it is loaded in another version.
+    """
+    bundle = current.predictor().bundle(path.name)
+    if isinstance(path, VersionPath) and path.version != bundle.version:
+        raise UnknownModelError(f"{bundle.name} is loaded in version {bundle.version} alone.")
+    return bundle
 
 
 def _received(predictor: Predictor) -> tuple[InferRequest, list[bytes]]:

@@ -52,6 +52,22 @@ def test_the_metadata_say_what_goes_in_and_comes_out(client: FlaskClient) -> Non
     assert [one["name"] for one in model["inputs"]] == ["image", "pixels"]
 
 
+def test_the_version_that_is_announced_is_served(client: FlaskClient, jpeg: bytes) -> None:
+    versions = f"/v2/models/{CHILDREN}/versions"
+    assert client.get(f"{versions}/0.0.1/ready").get_json() == {"ready": True}
+    assert client.get(f"{versions}/0.0.1").get_json()["versions"] == ["0.0.1"]
+    body = {"inputs": [image(jpeg)]}
+    response = client.post(f"{versions}/0.0.1/infer", json=body)
+    assert outputs(response) == outputs(infer(client, image(jpeg)))
+    for response in (
+        client.get(f"{versions}/0.0.2"),
+        client.get(f"{versions}/0.0.2/ready"),
+        client.post(f"{versions}/0.0.2/infer", json=body),
+        client.get("/v2/models/nobody/versions/0.0.1"),
+    ):
+        assert_refused(response, "unknown_model")
+
+
 def test_it_reads_what_predict_reads(client: FlaskClient, jpeg: bytes) -> None:
     reading = client.post(
         f"/predict?model={CHILDREN}", data=jpeg, content_type="image/jpeg"
@@ -210,12 +226,15 @@ def test_a_real_client(address: str, client: FlaskClient, jpeg: bytes) -> None:
         assert triton.is_server_live()
         assert triton.is_server_ready()
         assert triton.is_model_ready(CHILDREN)
+        assert triton.is_model_ready(CHILDREN, "0.0.1")
+        assert not triton.is_model_ready(CHILDREN, "0.0.2")
+        assert triton.get_model_metadata(CHILDREN, "0.0.1")["name"] == CHILDREN
         assert triton.get_server_metadata()["name"] == "xray"
         assert triton.get_model_metadata(CHILDREN)["versions"] == ["0.0.1"]
 
         films = InferInput("image", [2], "BYTES")
         films.set_data_from_numpy(np.array([jpeg, phantom], dtype=object))
-        result = triton.infer(CHILDREN, [films])
+        result = triton.infer(CHILDREN, [films], model_version="0.0.1")
         probabilities = result.as_numpy("probabilities")
         assert probabilities.shape == (2, 3)
         assert probabilities[0] == pytest.approx(expected["probabilities"], abs=1e-5)
