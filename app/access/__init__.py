@@ -13,20 +13,19 @@ def init_app(app: Flask, settings: Settings) -> None:
     """Guard every route of ``app``.
 
     Raises:
-        SettingsError: there is no usable key although keys are asked for.
+        SettingsError: there is no usable key although keys are asked for, or a trusted host is
+            no host name.
     """
     from werkzeug.middleware.proxy_fix import ProxyFix
 
-    from app.access import commands, exposure, guard, pages, rate
+    from app.access import commands, exposure, guard, hosts, pages, rate
 
     if not commands.is_running():
         exposure.check_settings(settings)
     app.cli.add_command(commands.group)
     # gunicorn.conf.py makes one for all workers of a start.
     app.secret_key = settings.secret_key or secrets.token_hex(32)
-    if settings.trusted_hosts:
-        # Names of the loopback cannot be another site's, and health checks use them.
-        app.config["TRUSTED_HOSTS"] = [*settings.trusted_hosts, "localhost", "127.0.0.1"]
+    hosts.init_app(app, settings.trusted_hosts)
     if settings.proxy_hops:
         hops = settings.proxy_hops
         app.wsgi_app = ProxyFix(  # type: ignore[method-assign]

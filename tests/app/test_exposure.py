@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from flask import Flask
 from flask.testing import FlaskClient
+from werkzeug.test import create_environ, run_wsgi_app
 
 from app import create_app
 from app.access.exposure import check_addresses, check_settings, is_loopback
@@ -96,16 +98,26 @@ def test_a_proxy_on_the_loopback_is_as_good_as_the_loopback(key_path: Path) -> N
         ("xray.example.org", True),
         ("xray.example.org:8443", True),
         ("a.clinic.example", True),
+        ("XRAY.Example.org", True),
+        ("clinic.example", True),
+        ("ward_3.clinic.example", True),
+        ("[2001:DB8::7]:8443", True),
+        ("xn--klinik-sd-x9a.example", True),
         ("localhost:8000", True),
         ("127.0.0.1", True),
+        ("[::1]:8000", True),
         ("evil.example", False),
         ("xray.example.org.evil.example", False),
+        ("notclinic.example", False),
+        ("[2001:db8::8]", False),
+        ("", False),
         ("a b", False),
     ],
 )
 @pytest.mark.parametrize("accept", ["*/*", "text/html"])
 def test_only_trusted_hosts_are_served(host: str, served: bool, accept: str) -> None:
-    client = client_of(Settings(trusted_hosts=("xray.example.org", ".clinic.example")))
+    names = "xray.example.org, .Clinic.example, [2001:db8::7]:8443, klinik-süd.example"
+    client = client_of(Settings.from_environment({"XRAY_TRUSTED_HOSTS": names}))
     response = client.get("/healthz", headers={"Host": host, "Accept": accept})
     if served:
         assert response.status_code == 200
@@ -113,8 +125,30 @@ def test_only_trusted_hosts_are_served(host: str, served: bool, accept: str) -> 
         assert "host" in assert_problem(response, "invalid_parameter")["detail"]
 
 
-def test_any_host_is_served_where_none_is_named(client: FlaskClient) -> None:
-    assert client.get("/healthz", headers={"Host": "anything.example"}).status_code == 200
+@pytest.mark.parametrize("host", ["anything.example", "xray_app:8000", "[2001:db8::1]", "a:"])
+def test_any_host_is_served_where_none_is_named(client: FlaskClient, host: str) -> None:
+    assert client.get("/healthz", headers={"Host": host}).status_code == 200
+
+
+@pytest.mark.parametrize("host", ["a b", "<script>", "[::1", "a:b", "a/b", "ä.example", ""])
+def test_what_is_no_host_is_refused_everywhere(client: FlaskClient, host: str) -> None:
+    assert_problem(client.get("/healthz", headers={"Host": host}), "invalid_parameter")
+
+
+@pytest.mark.parametrize(("protocol", "served"), [("HTTP/1.1", False), ("HTTP/1.0", True)])
+def test_only_before_http_1_1_a_request_may_name_no_host(
+    app: Flask, protocol: str, served: bool
+) -> None:
+    environ = create_environ("/healthz") | {"SERVER_PROTOCOL": protocol}
+    del environ["HTTP_HOST"]
+    _, status, _ = run_wsgi_app(app, environ)
+    assert status.startswith("200") is served
+
+
+@pytest.mark.parametrize("name", ["*.example.org", "a b", "[::1", "a..b.ü"])
+def test_a_trusted_host_that_is_none_is_named_at_the_start(name: str) -> None:
+    with pytest.raises(SettingsError, match="XRAY_TRUSTED_HOSTS"):
+        client_of(Settings(trusted_hosts=(name,)))
 
 
 FORWARDED = {"X-Forwarded-For": "192.0.2.7", "X-Forwarded-Proto": "https"}
