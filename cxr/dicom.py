@@ -129,6 +129,8 @@ def open_dicom(data: bytes, limits: Limits) -> Dataset:
     """
     dataset = parse(data, limits)
     _refuse_unsuitable(dataset)
+    # As the decoders of pydicom want it; some writers pad it or write it in small letters.
+    dataset.PhotometricInterpretation = _text(dataset, "PhotometricInterpretation")
     limits.check_size(_required(dataset, "Columns"), _required(dataset, "Rows"))
     return dataset
 
@@ -164,7 +166,7 @@ def _refuse_unsuitable(dataset: Dataset) -> None:
             "Interpretation is missing). Export it again."
         )
     grey = photometric in ("MONOCHROME1", "MONOCHROME2")
-    if not grey or int(dataset.get("SamplesPerPixel") or 1) != 1:
+    if not grey or _required(dataset, "SamplesPerPixel") != 1:
         raise UnsuitableImageError(
             "The DICOM file holds a colour picture, such as a screenshot or an ultrasound; a "
             "radiograph is grey. Send the original image."
@@ -174,6 +176,8 @@ def _refuse_unsuitable(dataset: Dataset) -> None:
             "The DICOM file does not have 8 or 16 bits per pixel, so it is no radiograph as "
             "taken. Send the original image."
         )
+    for keyword in ("BitsStored", "PixelRepresentation"):  # not to be guessed
+        _required(dataset, keyword)
 
 
 def _required(dataset: Dataset, keyword: str) -> int:

@@ -58,13 +58,15 @@ def stored_values(dataset: Dataset) -> NDArray[np.uint8] | NDArray[np.uint16]:
 
     Raises:
         NotImplementedError: a transfer syntax without a decoder.
-        UnreadableImageError: the compressed picture is cut short or of another size.
+        UnreadableImageError: the picture is cut short or of another size.
         Exception: whatever the decoders raise on damaged bytes.
     """
     syntax = dataset.file_meta.TransferSyntaxUID
     decoder = get_decoder(syntax)
     if syntax.is_encapsulated:
         _check_codestream(dataset)
+    else:
+        _check_length(dataset)
     try:
         raw, _ = decoder.as_array(
             dataset,
@@ -157,6 +159,19 @@ def bits_stored(dataset: Dataset) -> int:
 
 def is_signed(dataset: Dataset) -> bool:
     return int(dataset.get("PixelRepresentation") or 0) == 1
+
+
+def _check_length(dataset: Dataset) -> None:
+    """Refuse more uncompressed pixels than the header announces (PS3.5 §8.1.1).
+
+    Half of a film would be read as a film. Padding is shorter than a row.
+    """
+    row = int(dataset.Columns) * int(dataset.BitsAllocated) // 8
+    if len(dataset.PixelData) > (int(dataset.Rows) + 1) * row:
+        raise UnreadableImageError(
+            "The DICOM file holds more pixels than its Rows and Columns say, so a part of the film "
+            "would be missing. Export it again."
+        )
 
 
 def _check_codestream(dataset: Dataset) -> None:

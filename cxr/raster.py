@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from cxr.errors import (
     DAMAGED,
@@ -29,7 +29,7 @@ from cxr.errors import (
 )
 from cxr.jpeg import REDUCTIONS, decode_grey
 from cxr.radiograph import ImageFormat, Limits, Pixels, Radiograph, room_for
-from cxr.structure import check_scans, check_structure
+from cxr.structure import check_scans, check_structure, has_whole_directory
 
 # Pillow warns between its own limit and twice that, and raises above. The limits here are
 # compared with the header in every case, so the warning would only be noise in a log.
@@ -39,6 +39,11 @@ warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 Image.preinit()
 
 _BAND_ROWS = 256
+_SAMPLE_FORMAT, _SIGNED = 339, 2  # TIFF 6.0 §19
+_NOT_READ = (
+    "The image stores its pixels in a way that is not read here. Export the radiograph as grey "
+    "PNG or JPEG."
+)
 
 
 def read_raster(
@@ -53,11 +58,12 @@ def read_raster(
         reduce_to: see ``decode``.
 
     Raises:
-        TooManyPixelsError, UnreadableImageError, UnsuitableImageError: as ``decode``.
+        TooManyPixelsError, UnsupportedFormatError, UnreadableImageError, UnsuitableImageError:
+            as ``decode``.
     """
     check_structure(data, kind)
     try:
-        with Image.open(io.BytesIO(data), formats=[kind]) as image:
+        with _opened(data, kind) as image:
             # TIFF: Pillow announces the turned size and turns the pixels itself.
             orientation = 1 if kind == "TIFF" else _orientation(image)
             width, height = image.size
@@ -84,6 +90,17 @@ def read_raster(
     except Exception as error:  # decoders of foreign bytes raise nearly every type
         raise UnreadableImageError(DAMAGED.format(kind)) from error
     return Radiograph(_upright(pixels, orientation), kind, width, height)
+
+
+def _opened(data: bytes, kind: ImageFormat) -> Image.Image:
+    try:
+        return Image.open(io.BytesIO(data), formats=[kind])
+    except (UnidentifiedImageError, KeyError):
+        # Pillow raises the same for a header that it cannot make out as for one that says
+        # something unknown to it, such as 64-bit numbers, or JPEG 2000 within.
+        if kind == "TIFF" and has_whole_directory(data):
+            raise UnsupportedFormatError(_NOT_READ) from None
+        raise
 
 
 def _orientation(image: Image.Image) -> int:
@@ -132,7 +149,9 @@ def _to_grey(image: Image.Image) -> Pixels:
     """Decode with Pillow: 16-bit grey stays uint16, everything else becomes uint8."""
     if image.mode.startswith("I;16"):
         return _sixteen_bit(image)
-    if image.mode in ("I", "F"):
+    tags: Any = getattr(image, "tag_v2", {})
+    # Pillow takes signed numbers of 8 bits for unsigned ones.
+    if image.mode in ("I", "F") or _SIGNED in tags.get(_SAMPLE_FORMAT, ()):
         raise UnsuitableImageError(
             "The pixels are signed, 32-bit or floating-point numbers without a known white. "
             "Export the radiograph with 8 or 16 bits per pixel."
@@ -145,10 +164,7 @@ def _to_grey(image: Image.Image) -> Pixels:
         return _array(image.convert("L"))
     if image.mode in ("P", "YCbCr", "LAB", "RGBX", "HSV"):
         return _array(image.convert("RGB").convert("L"))
-    raise UnsupportedFormatError(
-        "The image stores its pixels in a way that is not read here. Export the radiograph "
-        "as grey PNG or JPEG."
-    )
+    raise UnsupportedFormatError(_NOT_READ)
 
 
 def _array(image: Image.Image) -> NDArray[np.uint8]:

@@ -10,7 +10,12 @@ from __future__ import annotations
 import struct
 import zlib
 
-from cxr.errors import DAMAGED, UnreadableImageError, UnsuitableImageError
+from cxr.errors import (
+    DAMAGED,
+    UnreadableImageError,
+    UnsuitableImageError,
+    UnsupportedFormatError,
+)
 from cxr.radiograph import ImageFormat
 
 #: Chunks of a PNG: writers cut the picture into pieces of 8 KB and more, the largest accepted
@@ -33,6 +38,7 @@ _TOO_MANY = (
 )
 # Fields of bytes and text: Pillow keeps them as they are.
 _TIFF_BYTE_TYPES = frozenset({1, 2, 6, 7})
+_JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _JPEG_WITHOUT_LENGTH = frozenset({0x01, *range(0xD0, 0xD8)})
 
 
@@ -42,6 +48,7 @@ def check_structure(data: bytes, kind: ImageFormat) -> None:
     Raises:
         UnsuitableImageError: more parts than ``MAX_…``, or several TIFF pages.
         UnreadableImageError: a PNG whose chunks are damaged or cut short.
+        UnsupportedFormatError: a JPEG of other than 8 bits.
     """
     if kind == "PNG":
         _check_png(data)
@@ -96,7 +103,7 @@ def _check_png(data: bytes) -> None:
 
 
 def _check_jpeg(data: bytes) -> None:
-    """Count the marker segments before the first scan (ITU-T T.81 §B.1.1)."""
+    """Look at the marker segments before the first scan (ITU-T T.81 §B.1.1, §B.2.2)."""
     position = 2
     for _ in range(MAX_JPEG_SEGMENTS):
         if position + 4 > len(data):
@@ -108,12 +115,26 @@ def _check_jpeg(data: bytes) -> None:
         elif marker in (0xDA, 0xD9):  # the first scan, or the end
             return
         else:
+            if marker in _JPEG_FRAMES and data[position + 4 : position + 5] not in (b"\x08", b""):
+                raise UnsupportedFormatError(
+                    "The JPEG file does not have 8 bits per pixel, which is read in DICOM files "
+                    "alone. Export the radiograph as PNG or as an ordinary JPEG."
+                )
             position += 2 + max(2, struct.unpack_from(">H", data, position + 2)[0])
     raise UnsuitableImageError(_TOO_MANY.format("JPEG", "segments"))
 
 
-def _check_tiff(data: bytes) -> None:
-    """Look through the first directory (TIFF 6.0 §2; BigTIFF has longer fields)."""
+def has_whole_directory(data: bytes) -> bool:
+    """Whether all of a TIFF's first directory is in the file."""
+    return _check_tiff(data)
+
+
+def _check_tiff(data: bytes) -> bool:
+    """Look through the first directory (TIFF 6.0 §2; BigTIFF has longer fields).
+
+    Returns:
+        whether it is all there.
+    """
     order = "<" if data.startswith(b"II") else ">"
     big = data[2:4] in (b"+\x00", b"\x00+")
     first, count_code, entry, size, next_code = (
@@ -131,13 +152,14 @@ def _check_tiff(data: bytes) -> None:
                 raise UnsuitableImageError(_TOO_MANY.format("TIFF", "strips"))
         (next_page,) = struct.unpack_from(order + next_code, data, start + entries * size)
     except (struct.error, OverflowError):
-        return  # cut short, or an offset beyond any file; the decoder says so
+        return False  # cut short, or an offset beyond any file; the decoder says so
     if next_page:
         # Counting the pages would walk through them all.
         raise UnsuitableImageError(
             "The TIFF file holds several pages or frames, and it cannot be told which is "
             "meant. Export the one radiograph as a file of its own."
         )
+    return True
 
 
 def _check_bmp(data: bytes) -> None:
