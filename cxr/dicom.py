@@ -22,7 +22,8 @@ from pydicom.uid import (
 )
 
 from cxr.dicom_file import parse
-from cxr.dicom_pixels import display_values, stored_values
+from cxr.dicom_grey import display_values
+from cxr.dicom_pixels import stored_values
 from cxr.errors import (
     DAMAGED,
     CxrError,

@@ -7,9 +7,8 @@ and the levels at which a display starts with black and with white.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -18,14 +17,15 @@ from pydicom.dataset import Dataset
 
 from cxr.decode import DEFAULT_LIMITS, decode
 from cxr.dicom import damage_translated, open_dicom
-from cxr.dicom_pixels import (
-    bits_stored,
+from cxr.dicom_grey import (
     display_values,
-    is_signed,
     modality_values,
+    numbers,
     padding_levels,
-    stored_values,
+    window_function,
+    windows,
 )
+from cxr.dicom_pixels import bits_stored, is_signed, stored_values
 from cxr.radiograph import Limits, Pixels, room_for
 from cxr.sniff import sniff
 
@@ -102,9 +102,8 @@ def film(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Film:
 
 
 def _is_linear(dataset: Dataset) -> bool:
-    function = str(dataset.get("VOILUTFunction") or "LINEAR").strip().upper()
     tables = dataset.get("ModalityLUTSequence") or dataset.get("VOILUTSequence")
-    return not tables and function != "SIGMOID"
+    return not tables and window_function(dataset) != "SIGMOID"
 
 
 def _linear_film(
@@ -120,18 +119,18 @@ def _linear_film(
     padding = padding_levels(levels, dataset)
     counts = cv2.calcHist([stored], [0], None, [len(levels)], [0, len(levels)]).ravel()
     used = np.flatnonzero((counts > 0) & ~padding)
-    windows = tuple(
+    shown = tuple(
         Window((low - intercept) / slope, (high - intercept) / slope)
         for low, high in _windows(dataset)
     )
-    if not windows:  # as display_values does: what occurs fills the scale
+    if not shown:  # as display_values does: what occurs fills the scale
         low, high = (int(used[0]), int(used[-1])) if len(used) else (0, len(levels) - 1)
         if slope < 0:
             low, high = high, low
-        windows = (Window(float(low), float(high)),)
+        shown = (Window(float(low), float(high)),)
     if padding.any():
-        stored = _with_padding_black(stored, padding, windows[0], inverted)
-    return Film(stored, windows, inverted, slope, intercept, spacing)
+        stored = _with_padding_black(stored, padding, shown[0], inverted)
+    return Film(stored, shown, inverted, slope, intercept, spacing)
 
 
 def _with_padding_black(
@@ -152,14 +151,12 @@ def _with_padding_black(
 
 def _windows(dataset: Dataset) -> list[tuple[float, float]]:
     """The file's windows (PS3.3 §C.11.2.1.2) as the values that show black and white."""
-    linear = str(dataset.get("VOILUTFunction") or "LINEAR").strip().upper() != "LINEAR_EXACT"
     found = []
-    centers, widths = _numbers(dataset.get("WindowCenter")), _numbers(dataset.get("WindowWidth"))
-    for center, width in list(zip(centers, widths, strict=False))[:MAX_WINDOWS]:
-        # LINEAR counts grey levels, not distances: half a level off, and one less wide.
-        middle, half = (center - 0.5, (width - 1) / 2) if linear else (center, width / 2)
-        if half >= 0 and np.isfinite((middle, half)).all():
-            found.append((middle - half, middle + half))
+    for center, width in windows(dataset)[:MAX_WINDOWS]:
+        if window_function(dataset) == "LINEAR":
+            # It counts grey levels, not distances: half a level off, and one less wide.
+            center, width = center - 0.5, width - 1
+        found.append((center - width / 2, center + width / 2))
     return found
 
 
@@ -168,23 +165,12 @@ def _spacing(dataset: Dataset) -> Spacing | None:
         ("PixelSpacing", "patient"),
         ("ImagerPixelSpacing", "detector"),
     )
-    at_detector = _numbers(dataset.get("ImagerPixelSpacing"))
+    at_detector = numbers(dataset.get("ImagerPixelSpacing"))
     for keyword, plane in planes:
-        distances = _numbers(dataset.get(keyword))
+        distances = numbers(dataset.get(keyword))
         if len(distances) == 2 and all(0 < distance < 100 for distance in distances):
             # Writers copy the detector's spacing here; calibrated, it would differ
             # (PS3.3 §10.7.1.3).
             same = distances == at_detector
             return Spacing(distances[0], distances[1], "detector" if same else plane)
     return None
-
-
-def _numbers(value: Any) -> list[float]:
-    """One or several decimal strings as numbers; nothing where they are none."""
-    if value in (None, ""):
-        return []
-    several = isinstance(value, Iterable) and not isinstance(value, str)
-    try:
-        return [float(number) for number in (value if several else [value])]
-    except (TypeError, ValueError):
-        return []

@@ -60,7 +60,14 @@ WINDOW = {"WindowCenter": 1500, "WindowWidth": 900}
         {**WINDOW, "WindowCenter": 500, "RescaleSlope": -1, "RescaleIntercept": 2000},
         {"RescaleSlope": -2, "RescaleIntercept": 10},
         {"WindowCenter": 700, "WindowWidth": 1},
+        {"WindowCenter": 700, "WindowWidth": 0, "VOILUTFunction": "LINEAR_EXACT"},
+        {"WindowCenter": 700, "WindowWidth": 1, "VOILUTFunction": "LINEAR_EXACT"},
+        {"WindowCenter": [100, 1500], "WindowWidth": [0, 900]},
+        {"WindowCenter": [100, 1500], "WindowWidth": [-5, 900], "VOILUTFunction": "SIGMOID"},
         {"PixelPaddingValue": 64, **WINDOW},
+        {"PixelPaddingValue": 4095 - 64, **WINDOW},  # the same in MONOCHROME1
+        {"PixelPaddingValue": 64, "PixelPaddingRangeLimit": 800},
+        {"PixelPaddingValue": 4095 - 64, "PixelPaddingRangeLimit": 4095 - 800},
     ],
 )
 def test_the_first_window_shows_what_decode_gives(photometric: str, fields: dict[str, Any]) -> None:

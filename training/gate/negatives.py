@@ -16,7 +16,8 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from cxr.dicom_pixels import display_values, stored_values
+from cxr.dicom_grey import display_values
+from cxr.dicom_pixels import stored_values
 from training.errors import DataError
 from training.gate import pages, scenes
 from training.gate.views import WORKING_SIDE, Picture

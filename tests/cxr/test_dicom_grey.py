@@ -76,8 +76,14 @@ def test_the_narrowest_window_is_a_threshold() -> None:
     np.testing.assert_array_equal(found, (RAMP > 999.5).astype(float))
 
 
-def test_the_first_of_several_windows_counts() -> None:
-    several = shown(RAMP, WindowCenter=[30000, 10], WindowWidth=[20000, 20])
+@pytest.mark.parametrize(
+    ("centers", "widths"),
+    [([30000, 10], [20000, 20]), ([10, 30000, 10], [0, 20000, 20]), ([10, 30000], [-1, 20000])],
+)
+def test_the_first_usable_one_of_several_windows_counts(
+    centers: list[int], widths: list[int]
+) -> None:
+    several = shown(RAMP, WindowCenter=centers, WindowWidth=widths)
     np.testing.assert_array_equal(several, shown(RAMP, WindowCenter=30000, WindowWidth=20000))
 
 
