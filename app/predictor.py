@@ -38,9 +38,10 @@ if TYPE_CHECKING:
 
 Parameters = ParamSpec("Parameters")
 
-#: Said where a heatmap was asked for and the network's architecture yields none.
+#: Said where a heatmap was asked for and there is none; see ``_activation``.
 NO_HEATMAP = ReadingWarning(
-    "no_heatmap", "This model cannot show where it looked: its architecture yields no map."
+    "no_heatmap",
+    "This model cannot show where it looked: it yields no map, or none that lies on the film.",
 )
 
 HEATMAPS = ("none", "overlay", "map", "layer")
@@ -228,7 +229,7 @@ class Predictor:
 def _evidence(
     radiograph: Radiograph, activation: NDArray[np.float32] | None, bundle: Bundle
 ) -> Evidence:
-    """Where the network yields no map, one that shows nothing anywhere."""
+    """Where there is no map, one that shows nothing anywhere."""
     shown = np.zeros((1, 1), np.float32) if activation is None else activation
     return Evidence(radiograph, shown, bundle.map_offset)
 
@@ -242,8 +243,12 @@ def _check_class(wanted: str, bundle: Bundle) -> None:
 
 
 def _activation(bundle: Bundle, prediction: Prediction, wanted: str) -> NDArray[np.float32] | None:
-    """The map for ``wanted``; None where the network's architecture yields none."""
-    if prediction.activation_maps is None:
+    """The map for ``wanted``; None where the network's architecture yields none.
+
+    Nor is there one where borders are cut off first: how far is another thing for each film, and
+    its map would lie beside what it speaks of.
+    """
+    if prediction.activation_maps is None or bundle.spec.remove_artefacts:
         return None
     maps = prediction.activation_maps[0]
     if wanted == INFECTION:

@@ -148,6 +148,20 @@ def test_a_map_that_is_asked_for_is_drawn_whatever_the_decision(
         assert (shown.heatmap is None) == (decision == "normal")
 
 
+def test_a_model_that_cuts_borders_off_first_shows_no_map(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    predictor = app.extensions["registry"].predictor
+    bundle = predictor.bundles[CHILDREN]
+    spec = replace(bundle.spec, remove_artefacts=True)
+    monkeypatch.setitem(predictor.bundles, CHILDREN, replace(bundle, spec=spec))
+    film = encode_png(cv2.copyMakeBorder(chest_phantom(400), 40, 40, 0, 0, cv2.BORDER_CONSTANT))
+    reading = predictor.read(film, CHILDREN, "map", with_evidence=True)
+    assert reading.heatmap is None
+    assert [warning.code for warning in reading.warnings] == ["no_heatmap"]
+    assert reading.evidence.activation.max() == 0
+
+
 def test_the_default_bundle_reads_when_nothing_else_chooses(
     client: FlaskClient, jpeg: bytes
 ) -> None:
