@@ -20,6 +20,8 @@ PROJECT_ROOT = Path(__file__).resolve().parent.parent
 # As cxr.engines has them; importing that would bring the decoders into gunicorn's master.
 ENGINES = ("keras", "lean")
 METRICS_ACCESS = ("key", "open", "off")
+#: What a switch may be set to.
+ON, OFF = ("on", "1", "true", "yes"), ("off", "0", "false", "no")
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
 
@@ -49,9 +51,10 @@ def _not_negative(text: str) -> int:
 
 
 def _switch(text: str) -> bool:
-    if text not in ("0", "1"):
-        raise ValueError("must be 0 or 1")
-    return text == "1"
+    for value, words in ((True, ON), (False, OFF)):
+        if text.lower() in words:
+            return value
+    raise ValueError("must be on or off")
 
 
 def _metrics_access(text: str) -> str:
@@ -82,13 +85,6 @@ def _store(text: str) -> str:
     if not text.startswith(("memory://", "redis://", "rediss://", "redis+unix://")):
         raise ValueError("must begin with memory://, redis://, rediss:// or redis+unix://")
     return text
-
-
-def _on_or_off(text: str) -> bool:
-    try:
-        return {"on": True, "off": False}[text.lower()]
-    except KeyError:
-        raise ValueError("must be on or off") from None
 
 
 def _setting(
@@ -275,5 +271,5 @@ class Settings(EnvironmentSettings):
         "`on` or `off`. On, a picture that is not a whole, upright frontal chest radiograph is "
         "refused before any model reads it, and without a usable gate nothing is read. Off, "
         "every picture gets a reading: for tests with drawn pictures only.",
-        _on_or_off,
+        _switch,
     )

@@ -75,15 +75,13 @@ def film_pixels() -> Response:
 
     registry = current.registry()
     data = radiograph_bytes(request)
-    # Decoding takes a core as a reading does: both wait in the same bounded queue.
+    # Decoding takes a core and memory as a reading does: both wait in the same bounded queue.
     with registry.predictor.turn():
         found = film(data, registry.limits)
+        body = found.pixels.astype(found.pixels.dtype.newbyteorder("<"), copy=False).tobytes()
     rows, columns = found.pixels.shape
     spacing = found.spacing
-    response = Response(
-        found.pixels.astype(found.pixels.dtype.newbyteorder("<"), copy=False).tobytes(),
-        mimetype="application/octet-stream",
-    )
+    response = Response(body, mimetype="application/octet-stream")
     response.headers["X-Film"] = json.dumps(
         {
             "width": columns,

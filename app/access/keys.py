@@ -177,14 +177,21 @@ class KeyFile:
         try:
             before = self.path.stat() if self.path.exists() else None
             handle, partial = tempfile.mkstemp(dir=self.path.parent, prefix=".api-keys-")
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(_HEADER + "".join(lines))
-                # The server may run as another user than whoever makes or revokes a key.
-                owner = before or self.path.parent.stat()
-                with suppress(PermissionError):
-                    os.fchown(file.fileno(), owner.st_uid, owner.st_gid)
-                if before:
-                    os.fchmod(file.fileno(), before.st_mode & 0o640)
-            os.replace(partial, self.path)
+            try:
+                with os.fdopen(handle, "w", encoding="utf-8") as file:
+                    file.write(_HEADER + "".join(lines))
+                    # The server may run as another user than whoever makes or revokes a key.
+                    owner = before or self.path.parent.stat()
+                    with suppress(PermissionError):
+                        os.fchown(file.fileno(), owner.st_uid, owner.st_gid)
+                    if before:
+                        os.fchmod(file.fileno(), before.st_mode & 0o640)
+                    # A new name may reach the disk before what it names.
+                    file.flush()
+                    os.fsync(file.fileno())
+                os.replace(partial, self.path)
+            except BaseException:
+                os.unlink(partial)
+                raise
         except OSError as error:
             raise KeyFileError(f"The key file {self.path} cannot be written: {error}.") from error

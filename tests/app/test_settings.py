@@ -82,7 +82,8 @@ def test_every_variable_is_read() -> None:
         ("XRAY_MAX_PIXELS", "-1"),
         ("XRAY_ENGINE", "torch"),
         ("XRAY_LOG_LEVEL", "LOUD"),
-        ("XRAY_ALLOW_ANONYMOUS", "yes"),
+        ("XRAY_ALLOW_ANONYMOUS", "maybe"),
+        ("XRAY_GATE", "2"),
         ("XRAY_METRICS", "closed"),
         ("XRAY_PROXY_HOPS", "-1"),
         ("XRAY_RATE_LIMIT", "often"),
@@ -92,6 +93,12 @@ def test_every_variable_is_read() -> None:
 def test_a_value_that_cannot_be_used_names_its_variable(variable: str, value: str) -> None:
     with pytest.raises(SettingsError, match=variable):
         Settings.from_environment({variable: value})
+
+
+@pytest.mark.parametrize("word", ["1", "on", "ON", "true", "Yes", "0", "off", "False", "NO"])
+def test_every_switch_takes_the_same_words(word: str) -> None:
+    got = Settings.from_environment({"XRAY_ALLOW_ANONYMOUS": word, "XRAY_GATE": word})
+    assert got.allow_anonymous is got.gate is (word.lower() in ("1", "on", "true", "yes"))
 
 
 def test_settings_do_not_change() -> None:

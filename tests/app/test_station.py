@@ -7,7 +7,10 @@ import gzip
 import io
 import json
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,6 +21,7 @@ from PIL import Image
 from app import station
 from app.errors import OverloadedError
 from app.presentation import BY_AGE, DECISION_WORDS
+from cxr.film import Film, Window
 from tests.app.conftest import ADULTS, CHILDREN
 from tests.app.multipart import multipart
 from tests.phantoms import PATIENT_ID, PATIENT_NAME, chest_phantom, encode_dicom, encode_png
@@ -134,6 +138,29 @@ def test_a_film_waits_its_turn_as_a_reading_does(
     response = client.post("/station/film", **multipart(encode_png(DEEP)))
     assert response.status_code == 503
     assert "Retry-After" in response.headers
+
+
+def test_a_film_is_copied_within_its_turn(
+    client: FlaskClient, app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    within = False
+
+    @contextmanager
+    def turn() -> Iterator[None]:
+        nonlocal within
+        within = True
+        yield
+        within = False
+
+    class Watched(np.ndarray):
+        def tobytes(self, *_: Any) -> bytes:
+            assert within
+            return super().tobytes()
+
+    found = Film(DEEP.view(Watched), (Window(0, 65535),))
+    monkeypatch.setattr("cxr.film.film", lambda *_: found)
+    monkeypatch.setattr(app.extensions["registry"].predictor, "turn", turn)
+    assert np.array_equal(film(client, encode_png(DEEP))[1], DEEP)
 
 
 def test_a_file_without_a_film_is_refused(client: FlaskClient) -> None:

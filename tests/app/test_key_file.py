@@ -1,0 +1,49 @@
+"""The key file is replaced whole, or not at all."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.access.keys import KeyFile, KeyFileError
+
+
+def test_a_file_that_cannot_be_replaced_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = KeyFile(tmp_path / "api-keys")
+    keys.create("ward")
+
+    def full(*_: Any) -> None:
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(KeyFileError, match="cannot be written"):
+        keys.create("other")
+    assert [path.name for path in tmp_path.iterdir()] == ["api-keys"]
+    assert set(keys.read()) == {"ward"}
+
+
+def test_its_bytes_are_on_the_disk_before_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = KeyFile(tmp_path / "api-keys")
+    done: list[str] = []
+    fsync, replace = os.fsync, os.replace
+
+    def noted_fsync(handle: int) -> None:
+        written = os.fstat(handle).st_size
+        done.append(f"{written > 0} fsync")
+        fsync(handle)
+
+    def noted_replace(source: str, target: Path) -> None:
+        done.append("replace")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "fsync", noted_fsync)
+    monkeypatch.setattr(os, "replace", noted_replace)
+    keys.create("ward")
+    assert done == ["True fsync", "replace"]
