@@ -134,6 +134,15 @@ def test_jpeg_lossless_of_another_encoder() -> None:
     assert np.corrcoef(radiograph.pixels.ravel(), twin.pixels.ravel())[0, 1] > 0.95
 
 
+@pytest.mark.parametrize("syntax", [JPEGLossless, JPEGLosslessSV1])
+def test_a_lossless_picture_without_its_end_is_refused(syntax: str) -> None:
+    # Its decoder would fill the rest without a word.
+    frame = encode_lossless_jpeg(TWELVE, 12)
+    for share in (0.5, 0.9):
+        with pytest.raises(UnreadableImageError):
+            decode(encapsulated(syntax, frame[: int(len(frame) * share)], TWELVE, 12))
+
+
 @pytest.mark.parametrize(
     ("syntax", "options"),
     [(JPEGLSNearLossless, {"jls_error": 3}), (JPEG2000, {"j2k_psnr": [60]})],

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from cxr.explain import (
+    WEAK_EVIDENCE,
     class_activation,
     infection_activation,
     layer_png,
@@ -167,6 +168,13 @@ def test_a_class_s_map_shows_what_speaks_for_it_alone():
     np.testing.assert_allclose(
         class_activation(everywhere, 1), class_activation(_maps(10), 1), atol=1e-6
     )
+
+
+def test_little_that_speaks_for_a_class_is_shown_as_little():
+    # Half of the weakest evidence that is shown in full, against classes that say nothing.
+    maps = np.zeros((10, 10, 3), np.float32)
+    maps[2, 7, 1] = WEAK_EVIDENCE / 2
+    assert class_activation(maps, 1).max() == pytest.approx(0.5)
 
 
 def test_the_bare_map_is_coloured_for_people_and_indexed_for_programs():

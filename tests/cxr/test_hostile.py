@@ -10,8 +10,9 @@ import pytest
 from PIL import Image
 
 from cxr.decode import decode
-from cxr.errors import RadiographError
+from cxr.errors import RadiographError, UnsuitableImageError
 from cxr.radiograph import room_for
+from cxr.structure import MAX_JPEG_SCANNED_PIXELS, check_scans
 from tests.hostile_inputs import HOSTILE_INPUTS
 from tests.phantoms import chest_phantom
 
@@ -41,6 +42,13 @@ def test_what_ordinary_writers_do_is_within_the_limits(format: str, options: dic
     film = Image.fromarray(chest_phantom(512)).resize((3000, 3600))
     film.save(buffer, format, **options)
     assert decode(buffer.getvalue()).height == 3600
+
+
+def test_two_scans_of_a_picture_of_any_size_are_not_too_many() -> None:
+    # Where somebody raised the limit on pixels, one scan may already be over that on scanned ones.
+    check_scans(b"\xff\xda" * 2, MAX_JPEG_SCANNED_PIXELS)
+    with pytest.raises(UnsuitableImageError):
+        check_scans(b"\xff\xda" * 3, MAX_JPEG_SCANNED_PIXELS)
 
 
 def test_only_one_very_large_picture_is_decoded_at_a_time() -> None:
