@@ -213,8 +213,8 @@ class Registry:
                     tell_first()
                 self._predictor = predictor
         tell(self)
-        self._finished.set()
         log.info("bundles loaded", models=sorted(bundles), seconds=round(self.seconds, 2))
+        self._finished.set()
         prepare_dicom()  # ready without it: it takes longer than the lean engine's networks
 
     def _open_gate(self, engine: EngineName) -> Gate | None:
