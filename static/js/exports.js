@@ -1,5 +1,7 @@
 // Taking readings along: as text, JSON, a table of the worklist, or a page to print.
 
+import { hasEnded } from "./states.js";
+
 const REPORT_SIDE = 1000; // pixels of the longest side of a printed film
 
 function save(words, name, type) {
@@ -38,7 +40,7 @@ const COLUMNS = [
 
 /** The finished items as a table (RFC 4180), in the order given. */
 export function table(items) {
-  const finished = items.filter((item) => item.finished);
+  const finished = items.filter(hasEnded);
   const rows = finished.map((item) =>
     COLUMNS.map(([, value]) => cell(value(item, item.answer?.reading))).join(","),
   );

@@ -5,15 +5,18 @@ import { Controls } from "./controls.js";
 import { copyText, preparePrint, saveJson, saveTable } from "./exports.js";
 import { isPlainPicture, loadFilm, thumbnail } from "./film.js";
 import { enableGestures } from "./gestures.js";
+import { Heatmap } from "./heatmap.js";
 import { enableIntake } from "./intake.js";
+import { Panel } from "./panel.js";
 import { Queue } from "./queue.js";
 import { askForFilm, fetchSample, readFilm } from "./send.js";
+import { Shelf } from "./shelf.js";
 import { enableShortcuts } from "./shortcuts.js";
+import { hasEnded } from "./states.js";
 import { Viewer } from "./viewer.js";
 import { Worklist } from "./worklist.js";
 
 const AT_ONCE = 3; // readings under way; the server has few cores
-const KEPT_FILMS = 3; // decoded films in memory: one of 3000 × 3000 takes 20 MB
 const THUMBNAIL_SIDE = 96;
 
 const one = (name, root = document) => root.querySelector(`[data-${name}]`);
@@ -28,11 +31,18 @@ class Station {
     this.queue = new Queue(AT_ONCE);
     this.thumbnails = new Queue(1);
     this.stopped = new AbortController();
-    this.opened = []; // items whose film is decoded, the last one used last
     this.count = 0;
+    this.shelf = new Shelf((file) => loadFilm(file, (each) => askForFilm(this.form, each)));
+    this.panel = new Panel(one("result"), template);
     this.viewer = new Viewer(one("canvas"), () => this.controls?.update());
     this.controls = new Controls(one("viewer"), this.viewer);
     this.worklist = new Worklist(one("worklist"), template, (item) => this.open(item));
+    this.heatmap = new Heatmap(
+      one,
+      this.viewer,
+      () => this.worklist.selected,
+      (item, id) => this.#otherMap(item, id),
+    );
   }
 
   start() {
@@ -68,12 +78,6 @@ class Station {
     });
     this.form.addEventListener("submit", (event) => event.preventDefault());
     one("result").addEventListener("click", (event) => this.#clicked(event));
-    one("map").addEventListener("change", (event) => this.#chooseMap(event.target.value));
-    one("map-anyway").addEventListener("click", () => {
-      const item = this.worklist.selected;
-      item.mapWanted = true;
-      this.#layer(item);
-    });
     one("csv").addEventListener("click", () => saveTable(this.worklist.shown));
     one("clear").addEventListener("click", () => this.clear());
     one("sample")?.addEventListener("submit", (event) => this.#sample(event));
@@ -108,8 +112,8 @@ class Station {
 
   /** Queue one film, again if need be. */
   read(item) {
-    Object.assign(item, { state: "waiting", progress: 0, finished: false });
-    Object.assign(item, { map: null, otherLayer: null, mapWanted: false });
+    Object.assign(item, { state: "waiting", progress: 0 });
+    this.heatmap.forget(item);
     const { signal } = this.stopped;
     this.queue.add(async () => {
       if (signal.aborted) return;
@@ -134,7 +138,7 @@ class Station {
   }
 
   async #finish(item, outcome) {
-    Object.assign(item, outcome, { finished: outcome.state !== "patient" });
+    Object.assign(item, outcome);
     if (outcome.state === "done" && !item.thumbnail && outcome.answer.thumbnail) {
       item.thumbnail = new Image();
       item.thumbnail.src = outcome.answer.thumbnail;
@@ -142,7 +146,7 @@ class Station {
     }
     this.#changed(item);
     this.#tell(item);
-    if (item === this.worklist.selected) await this.#layer(item);
+    if (item === this.worklist.selected) await this.heatmap.draw(item);
   }
 
   /** Show an item: its film and what is known of its reading. */
@@ -152,59 +156,22 @@ class Station {
     this.viewer.show(item.film ?? null);
     this.controls.filmChanged();
     one("wait").textContent = item.film ? "" : "Opening the film…";
-    if (!item.film) await this.#decode(item);
+    await this.shelf.fetch(item);
     if (item !== this.worklist.selected) return;
-    this.#keep(item);
+    this.shelf.keep(item);
     one("wait").textContent = item.film ? "" : "This file cannot be shown.";
     if (this.viewer.film !== item.film) {
       this.viewer.show(item.film);
       this.controls.filmChanged();
     }
-    await this.#layer(item);
+    await this.heatmap.draw(item);
   }
 
-  async #decode(item) {
-    item.decoding ??= loadFilm(item.file, (file) => askForFilm(this.form, file));
-    try {
-      item.film = await item.decoding;
-    } catch {
-      item.film = null; // the reading says why
-    }
-    item.decoding = null;
-  }
-
-  /** Forget the films that were not looked at for longest. */
-  #keep(item) {
-    this.opened = [...this.opened.filter((other) => other !== item), item];
-    while (this.opened.length > KEPT_FILMS) this.opened.shift().film = null;
-  }
-
-  async #layer(item) {
-    if (item.state !== "done" || !item.answer.layer || !this.viewer.film) return;
-    const { maps, map_at_once: atOnce, layer } = item.answer;
-    const image = new Image();
-    image.src = item.otherLayer ?? layer;
-    await image.decode();
-    if (item !== this.worklist.selected) return;
-    const choice = one("map");
-    choice.replaceChildren(...maps.map(({ id, label }) => new Option(label, id)));
-    choice.value = item.map ?? maps[0].id;
-    this.viewer.setLayer(image, !atOnce && !item.mapWanted);
-  }
-
-  /** Another class's map: the same reading again, of which only the map is taken. */
-  async #chooseMap(id) {
-    const item = this.worklist.selected;
+  async #otherMap(item, id) {
     const fields = { model: item.answer.reading.model.name, heatmap_class: id };
     const { signal } = this.stopped;
-    try {
-      const outcome = await readFilm(this.form, item.file, fields, () => {}, signal);
-      if (outcome.state !== "done") return;
-      Object.assign(item, { map: id, mapWanted: true, otherLayer: outcome.answer.layer });
-    } catch {
-      return; // the list was cleared meanwhile
-    }
-    if (item === this.worklist.selected) await this.#layer(item);
+    const outcome = await readFilm(this.form, item.file, fields, () => {}, signal);
+    return outcome.answer?.layer;
   }
 
   #changed(item, onlyProgress = false) {
@@ -213,43 +180,9 @@ class Station {
     if (item === this.worklist.selected) this.#result(item, onlyProgress);
   }
 
-  /** The panel beside the film: the server's words, or how far the reading is. */
   #result(item, onlyProgress = false) {
-    const place = one("reading");
-    one("exports").hidden = item.state !== "done";
+    this.panel.show(item, onlyProgress);
     document.title = `${item.answer?.words.decision ?? item.name} · X-Ray Result Interpreter`;
-    if (item.state === "done") {
-      const holder = document.createElement("template");
-      holder.innerHTML = item.answer.html;
-      place.replaceChildren(holder.content);
-      this.#others(item);
-    } else if (item.state === "refused") {
-      place.replaceChildren(item.section);
-    } else if (["patient", "failed", "signed-out"].includes(item.state)) {
-      place.replaceChildren(template(item.state));
-    } else {
-      if (!onlyProgress || !one("progress-title")) place.replaceChildren(template("progress"));
-      const words = { waiting: "Waiting for its turn" };
-      one("progress-title").textContent =
-        words[item.state] ?? (item.progress < 1 ? "Sending the film" : "Reading the film");
-      const bar = place.querySelector("progress");
-      if (item.progress < 1) bar.value = item.progress;
-      else bar.removeAttribute("value");
-    }
-  }
-
-  /** The other patient groups, for a film that was read as the wrong one. */
-  #others(item) {
-    one("others").replaceChildren(
-      ...item.answer.others.map(({ model, label }) => {
-        const button = document.createElement("button");
-        button.type = "button";
-        button.className = "secondary";
-        button.dataset.readAs = model;
-        button.textContent = `Read as ${label.toLowerCase()}`;
-        return button;
-      }),
-    );
   }
 
   #clicked(event) {
@@ -294,12 +227,11 @@ class Station {
   clear() {
     this.stopped.abort();
     this.stopped = new AbortController();
-    this.opened = [];
+    this.shelf.clear();
     this.worklist.clear();
     this.viewer.show(null);
     this.controls.filmChanged();
-    one("reading").replaceChildren();
-    one("exports").hidden = true;
+    this.panel.clear();
     this.#showStation(false);
     this.#announce("The list is empty.");
     this.form.querySelector("input[name=model]:checked")?.focus();
@@ -324,7 +256,7 @@ class Station {
   }
 
   #tell(item) {
-    const left = this.worklist.items.filter((other) => !other.finished).length;
+    const left = this.worklist.items.filter((other) => !hasEnded(other)).length;
     const words = {
       done: () => `${item.answer.words.decision}, probability ${item.answer.words.probability}`,
       refused: () => item.title,

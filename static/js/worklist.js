@@ -1,6 +1,8 @@
 // The list of films: sorted, filtered, stepped through. It shows items and says which one is
 // selected; it decides nothing about them.
 
+import { hasEnded, hasNoReading, stateWords } from "./states.js";
+
 const ARROWS = { ArrowDown: 1, ArrowUp: -1 };
 
 export class Worklist {
@@ -83,7 +85,7 @@ export class Worklist {
     this.list.setAttribute("aria-activedescendant", active);
     this.root.querySelector("[data-none]").hidden = shown.length > 0 || this.items.length === 0;
     this.root.querySelector("[data-list-tools]").hidden = this.items.length < 2;
-    const done = this.items.filter((item) => item.finished).length;
+    const done = this.items.filter(hasEnded).length;
     this.root.querySelector("[data-count]").textContent =
       done === this.items.length ? String(done) : `${done} of ${this.items.length} read`;
   }
@@ -95,12 +97,12 @@ export class Worklist {
 
   #group(item) {
     if (item.state === "done") return item.answer.reading.decision;
-    return ["refused", "failed", "signed-out"].includes(item.state) ? "refused" : "";
+    return hasNoReading(item) ? "refused" : "";
   }
 
   #rank(item) {
     if (item.state === "done") return item.answer.reading.infection_probability;
-    return item.finished ? -2 : -1;
+    return hasNoReading(item) ? -2 : -1;
   }
 
   #icon(name) {
@@ -140,20 +142,16 @@ export class Worklist {
   }
 
   #words(item) {
+    const words = stateWords(item);
     if (item.state === "done") {
-      const icon = this.#icon(`decision-${item.answer.reading.decision}`);
-      return [icon, item.answer.words.decision];
+      return [this.#icon(`decision-${item.answer.reading.decision}`), words];
     }
-    if (item.state === "refused") return [this.#icon("refused-icon"), item.title];
-    if (item.state === "failed") return [this.#icon("refused-icon"), "No answer"];
-    if (item.state === "signed-out") return [this.#icon("refused-icon"), "Signed out"];
-    if (item.state === "patient") return ["Child or adult?"];
-    if (item.state === "waiting") return ["Waiting"];
-    const sending = item.progress < 1;
+    if (hasNoReading(item)) return [this.#icon("refused-icon"), words];
+    if (item.state !== "sending") return [words];
     const bar = document.createElement("progress");
     bar.max = 1;
-    if (sending) bar.value = item.progress;
+    if (item.progress < 1) bar.value = item.progress;
     bar.setAttribute("aria-hidden", "true");
-    return [sending ? "Sending" : "Reading", bar];
+    return [words, bar];
   }
 }
