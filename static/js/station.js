@@ -8,6 +8,7 @@ import { enableGestures } from "./gestures.js";
 import { Heatmap } from "./heatmap.js";
 import { enableIntake } from "./intake.js";
 import { Panel } from "./panel.js";
+import { Patients } from "./patients.js";
 import { Queue } from "./queue.js";
 import { askForFilm, fetchSample, readFilm } from "./send.js";
 import { Shelf } from "./shelf.js";
@@ -28,6 +29,7 @@ function template(name) {
 class Station {
   constructor() {
     this.form = one("reader");
+    this.patients = new Patients(this.form);
     this.queue = new Queue(AT_ONCE);
     this.thumbnails = new Queue(1);
     this.stopped = new AbortController();
@@ -51,9 +53,6 @@ class Station {
       hidden.hidden = false;
     }
     for (const plain of document.querySelectorAll("[data-one]")) plain.hidden = true;
-    const byAge = this.form.querySelector("[data-by-age]");
-    this.byAge = byAge?.value;
-    if (byAge && !this.form.querySelector("input[name=model]:checked")) byAge.checked = true;
     enableIntake(this.form, (files) => this.take(files));
     enableGestures(this.viewer);
     enableShortcuts({
@@ -86,15 +85,11 @@ class Station {
     });
   }
 
-  /** Which model the form asks for. */
-  get model() {
-    return this.form.querySelector("input[name=model]:checked")?.value ?? "";
-  }
-
-  take(files, fields = {}) {
+  /** Films as they were dropped: what is chosen now goes for them, not what is chosen later. */
+  take(files, { model = this.patients.chosen, ...fields } = {}) {
     for (const file of files) {
       this.count += 1;
-      const item = { id: this.count, file, name: file.name, fields, progress: 0 };
+      const item = { id: this.count, file, name: file.name, model, fields, progress: 0 };
       this.worklist.add(item);
       this.read(item);
       this.thumbnails.add(async () => {
@@ -119,22 +114,29 @@ class Station {
       if (signal.aborted) return;
       item.state = "sending";
       this.#changed(item);
-      const fields = { model: this.model, ...item.fields };
       const progress = (share) => {
         item.progress = share;
         this.#changed(item, share < 1);
       };
       try {
-        if (fields.model === this.byAge && (await isPlainPicture(item.file))) {
-          this.#finish(item, { state: "patient" }); // it can hold no age: no need to ask
-          return;
-        }
-        const outcome = await readFilm(this.form, item.file, fields, progress, signal);
-        this.#finish(item, outcome);
+        this.#finish(item, await this.#outcome(item, progress, signal));
       } catch (error) {
         if (error.name !== "AbortError") this.#finish(item, { state: "failed" });
       }
     });
+  }
+
+  async #outcome(item, progress, signal) {
+    const ask = () => {
+      const fields = { ...item.fields, model: item.model };
+      return readFilm(this.form, item.file, fields, progress, signal);
+    };
+    // A plain picture can hold no age: no need to ask.
+    const ageless = item.model === this.patients.byAge && (await isPlainPicture(item.file));
+    const outcome = ageless ? { state: "patient" } : await ask();
+    if (outcome.state !== "patient" || !this.patients.answer) return outcome;
+    item.model = this.patients.answer;
+    return ask();
   }
 
   async #finish(item, outcome) {
@@ -197,12 +199,12 @@ class Station {
     if (button.dataset.readAs === undefined) return;
     const model = button.dataset.readAs;
     if (item.state === "patient") {
-      this.form.querySelector(`input[value="${CSS.escape(model)}"]`).checked = true;
+      this.patients.remember(model, button.textContent);
       for (const other of this.worklist.items) {
-        if (other.state === "patient") this.read(other);
+        if (other.state === "patient") this.read(Object.assign(other, { model }));
       }
     } else {
-      if (model) item.fields = { ...item.fields, model };
+      if (model) item.model = model;
       this.read(item);
     }
     this.#changed(item);
@@ -232,6 +234,7 @@ class Station {
     this.viewer.show(null);
     this.controls.filmChanged();
     this.panel.clear();
+    this.patients.forget();
     this.#showStation(false);
     this.#announce("The list is empty.");
     this.form.querySelector("input[name=model]:checked")?.focus();

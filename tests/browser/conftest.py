@@ -8,10 +8,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tests.conftest import write_tiny_bundle
-from tests.phantoms import chest_phantom, encode_jpeg
+from tests.phantoms import chest_phantom, encode_dicom, encode_jpeg
 from tests.server import Server, running_server
 
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or "/usr/bin/chromium"
@@ -87,6 +88,13 @@ def jpeg(name: str = "film.jpg", size: int = 400, seed: int = 0) -> dict[str, An
     return {"name": name, "mimeType": "image/jpeg", "buffer": film}
 
 
+def dicom(name: str = "film.dcm", **fields: Any) -> dict[str, Any]:
+    """A drawn film of 12 bits with these fields in its header."""
+    pixels = chest_phantom(300).astype(np.uint16) * 16
+    data = encode_dicom(pixels, bits_stored=12, fields=fields)
+    return {"name": name, "mimeType": "application/dicom", "buffer": data}
+
+
 LETTER = {"name": "letter.pdf", "mimeType": "application/pdf", "buffer": b"%PDF-1.7\n"}
 
 
@@ -95,6 +103,39 @@ def choose(page: Any, *files: dict[str, Any], patient: str | None = "Child") -> 
     if patient:
         page.get_by_label(patient).check()
     page.locator("#file").set_input_files(list(files))
+
+
+def rows(page: Any) -> Any:
+    return page.locator("[role=option]")
+
+
+class Held:
+    """Requests to one address of the page, which wait until they are let go."""
+
+    def __init__(self, page: Any, address: str = "**/station/reading") -> None:
+        self.page = page
+        self.held = True
+        self.waiting: list[Any] = []
+        page.route(address, self._arrived)
+
+    def _arrived(self, route: Any) -> None:
+        if self.held:
+            self.waiting.append(route)
+        else:
+            route.continue_()
+
+    def until(self, count: int) -> None:
+        """Return once so many requests wait."""
+        for _ in range(200):
+            if len(self.waiting) >= count:
+                return
+            self.page.wait_for_timeout(50)
+        raise AssertionError(f"only {len(self.waiting)} of {count} requests came")
+
+    def let_go(self) -> None:
+        self.held = False
+        for route in self.waiting:
+            route.continue_()
 
 
 def forgive_refusals(complaints: list[str]) -> None:

@@ -9,7 +9,6 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import pytest
 
 from app.presentation import DECISION_WORDS
@@ -18,10 +17,11 @@ from tests.browser.conftest import (
     CHILDREN,
     LETTER,
     choose,
+    dicom,
     forgive_refusals,
     jpeg,
+    rows,
 )
-from tests.phantoms import chest_phantom, encode_dicom
 from tests.server import Server
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -29,16 +29,6 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 def decision(page: Any) -> str:
     return str(page.locator("#decision").inner_text())
-
-
-def dicom(name: str = "film.dcm", **fields: Any) -> dict[str, Any]:
-    pixels = chest_phantom(300).astype(np.uint16) * 16
-    data = encode_dicom(pixels, bits_stored=12, fields=fields)
-    return {"name": name, "mimeType": "application/dicom", "buffer": data}
-
-
-def rows(page: Any) -> Any:
-    return page.locator("[role=option]")
 
 
 def test_a_file_becomes_a_reading(page: Any) -> None:
@@ -118,7 +108,7 @@ def test_an_unknown_patient_is_asked_for_once(page: Any) -> None:
     ask.get_by_role("button", name="Adult").click()
     page.locator("[role=option][class*=decision]").nth(1).wait_for()
     assert f"{ADULTS} 0.0.1" in page.locator(".facts").inner_text()
-    assert page.get_by_label("Adult").is_checked()
+    assert page.get_by_label("By file").is_checked()
 
 
 @pytest.mark.parametrize(("age", "model"), [("004Y", CHILDREN), ("071Y", ADULTS)])
