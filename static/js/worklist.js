@@ -4,6 +4,8 @@
 import { hasEnded, hasNoReading, stateWords } from "./states.js";
 
 const ARROWS = { ArrowDown: 1, ArrowUp: -1 };
+// The decision comes first: models differ in how probable "uncertain" is.
+const URGENCY = { infected: 4, uncertain: 2, normal: 0 };
 
 export class Worklist {
   /**
@@ -17,6 +19,7 @@ export class Worklist {
     this.onSelect = selected;
     this.items = [];
     this.selected = null;
+    this.pressed = false; // a pointer is down on a row
     this.list = root.querySelector("[data-list]");
     this.filter = root.querySelector("[data-filter]");
     this.sort = root.querySelector("[data-sort]");
@@ -27,6 +30,11 @@ export class Worklist {
       const row = event.target.closest("[role=option]");
       if (row) this.select(this.items.find((item) => item.row === row));
     });
+    this.list.addEventListener("pointerdown", () => (this.pressed = true));
+    for (const released of ["pointerup", "pointercancel"]) {
+      // After the click, which the browser sends once the pointer is up.
+      addEventListener(released, () => this.pressed && setTimeout(() => this.#released()));
+    }
     this.list.addEventListener("keydown", (event) => {
       if (event.key === "Home" || event.key === "End") {
         event.preventDefault();
@@ -79,7 +87,7 @@ export class Worklist {
 
   render() {
     const shown = this.shown;
-    this.list.replaceChildren(...shown.map((item) => item.row));
+    this.#arrange(shown.map((item) => item.row));
     for (const item of this.items) this.#fill(item);
     const active = shown.includes(this.selected) ? this.selected.row.id : "";
     this.list.setAttribute("aria-activedescendant", active);
@@ -88,6 +96,18 @@ export class Worklist {
     const done = this.items.filter(hasEnded).length;
     this.root.querySelector("[data-count]").textContent =
       done === this.items.length ? String(done) : `${done} of ${this.items.length} read`;
+  }
+
+  /** A row that moves between press and release loses the click: only if the order changed. */
+  #arrange(rows) {
+    const now = this.list.children;
+    const same = rows.length === now.length && rows.every((row, index) => row === now[index]);
+    if (!same && !this.pressed) this.list.replaceChildren(...rows);
+  }
+
+  #released() {
+    this.pressed = false;
+    this.render();
   }
 
   /** Only this item has changed, and nothing that orders it. */
@@ -101,7 +121,10 @@ export class Worklist {
   }
 
   #rank(item) {
-    if (item.state === "done") return item.answer.reading.infection_probability;
+    if (item.state === "done") {
+      const { decision, infection_probability: probability } = item.answer.reading;
+      return URGENCY[decision] + probability;
+    }
     return hasNoReading(item) ? -2 : -1;
   }
 
