@@ -1,6 +1,6 @@
 // Taking readings along: as text, JSON, a table of the worklist, or a page to print.
 
-import { hasEnded } from "./states.js";
+import { hasEnded, stateWords } from "./states.js";
 
 const REPORT_SIDE = 1000; // pixels of the longest side of a printed film
 
@@ -26,7 +26,7 @@ function cell(value) {
 const COLUMNS = [
   ["file", (item) => item.name],
   ["decision", (item, reading) => reading?.decision ?? "no reading"],
-  ["words", (item) => item.answer?.words.decision ?? item.title ?? "No answer"],
+  ["words", stateWords],
   ["infection_probability", (item, reading) => reading?.infection_probability],
   ["rule_out", (item, reading) => reading?.thresholds.rule_out],
   ["rule_in", (item, reading) => reading?.thresholds.rule_in],
@@ -41,9 +41,10 @@ const COLUMNS = [
 /** The finished items as a table (RFC 4180), in the order given. */
 export function table(items) {
   const finished = items.filter(hasEnded);
-  const rows = finished.map((item) =>
-    COLUMNS.map(([, value]) => cell(value(item, item.answer?.reading))).join(","),
-  );
+  const rows = finished.map((item) => {
+    const reading = item.state === "done" ? item.answer.reading : null;
+    return COLUMNS.map(([, value]) => cell(value(item, reading))).join(",");
+  });
   return `${[COLUMNS.map(([name]) => name).join(","), ...rows].join("\r\n")}\r\n`;
 }
 

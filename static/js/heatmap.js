@@ -23,6 +23,7 @@ export class Heatmap {
   /** Nothing of an earlier reading's maps stays. */
   forget(item) {
     Object.assign(item, { map: null, otherLayer: null, mapWanted: false });
+    if (item === this.selected()) this.viewer.setLayer(null);
   }
 
   async draw(item) {

@@ -34,6 +34,7 @@ class Station {
     this.thumbnails = new Queue(1);
     this.stopped = new AbortController();
     this.count = 0;
+    this.title = document.title; // while nothing is read
     this.shelf = new Shelf((file) => loadFilm(file, (each) => askForFilm(this.form, each)));
     this.panel = new Panel(one("result"), template);
     this.viewer = new Viewer(one("canvas"), () => this.controls?.update());
@@ -107,7 +108,8 @@ class Station {
 
   /** Queue one film, again if need be. */
   read(item) {
-    Object.assign(item, { state: "waiting", progress: 0 });
+    // Nothing of an earlier reading may stand beside what comes now.
+    Object.assign(item, { state: "waiting", progress: 0, answer: null, section: null, title: null });
     this.heatmap.forget(item);
     const { signal } = this.stopped;
     this.queue.add(async () => {
@@ -192,7 +194,7 @@ class Station {
     const item = this.worklist.selected;
     if (!button || !item) return;
     if (button.dataset.export) this.export(button.dataset.export);
-    if (button.matches(".refusal a")) {
+    if (button.matches("[data-another]")) {
       event.preventDefault(); // "Try another file" stays on this page
       this.form.querySelector("#file").click();
     }
@@ -234,6 +236,7 @@ class Station {
     this.viewer.show(null);
     this.controls.filmChanged();
     this.panel.clear();
+    document.title = this.title;
     this.patients.forget();
     this.#showStation(false);
     this.#announce("The list is empty.");

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -84,3 +86,11 @@ def test_a_revoked_key_ends_the_session_and_the_page_says_so(
     page.get_by_role("heading", name="You are no longer signed in").wait_for()
     page.locator("[role=option]", has_text="first.jpg").click()
     page.wait_for_selector("#decision")  # what was read before is still there
+    with page.expect_download() as download:
+        page.get_by_role("button", name="CSV").click()
+    table = csv.DictReader(io.StringIO(download.value.path().read_text("utf-8-sig")))
+    assert {row["file"]: row["words"] for row in table}["second.jpg"] == "Signed out"
+
+    row.click()
+    page.locator("[data-result]").get_by_role("link", name="Sign in").click()
+    page.get_by_label("API key").wait_for()
