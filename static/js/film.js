@@ -81,7 +81,7 @@ function halved({ data, width, height }) {
   return { data: half, width: columns, height: rows };
 }
 
-/** Decode a file for the viewer. `ask(file)` posts it to the server's film address. */
+/** Decode a file for the viewer. `ask()` posts it to the server's film address. */
 export async function loadFilm(file, ask) {
   if (await isPlainPicture(file)) {
     try {
@@ -90,7 +90,7 @@ export async function loadFilm(file, ask) {
       // The server is the judge of what can be read, not this browser.
     }
   }
-  return fromServer(await ask(file));
+  return fromServer(await ask());
 }
 
 function fromBitmap(bitmap) {

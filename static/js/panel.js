@@ -1,6 +1,6 @@
 // The panel beside the film: the server's words about it, or how far its reading is.
 
-import { hasNoReading } from "./states.js";
+import { hasNoReading, mayPass } from "./states.js";
 
 export class Panel {
   /**
@@ -21,15 +21,33 @@ export class Panel {
       this.place.replaceChildren(holder.content);
       this.#others(item);
     } else if (item.state === "patient" || hasNoReading(item)) {
-      this.place.replaceChildren(item.section ?? this.template(item.state));
+      this.#without(item);
     } else {
       this.#progress(item, onlyProgress);
     }
   }
 
+  /** How many films may be read again; the panel offers all of them where there are several. */
+  offerAgain(count) {
+    const all = this.find("read-all");
+    if (!all) return;
+    all.hidden = count < 2;
+    this.find("again-count").textContent = String(count);
+  }
+
   clear() {
     this.place.replaceChildren();
     this.find("exports").hidden = true;
+  }
+
+  /** No reading: the server's section, or one of the page's own. */
+  #without(item) {
+    this.place.replaceChildren(item.section ?? this.template(item.title ? "failed" : item.state));
+    if (item.detail) {
+      this.find("failed-title").textContent = item.title;
+      this.find("failed-detail").textContent = item.detail;
+    }
+    if (mayPass(item)) this.find("another")?.parentElement.replaceWith(this.template("again"));
   }
 
   #progress(item, onlyProgress) {

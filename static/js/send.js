@@ -3,7 +3,15 @@
 
 const BUSY = new Set([429, 503]);
 const ATTEMPTS = 5;
+const SILENCE_MS = 90_000; // the server gives up its own work after 60 s, a proxy after 65 s
+const SIGN_IN = "/sign-in";
 const PATIENT_UNKNOWN = "patient_unknown";
+
+/** Whether the same request may be answered another time: it was not the file's fault. */
+const mayPass = (status) => status === 408 || status === 429 || status >= 500;
+
+/** The server has judged the file: it holds no film that could be shown. */
+export class NoFilm extends Error {}
 
 /** What a form would send, with the file and the fields given here instead of its own. */
 function body(form, file, fields) {
@@ -16,21 +24,34 @@ function body(form, file, fields) {
   return data;
 }
 
+/** Send, and reject on abort, on a broken line, and where nothing moves for long. */
 function post(address, data, onProgress, signal) {
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest(); // fetch does not tell how far an upload is
+    let patience;
+    const alive = () => {
+      clearTimeout(patience);
+      patience = setTimeout(() => request.abort(), SILENCE_MS);
+    };
     request.open("POST", address);
     request.setRequestHeader("Accept", "text/html, application/json;q=0.9");
     request.upload.addEventListener("progress", (event) => {
+      alive();
       if (event.lengthComputable) onProgress(event.loaded / event.total);
     });
     request.upload.addEventListener("load", () => onProgress(1));
+    request.addEventListener("progress", alive);
     request.addEventListener("load", () => resolve(request));
     request.addEventListener("error", () => reject(new Error("network")));
-    signal.addEventListener("abort", () => {
-      request.abort();
+    request.addEventListener("abort", () => reject(new Error("silence")));
+    request.addEventListener("loadend", () => clearTimeout(patience));
+    const stop = () => {
       reject(new DOMException("stopped", "AbortError"));
-    });
+      request.abort();
+    };
+    signal.addEventListener("abort", stop);
+    if (signal.aborted) return stop();
+    alive();
     request.send(data);
   });
 }
@@ -41,8 +62,9 @@ const pause = (seconds) => new Promise((resolve) => setTimeout(resolve, seconds 
  * Have one file read.
  *
  * @returns {Promise<{state: string, ...}>} `done` with the server's answer, `refused` with the
- *   refusal's section and title, `patient` when the server must know child or adult, or
- *   `signed-out` when the session has ended, or `failed` when nothing sensible came back.
+ *   refusal's section and title, `later` with the same where another time may go better,
+ *   `patient` when the server must know child or adult, `signed-out` when the session has
+ *   ended, or `failed` when nothing sensible came back.
  */
 export async function readFilm(form, file, fields, onProgress, signal) {
   for (let attempt = 1; ; attempt += 1) {
@@ -61,30 +83,42 @@ export async function readFilm(form, file, fields, onProgress, signal) {
   }
 }
 
-function isJson(request) {
-  return (request.getResponseHeader("Content-Type") ?? "").startsWith("application/json");
+function isJson(request, kind = "json") {
+  return (request.getResponseHeader("Content-Type") ?? "").startsWith(`application/${kind}`);
 }
 
 function refusal(request) {
   // Whoever is no longer signed in is sent to the page for it, and the request follows.
-  if (new URL(request.responseURL).pathname === "/sign-in") return { state: "signed-out" };
+  if (new URL(request.responseURL).pathname === SIGN_IN) return { state: "signed-out" };
+  const state = mayPass(request.status) ? "later" : "refused";
+  if (isJson(request, "problem+json")) {
+    // What is answered before Flask sees the request is no page (app/refusals.py).
+    const { title, detail } = JSON.parse(request.responseText);
+    return { state, title, detail };
+  }
   const page = new DOMParser().parseFromString(request.responseText, "text/html");
   const section = page.querySelector(".refusal");
   if (!section) return { state: "failed" };
   if (section.dataset.code === PATIENT_UNKNOWN) return { state: "patient" };
   const title = section.querySelector("h1").textContent;
-  return { state: "refused", section, title, code: section.dataset.code };
+  return { state, section, title };
 }
 
-/** The decoded pixels of a file, or an error when the server has none to give. */
-export async function askForFilm(form, file) {
+/**
+ * The decoded pixels of a file.
+ *
+ * Throws NoFilm where the server has none to give, another error where it could not be asked.
+ */
+export async function askForFilm(form, file, signal) {
   const response = await fetch("/station/film", {
     method: "POST",
     headers: { Accept: "text/html" },
     body: body(form, file, {}),
+    signal,
   });
-  if (!response.ok || !response.headers.has("X-Film")) throw new Error("no film");
-  return response;
+  if (response.ok && response.headers.has("X-Film")) return response;
+  const judged = !response.ok && response.status !== 401 && !mayPass(response.status);
+  throw judged ? new NoFilm() : new Error("no answer"); // the sign-in page is none either
 }
 
 /** The sample radiograph as a file. */

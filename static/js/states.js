@@ -6,11 +6,17 @@ const NAMES = {
   failed: "No answer",
   "signed-out": "Signed out",
 };
-const WITHOUT_READING = new Set(["refused", "failed", "signed-out"]);
+const MAY_PASS = new Set(["later", "failed"]);
+const WITHOUT_READING = new Set([...MAY_PASS, "refused", "signed-out"]);
 
 /** Whether nothing more will come for the film, and it has no reading. */
 export function hasNoReading(item) {
   return WITHOUT_READING.has(item.state);
+}
+
+/** Whether the film has no reading, but may get one when it is sent again. */
+export function mayPass(item) {
+  return MAY_PASS.has(item.state);
 }
 
 /** Whether nothing more will come for the film. */
@@ -21,6 +27,6 @@ export function hasEnded(item) {
 /** The film's state in the words of its row. */
 export function stateWords(item) {
   if (item.state === "done") return item.answer.words.decision;
-  if (item.state === "refused") return item.title;
+  if (item.title) return item.title; // the server's, of a refusal
   return NAMES[item.state] ?? (item.progress < 1 ? "Sending" : "Reading");
 }

@@ -13,7 +13,7 @@ import { Queue } from "./queue.js";
 import { askForFilm, fetchSample, readFilm } from "./send.js";
 import { Shelf } from "./shelf.js";
 import { enableShortcuts } from "./shortcuts.js";
-import { hasEnded } from "./states.js";
+import { hasEnded, mayPass } from "./states.js";
 import { Viewer } from "./viewer.js";
 import { Worklist } from "./worklist.js";
 
@@ -35,7 +35,9 @@ class Station {
     this.stopped = new AbortController();
     this.count = 0;
     this.title = document.title; // while nothing is read
-    this.shelf = new Shelf((file) => loadFilm(file, (each) => askForFilm(this.form, each)));
+    this.shelf = new Shelf((file, signal) =>
+      loadFilm(file, () => askForFilm(this.form, file, signal)),
+    );
     this.panel = new Panel(one("result"), template);
     this.viewer = new Viewer(one("canvas"), () => this.controls?.update());
     this.controls = new Controls(one("viewer"), this.viewer);
@@ -78,6 +80,7 @@ class Station {
     });
     this.form.addEventListener("submit", (event) => event.preventDefault());
     one("result").addEventListener("click", (event) => this.#clicked(event));
+    one("film-again").addEventListener("click", () => this.open(this.worklist.selected));
     one("csv").addEventListener("click", () => saveTable(this.worklist.shown));
     one("clear").addEventListener("click", () => this.clear());
     one("sample")?.addEventListener("submit", (event) => this.#sample(event));
@@ -109,7 +112,8 @@ class Station {
   /** Queue one film, again if need be. */
   read(item) {
     // Nothing of an earlier reading may stand beside what comes now.
-    Object.assign(item, { state: "waiting", progress: 0, answer: null, section: null, title: null });
+    Object.assign(item, { state: "waiting", progress: 0, answer: null });
+    Object.assign(item, { section: null, title: null, detail: null });
     this.heatmap.forget(item);
     const { signal } = this.stopped;
     this.queue.add(async () => {
@@ -150,25 +154,35 @@ class Station {
     }
     this.#changed(item);
     this.#tell(item);
-    if (item === this.worklist.selected) await this.heatmap.draw(item);
+    if (item !== this.worklist.selected) return;
+    // What kept the server from reading may have kept it from sending the film.
+    if (item.state === "done" && item.trouble === "unfetched") await this.open(item);
+    else await this.heatmap.draw(item);
   }
 
   /** Show an item: its film and what is known of its reading. */
   async open(item) {
+    if (item.film && item.film === this.viewer.film) return; // clicked once more
     this.#result(item);
     one("name").textContent = item.name;
     this.viewer.show(item.film ?? null);
     this.controls.filmChanged();
-    one("wait").textContent = item.film ? "" : "Opening the film…";
-    await this.shelf.fetch(item);
-    if (item !== this.worklist.selected) return;
-    this.shelf.keep(item);
-    one("wait").textContent = item.film ? "" : "This file cannot be shown.";
+    this.#filmState(item.film ? "" : "opening");
+    const ended = await this.shelf.fetch(item);
+    if (!ended || item !== this.worklist.selected) return;
+    this.#filmState(item.trouble);
     if (this.viewer.film !== item.film) {
       this.viewer.show(item.film);
       this.controls.filmChanged();
     }
     await this.heatmap.draw(item);
+  }
+
+  /** Which sentence stands where the film would be; none for a film that is shown. */
+  #filmState(name) {
+    for (const sentence of document.querySelectorAll("[data-film-state]")) {
+      sentence.hidden = sentence.dataset.filmState !== name;
+    }
   }
 
   async #otherMap(item, id) {
@@ -182,10 +196,17 @@ class Station {
     if (onlyProgress) this.worklist.refresh(item);
     else this.worklist.render();
     if (item === this.worklist.selected) this.#result(item, onlyProgress);
+    else if (!onlyProgress) this.panel.offerAgain(this.#passing.length);
+  }
+
+  /** The films that may be read when they are sent again. */
+  get #passing() {
+    return this.worklist.items.filter(mayPass);
   }
 
   #result(item, onlyProgress = false) {
     this.panel.show(item, onlyProgress);
+    this.panel.offerAgain(this.#passing.length);
     document.title = `${item.answer?.words.decision ?? item.name} · X-Ray Result Interpreter`;
   }
 
@@ -197,6 +218,11 @@ class Station {
     if (button.matches("[data-another]")) {
       event.preventDefault(); // "Try another file" stays on this page
       this.form.querySelector("#file").click();
+    }
+    if (button.dataset.readAll !== undefined) {
+      for (const other of this.#passing) this.read(other);
+      this.#changed(item);
+      one("list").focus();
     }
     if (button.dataset.readAs === undefined) return;
     const model = button.dataset.readAs;
@@ -266,6 +292,7 @@ class Station {
     const words = {
       done: () => `${item.answer.words.decision}, probability ${item.answer.words.probability}`,
       refused: () => item.title,
+      later: () => item.title,
       patient: () => "Child or adult?",
       failed: () => "The server did not answer",
       "signed-out": () => "You are no longer signed in",

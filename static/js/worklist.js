@@ -1,7 +1,7 @@
 // The list of films: sorted, filtered, stepped through. It shows items and says which one is
 // selected; it decides nothing about them.
 
-import { hasEnded, hasNoReading, stateWords } from "./states.js";
+import { hasNoReading, stateWords } from "./states.js";
 
 const ARROWS = { ArrowDown: 1, ArrowUp: -1 };
 // The decision comes first: models differ in how probable "uncertain" is.
@@ -11,7 +11,8 @@ export class Worklist {
   /**
    * @param {HTMLElement} root
    * @param {(name: string) => Node} template
-   * @param {(item: object) => void} selected is called with the item that was chosen
+   * @param {(item: object) => void} selected is called with the item that was chosen,
+   *   also when it was clicked once more
    */
   constructor(root, template, selected) {
     this.root = root;
@@ -28,7 +29,10 @@ export class Worklist {
     }
     this.list.addEventListener("click", (event) => {
       const row = event.target.closest("[role=option]");
-      if (row) this.select(this.items.find((item) => item.row === row));
+      if (!row) return;
+      const item = this.items.find((each) => each.row === row);
+      if (item === this.selected) this.onSelect(item);
+      else this.select(item);
     });
     this.list.addEventListener("pointerdown", () => (this.pressed = true));
     for (const released of ["pointerup", "pointercancel"]) {
@@ -93,7 +97,7 @@ export class Worklist {
     this.list.setAttribute("aria-activedescendant", active);
     this.root.querySelector("[data-none]").hidden = shown.length > 0 || this.items.length === 0;
     this.root.querySelector("[data-list-tools]").hidden = this.items.length < 2;
-    const done = this.items.filter(hasEnded).length;
+    const done = this.items.filter((item) => item.state === "done").length;
     this.root.querySelector("[data-count]").textContent =
       done === this.items.length ? String(done) : `${done} of ${this.items.length} read`;
   }

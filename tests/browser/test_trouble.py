@@ -1,0 +1,114 @@
+"""A server that is busy, gone, restarted or silent: what failed can be asked for again."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.browser.conftest import LETTER, Held, choose, dicom, forgive_refusals, jpeg, rows
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+READING, FILM = "**/station/reading", "**/station/film"
+BROKEN = """<section class="refusal" data-code="internal_error"><h1>Something went wrong here</h1>
+    <p><a class="secondary" href="/" data-another>Try another file</a></p></section>"""
+
+
+def broken(route: Any) -> None:
+    route.fulfill(status=500, content_type="text/html", body=BROKEN)
+
+
+def test_films_that_a_broken_server_refused_are_all_read_again_by_one_click(
+    page: Any, complaints: list[str]
+) -> None:
+    page.route(READING, broken)
+    choose(page, *(jpeg(f"{n}.jpg", 200, n) for n in range(3)))
+    rows(page).get_by_text("Something went wrong here").nth(2).wait_for()
+    assert page.locator("[data-count]").inner_text() == "0 of 3 read"
+    panel = page.locator("[data-result]")
+    assert panel.get_by_text("Try another file").count() == 0
+    assert panel.get_by_role("button", name="Read it again").is_visible()
+    page.unroute(READING)
+    panel.get_by_role("button", name="Read all 3 again").click()
+    page.locator("[role=option][class*=decision]").nth(2).wait_for()
+    assert page.locator("[data-count]").inner_text() == "3"
+    complaints.clear()
+
+
+def test_what_is_refused_before_the_application_is_told_in_its_words(
+    page: Any, complaints: list[str]
+) -> None:
+    problem = {"title": "The request came too slowly", "detail": "Send it again."}
+    page.route(
+        READING,
+        lambda route: route.fulfill(
+            status=408, content_type="application/problem+json", body=json.dumps(problem)
+        ),
+    )
+    choose(page, jpeg())
+    panel = page.locator("[data-result] .refusal")
+    panel.get_by_role("heading", name="The request came too slowly").wait_for()
+    assert "Send it again." in panel.inner_text()
+    assert rows(page).locator(".words").inner_text() == "The request came too slowly"
+    page.unroute(READING)
+    panel.get_by_role("button", name="Read it again").click()
+    page.wait_for_selector("#decision")
+    forgive_refusals(complaints)
+
+
+def test_a_server_that_hangs_is_given_up(page: Any) -> None:
+    page.clock.install()
+    held = Held(page)
+    choose(page, jpeg())
+    held.until(1)
+    page.clock.run_for(100_000)
+    page.get_by_role("heading", name="The server did not answer").wait_for(timeout=5000)
+    assert page.get_by_role("button", name="Read it again").is_visible()
+
+
+def test_a_film_that_could_not_be_fetched_is_no_film_that_cannot_be_shown(
+    page: Any, complaints: list[str]
+) -> None:
+    page.route(FILM, lambda route: route.abort())
+    choose(page, dicom(), patient="Adult")
+    page.wait_for_selector("#decision")
+    page.get_by_text("The film could not be fetched").wait_for()
+    assert page.get_by_text("This file cannot be shown").is_hidden()
+    page.unroute(FILM)
+    rows(page).first.click()  # the selected one, once more
+    page.locator("[data-scale]", has_text="300 × 300").wait_for()
+    assert page.get_by_text("The film could not be fetched").is_hidden()
+    complaints.clear()
+
+
+def test_a_film_that_the_server_could_not_send_comes_with_the_reading(
+    page: Any, complaints: list[str]
+) -> None:
+    held = Held(page)
+    page.route(FILM, broken)
+    choose(page, dicom(), patient="Adult")
+    page.get_by_text("The film could not be fetched").wait_for()
+    page.unroute(FILM)
+    held.let_go()
+    page.wait_for_selector("#decision")
+    page.locator("[data-scale]", has_text="300 × 300").wait_for()
+    complaints.clear()
+
+
+def test_a_button_fetches_the_film_again(page: Any, complaints: list[str]) -> None:
+    page.route(FILM, broken)
+    choose(page, dicom(), patient="Adult")
+    page.wait_for_selector("#decision")
+    page.unroute(FILM)
+    page.get_by_role("button", name="Fetch it again").click()
+    page.locator("[data-scale]", has_text="300 × 300").wait_for()
+    complaints.clear()
+
+
+def test_a_file_without_a_film_cannot_be_shown(page: Any, complaints: list[str]) -> None:
+    choose(page, LETTER)
+    page.get_by_text("This file cannot be shown").wait_for()
+    assert page.get_by_text("The film could not be fetched").is_hidden()
+    forgive_refusals(complaints)
