@@ -46,7 +46,11 @@ def reading() -> Response:
             "text": report_text(found),
         },
         html=render_template(
-            "_reading.html", reading=found, shown=shown, is_sample="sample" in request.form
+            "_reading.html",
+            reading=found,
+            shown=shown,
+            is_sample="sample" in request.form,
+            beside_worklist=True,
         ),
         others=[
             {"model": choice.model, "label": choice.label}

@@ -26,6 +26,11 @@ function template(name) {
   return document.querySelector(`template[data-template="${name}"]`).content.cloneNode(true);
 }
 
+function askFirst(event) {
+  event.preventDefault();
+  event.returnValue = true; // for Chrome before 119
+}
+
 class Station {
   constructor() {
     this.form = one("reader");
@@ -270,6 +275,9 @@ class Station {
   }
 
   #showStation(shown) {
+    // The list lives in this page only: a link out of it, or a reload, asks first.
+    if (shown) addEventListener("beforeunload", askFirst);
+    else removeEventListener("beforeunload", askFirst);
     document.querySelector("main").classList.toggle("station", shown);
     for (const name of ["worklist", "viewer", "result"]) one(name).hidden = !shown;
     for (const part of document.querySelectorAll("[data-start]")) {

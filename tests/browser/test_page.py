@@ -100,6 +100,29 @@ def test_a_reload_clears_the_list_and_the_page_says_so(page: Any) -> None:
     assert page.evaluate("localStorage.length + sessionStorage.length") == 0
 
 
+def test_a_link_does_not_cost_the_worklist(page: Any) -> None:
+    asked = []
+
+    def stay(dialog: Any) -> None:
+        asked.append(dialog.type)
+        dialog.dismiss()
+
+    page.on("dialog", stay)
+    choose(page, jpeg())
+    with page.expect_popup() as card:  # the card opens beside the list
+        page.get_by_role("link", name="What it can and cannot do").click()
+    card.value.close()
+    page.get_by_role("link", name="Models").click()
+    page.wait_for_timeout(300)
+    assert asked == ["beforeunload"]
+    assert rows(page).count() == 1
+
+    page.get_by_role("button", name="Clear the list").click()
+    page.get_by_role("link", name="Models").click()
+    page.get_by_role("heading", name="Models", level=1).wait_for()
+    assert asked == ["beforeunload"]  # an empty list has nothing to lose
+
+
 def test_an_unknown_patient_is_asked_for_once(page: Any) -> None:
     choose(page, jpeg("a.jpg"), jpeg("b.jpg", seed=1), patient=None)
     ask = page.locator("[data-result] .refusal")
