@@ -105,7 +105,8 @@ export class Controls {
     const heat = viewer.view !== "film";
     const drawn = heat && Boolean(viewer.layer);
     this.find("hint").hidden = heat;
-    this.find("heat-tools").hidden = !drawn;
+    this.find("heat-tools").hidden = !drawn && !(heat && viewer.layerAwaited);
+    this.find("map-awaited").hidden = !heat || !viewer.layerAwaited;
     this.find("legend").hidden = !drawn;
     this.find("no-map").hidden = !heat || drawn || !viewer.layerWithheld;
     this.find("heat-name").hidden = !viewer.heatShown;

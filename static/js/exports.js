@@ -76,17 +76,19 @@ function copyTheOldWay(words) {
 }
 
 /** Put the film, as it is windowed now, and its heatmap where only the printer sees them. */
-export function preparePrint(place, viewer, item) {
+export function preparePrint(place, viewer, item, mapWords) {
   place.replaceChildren();
-  if (!viewer.film || item?.state !== "done") return;
+  if (!item) return;
   const name = document.createElement("p");
   name.className = "print-head";
   const when = new Date().toLocaleString();
   name.textContent = `${item.name} · printed ${when}`;
+  place.append(name);
+  if (!viewer.film || item.state !== "done") return; // a refusal is printed in words alone
   const figures = document.createElement("div");
   figures.className = "print-films";
   const pictures = [["The film", false]];
-  if (viewer.layer) pictures.push(["Where the model looked", true]);
+  if (viewer.layer) pictures.push([`Where the model looked: ${mapWords}`, true]);
   for (const [words, heat] of pictures) {
     const figure = document.createElement("figure");
     const image = new Image();
@@ -97,5 +99,5 @@ export function preparePrint(place, viewer, item) {
     figure.append(image, caption);
     figures.append(figure);
   }
-  place.append(name, figures);
+  place.append(figures);
 }

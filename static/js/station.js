@@ -52,6 +52,7 @@ class Station {
       this.viewer,
       () => this.worklist.selected,
       (item, id) => this.#otherMap(item, id),
+      (words) => this.#announce(words),
     );
   }
 
@@ -90,7 +91,8 @@ class Station {
     one("clear").addEventListener("click", () => this.clear());
     one("sample")?.addEventListener("submit", (event) => this.#sample(event));
     addEventListener("beforeprint", () => {
-      preparePrint(one("prints"), this.viewer, this.worklist.selected);
+      const map = this.heatmap.words;
+      preparePrint(one("prints"), this.viewer, this.worklist.selected, map);
     });
   }
 

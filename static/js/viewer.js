@@ -22,6 +22,7 @@ export class Viewer {
     this.film = null;
     this.layer = null;
     this.layerWithheld = false; // there is one, but nobody has asked for it
+    this.layerAwaited = false; // another one was asked for
     this.viewport = null;
     this.ruler = new Ruler();
     this.view = "film";
@@ -40,6 +41,7 @@ export class Viewer {
     this.film = film;
     this.layer = null;
     this.layerWithheld = false;
+    this.layerAwaited = false;
     this.ruler.clear();
     if (film) {
       this.viewport = new Viewport(film.width, film.height);
@@ -54,6 +56,14 @@ export class Viewer {
   setLayer(image, withheld = false) {
     this.layer = withheld ? null : image;
     this.layerWithheld = withheld;
+    this.layerAwaited = false;
+    this.#update();
+  }
+
+  /** Another heatmap was asked for: until it comes, none is drawn. */
+  awaitLayer() {
+    this.setLayer(null);
+    this.layerAwaited = true;
     this.#update();
   }
 
