@@ -9,6 +9,7 @@ const VIEWER_WORDS = {
   auto: "Auto contrast",
   dark: "Dark parts (lungs)",
   bright: "Bright parts (bones)",
+  byHand: "By hand",
 };
 
 /** The windows that can be chosen for a film: its own, and some from its grey levels. */
@@ -32,6 +33,13 @@ function presetsOf(film) {
     { words: VIEWER_WORDS.full, window: between(least, most) },
   ];
   return [...own, ...derived.filter(({ window }) => window.black !== window.white)];
+}
+
+/** What the menu says of a window that is no preset; nobody can choose it. */
+function byHand() {
+  const option = new Option(VIEWER_WORDS.byHand, "");
+  option.hidden = true;
+  return option;
 }
 
 export class Controls {
@@ -58,6 +66,18 @@ export class Controls {
     this.find("preset").addEventListener("change", () => {
       this.#apply(Number(this.find("preset").value));
     });
+    // Without a film nothing here does anything, but the focus stays where it is.
+    this.filmTools = [...root.querySelectorAll(".tools :is(button, input, select):not(.help)")];
+    const idle = (event) => {
+      if (event.target.closest("[aria-disabled=true]")) event.stopImmediatePropagation();
+    };
+    for (const kind of ["click", "input", "change"]) root.addEventListener(kind, idle, true);
+    const corners = [this.find("levels"), this.find("scale")];
+    const measure = new ResizeObserver(() => {
+      const most = (size) => Math.max(...corners.map((corner) => corner[size]));
+      viewer.keepClear({ width: most("offsetWidth"), height: most("offsetHeight") });
+    });
+    for (const corner of corners) measure.observe(corner);
   }
 
   /** A new film: its presets and the reach of the sliders. */
@@ -66,6 +86,7 @@ export class Controls {
     this.presets = film ? presetsOf(film) : [];
     this.find("preset").replaceChildren(
       ...this.presets.map(({ words }, index) => new Option(words, String(index))),
+      byHand(),
     );
     if (film) {
       const [least, most] = film.percentiles(0, 1);
@@ -80,8 +101,8 @@ export class Controls {
 
   nextPreset() {
     if (this.presets.length === 0) return;
-    const now = Number(this.find("preset").value || 0);
-    const next = (now + 1) % this.presets.length;
+    const { value } = this.find("preset");
+    const next = value === "" ? 0 : (Number(value) + 1) % this.presets.length;
     this.find("preset").value = String(next);
     this.#apply(next);
   }
@@ -110,8 +131,8 @@ export class Controls {
     this.find("legend").hidden = !drawn;
     this.find("no-map").hidden = !heat || drawn || !viewer.layerWithheld;
     this.find("heat-name").hidden = !viewer.heatShown;
+    for (const tool of this.filmTools) tool.setAttribute("aria-disabled", String(!viewer.film));
     this.#ruler();
-    for (const tools of this.root.querySelectorAll(".tools")) tools.inert = !viewer.film;
     if (!viewer.film) {
       for (const name of ["levels", "scale", "zoom"]) this.find(name).textContent = "";
       return;
@@ -142,7 +163,7 @@ export class Controls {
   #ruler() {
     const { film, ruler } = this.viewer;
     const button = this.root.querySelector("[data-tool=ruler]");
-    button.disabled = !film?.spacing;
+    button.setAttribute("aria-disabled", String(!film?.spacing));
     const measured = film?.spacing && ruler.from && ruler.to;
     const words = measured
       ? distanceWords(distance(ruler.from, ruler.to, film.spacing), film.spacing)

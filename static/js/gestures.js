@@ -26,10 +26,19 @@ export function enableGestures(viewer) {
     } else if (pointer.tool === "window") {
       // As viewers do: down is darker, to the right is wider. A pane's width is the range.
       viewer.changeWindow(dy / 600, dx / 600);
-    } else if (viewer.ruler.from && !viewer.ruler.to) {
+    } else if (pointer.tool === "ruler" && viewer.ruler.from && !viewer.ruler.to) {
       viewer.ruler.cursor = filmPoint(at);
       viewer.redraw();
     }
+  }
+
+  /** The press was no drag of its own after all: what it did with the ruler is undone. */
+  function takeBack(pointer) {
+    if (pointer.tool === "ruler") {
+      viewer.ruler.takeBack(pointer.before);
+      viewer.measured();
+    }
+    pointer.tool = "pinch";
   }
 
   function pinch(pointer, at) {
@@ -45,10 +54,12 @@ export function enableGestures(viewer) {
   canvas.addEventListener("pointerdown", (event) => {
     if (!viewer.film || event.button === 2) return;
     const at = place(event);
-    const tool = event.button === 1 || space ? "pan" : viewer.tool;
-    pointers.set(event.pointerId, { ...at, start: at, tool });
+    for (const other of pointers.values()) takeBack(other);
+    const alone = event.button === 1 || space ? "pan" : viewer.tool;
+    const tool = pointers.size === 0 ? alone : "pinch";
+    pointers.set(event.pointerId, { ...at, start: at, tool, before: viewer.ruler.points });
     canvas.setPointerCapture(event.pointerId);
-    if (tool === "ruler" && pointers.size === 1) {
+    if (tool === "ruler") {
       viewer.ruler.place(filmPoint(at));
       viewer.ruler.cursor = null;
       viewer.measured();
@@ -85,7 +96,11 @@ export function enableGestures(viewer) {
     }
   }
   canvas.addEventListener("pointerup", release);
-  canvas.addEventListener("pointercancel", release);
+  canvas.addEventListener("pointercancel", (event) => {
+    const pointer = pointers.get(event.pointerId);
+    pointers.delete(event.pointerId);
+    if (pointer) takeBack(pointer);
+  });
 
   canvas.addEventListener(
     "wheel",

@@ -2,6 +2,9 @@
 
 const BARS_MM = [200, 100, 50, 20, 10, 5, 2, 1];
 const WIDEST_BAR = 160; // CSS pixels
+const LABEL_ROOM = 70; // beside the bar
+const APART = 12; // of the bar and the words in the corners
+const FONT = "600 14px system-ui, sans-serif";
 
 /** Millimetres between two points of the film. */
 export function distance(from, to, spacing) {
@@ -15,10 +18,10 @@ export function distanceWords(millimetres, spacing) {
 }
 
 /** The longest bar of a round length that fits: its millimetres and CSS pixels. */
-function scaleBar(viewport, spacing) {
+function scaleBar(viewport, spacing, widest) {
   const across = viewport.rotation % 2 === 0 ? spacing.column : spacing.row;
   const pixels = (millimetres) => (millimetres / across) * viewport.scale;
-  const millimetres = BARS_MM.find((length) => pixels(length) <= WIDEST_BAR) ?? BARS_MM.at(-1);
+  const millimetres = BARS_MM.find((length) => pixels(length) <= widest) ?? BARS_MM.at(-1);
   return { millimetres, pixels: pixels(millimetres) };
 }
 
@@ -33,6 +36,16 @@ export class Ruler {
     this.from = null;
     this.to = null;
     this.cursor = null;
+  }
+
+  /** What is measured now, to come back to. */
+  get points() {
+    return { from: this.from, to: this.to };
+  }
+
+  /** As it was: a press that became something else measures nothing. */
+  takeBack({ from, to }) {
+    Object.assign(this, { from, to, cursor: null });
   }
 
   /** Place the first point, or the second one. */
@@ -84,7 +97,7 @@ function stroke(context, path) {
 }
 
 function label(context, words, { x, y }) {
-  context.font = "600 14px system-ui, sans-serif";
+  context.font = FONT;
   context.strokeStyle = "#000";
   context.lineWidth = 4;
   context.lineJoin = "round";
@@ -93,10 +106,17 @@ function label(context, words, { x, y }) {
   context.fillText(words, x, y);
 }
 
-/** The bar in the lower middle of a pane whose origin is its centre. */
-export function drawScaleBar(context, pane, viewport, spacing) {
-  const bar = scaleBar(viewport, spacing);
-  const y = pane.height / 2 - 14;
+/**
+ * The bar in the lower middle of a pane whose origin is its centre; above the words in the lower
+ * corners, which are so wide and high, where it would meet them.
+ */
+export function drawScaleBar(context, pane, viewport, spacing, corners) {
+  const bar = scaleBar(viewport, spacing, Math.min(WIDEST_BAR, pane.width - 2 * LABEL_ROOM));
+  const words = `${bar.millimetres} mm`;
+  context.font = FONT;
+  const reach = bar.pixels / 2 + 8 + context.measureText(words).width;
+  const meets = reach > pane.width / 2 - corners.width - APART;
+  const y = pane.height / 2 - 14 - (meets ? corners.height : 0);
   const x = -bar.pixels / 2;
   stroke(context, () => {
     context.moveTo(x, y);
@@ -106,5 +126,5 @@ export function drawScaleBar(context, pane, viewport, spacing) {
       context.lineTo(end, y + 5);
     }
   });
-  label(context, `${bar.millimetres} mm`, { x: x + bar.pixels + 8, y: y + 5 });
+  label(context, words, { x: x + bar.pixels + 8, y: y + 5 });
 }

@@ -31,6 +31,7 @@ export class Viewer {
     this.tool = "window";
     this.blinkOn = true;
     this.painters = [new Painter(), new Painter()];
+    this.corners = { width: 0, height: 0 }; // of the words over the film, CSS pixels
     this.pending = 0;
     this.coarseUntil = 0;
     new ResizeObserver(() => this.#resized()).observe(canvas);
@@ -48,6 +49,7 @@ export class Viewer {
       this.window = { ...film.windows[0] };
       this.inverted = false;
       this.viewport.fit(this.pane);
+      if (this.tool === "ruler" && !film.spacing) this.tool = "window"; // nothing to measure by
     }
     this.#update();
   }
@@ -193,6 +195,12 @@ export class Viewer {
     this.#update();
   }
 
+  /** The words in the lower corners are so large: what is drawn keeps clear of them. */
+  keepClear(corners) {
+    this.corners = corners;
+    this.redraw();
+  }
+
   get heatShown() {
     if (!this.layer) return false;
     return this.view === "blink" ? this.blinkOn : this.view !== "film";
@@ -223,7 +231,8 @@ export class Viewer {
     const viewport = new Viewport(this.film.width, this.film.height);
     viewport.fit(pane);
     const context = canvas.getContext("2d");
-    this.#drawPane(context, new Painter(), viewport, pane, 0, withHeat, 1);
+    const how = { heat: withHeat, density: 1, corners: { width: 0, height: 0 } };
+    this.#drawPane(context, new Painter(), viewport, pane, 0, how);
     return canvas.toDataURL("image/png");
   }
 
@@ -267,11 +276,12 @@ export class Viewer {
         context.fillRect(left - GAP, 0, GAP, pane.height);
       }
       const heat = this.heatShown && (this.view !== "both" || column === 1);
-      this.#drawPane(context, this.painters[column], this.viewport, pane, left, heat, density);
+      const how = { heat, density, corners: this.corners };
+      this.#drawPane(context, this.painters[column], this.viewport, pane, left, how);
     }
   }
 
-  #drawPane(context, painter, viewport, pane, left, heat, density) {
+  #drawPane(context, painter, viewport, pane, left, { heat, density, corners }) {
     const { film } = this;
     context.save();
     context.beginPath();
@@ -293,7 +303,7 @@ export class Viewer {
     context.restore();
     if (film.spacing) {
       this.ruler.draw(context, viewport, film.spacing);
-      drawScaleBar(context, pane, viewport, film.spacing);
+      drawScaleBar(context, pane, viewport, film.spacing, corners);
     }
     context.restore();
   }
