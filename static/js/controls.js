@@ -86,7 +86,7 @@ export class Controls {
     this.presets = film ? presetsOf(film) : [];
     this.find("preset").replaceChildren(
       ...this.presets.map(({ words }, index) => new Option(words, String(index))),
-      byHand(),
+      ...(film ? [byHand()] : []),
     );
     if (film) {
       const [least, most] = film.percentiles(0, 1);

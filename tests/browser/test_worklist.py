@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.browser.conftest import Held, choose, forgive_refusals, jpeg, rows
+from tests.browser.conftest import Held, choose, jpeg, rows
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
