@@ -44,13 +44,19 @@ function post(address, data, onProgress, signal) {
     request.addEventListener("load", () => resolve(request));
     request.addEventListener("error", () => reject(new Error("network")));
     request.addEventListener("abort", () => reject(new Error("silence")));
-    request.addEventListener("loadend", () => clearTimeout(patience));
     const stop = () => {
       reject(new DOMException("stopped", "AbortError"));
       request.abort();
     };
+    request.addEventListener("loadend", () => {
+      clearTimeout(patience);
+      signal.removeEventListener("abort", stop); // the list's signal outlives every request
+    });
     signal.addEventListener("abort", stop);
-    if (signal.aborted) return stop();
+    if (signal.aborted) {
+      stop(); // the list was cleared while a busy server was waited for
+      return;
+    }
     alive();
     request.send(data);
   });
