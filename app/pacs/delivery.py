@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from pathlib import Path
 
 from app.pacs.destinations import RefusedError, Sender, UnreachableError
 from app.pacs.metrics import NodeMetrics
@@ -17,7 +16,7 @@ log = logging.getLogger("app.pacs.delivery")
 _BATCH = 16
 _IDLE_SECONDS = 1.0
 _MAX_WAIT_SECONDS = 3600.0
-#: That a destination takes what it is sent is remembered once in so many seconds.
+#: That a destination answers is remembered once in so many seconds.
 _HEALTH_SECONDS = 5.0
 #: A destination that cannot be reached is tried again at least this often: nothing is wrong
 #: with the letters, so they neither count attempts nor become dead.
@@ -57,7 +56,7 @@ class Courier:
         self._max_attempts = max_attempts
         self._retain = retain
         self._unreachable = 0
-        self._noted: tuple[str | None, float] = ("", 0.0)
+        self._noted: tuple[str | None, float] = ("", 0.0)  # at the start nobody knows
         self.wake = threading.Event()
 
     def run(self, stop: threading.Event) -> None:
@@ -84,32 +83,47 @@ class Courier:
     def deliver_due(self, stop: threading.Event) -> float:
         """Deliver a batch; seconds to wait before the next one."""
         due = self._queue.due_deliveries(self._name, _BATCH)
+        if not due:
+            self._forget_trouble()
         for delivery in due:
             if stop.is_set():
                 return 0.0
+            paths = self._spool.results(delivery.key)
+            if not paths:
+                self._refused(delivery, "the results are no longer in the spool")
+                continue
             try:
-                self._sender.send(self._paths(delivery))
+                self._sender.send(paths)
             except UnreachableError as error:
                 self._note(str(error))
                 self._unreachable += 1
                 return backoff(self._retry_seconds, self._unreachable, _MAX_UNREACHABLE_SECONDS)
             except RefusedError as error:
-                self._unreachable = 0
+                self._answered()
                 self._refused(delivery, str(error))
-                continue
-            self._unreachable = 0
-            self._note(None)
-            self._metrics.deliveries.labels(self._name, "delivered").inc()
-            last = self._queue.delivered(delivery)
-            if last and not self._retain:
-                self._spool.discard(delivery.key)
+            except Exception as error:
+                # One letter that cannot be sent must not stop those behind it. Of the error only
+                # its type: its words may quote the object, and so the patient.
+                self._refused(delivery, type(error).__name__)
+                self._sender.close()
+            else:
+                self._answered()
+                self._metrics.deliveries.labels(self._name, "delivered").inc()
+                last = self._queue.delivered(delivery)
+                if last and not self._retain:
+                    self._spool.discard(delivery.key)
         return 0.0 if len(due) == _BATCH else _IDLE_SECONDS
 
-    def _paths(self, delivery: Delivery) -> list[Path]:
-        paths = self._spool.results(delivery.key)
-        if not paths:
-            raise RefusedError("the results are no longer in the spool")
-        return paths
+    def _answered(self) -> None:
+        self._unreachable = 0
+        self._note(None)
+
+    def _forget_trouble(self) -> None:
+        """Nothing is due, so nobody tries a destination that did not answer, or will know."""
+        self._unreachable = 0
+        if self._noted[0] is not None:
+            self._queue.forget_trouble(self._name)
+            self._noted = (None, 0.0)
 
     def _refused(self, delivery: Delivery, reason: str) -> None:
         attempts = delivery.attempts + 1

@@ -62,7 +62,8 @@ class Sender(Protocol):
         """Send the results of one film; they are stored there when this returns.
 
         Raises:
-            UnreachableError, RefusedError: they are not, or not all.
+            UnreachableError, RefusedError: they are not, or not all. Whatever else it raises
+                is the fault of what is sent.
         """
 
     def close(self) -> None:
@@ -87,9 +88,6 @@ class StoreSender:
                 answer = association.send_c_store(dataset)
             except ValueError:
                 raise RefusedError(f"{path.stem}: this kind of object is not accepted") from None
-            except Exception as error:
-                self.close()
-                raise RefusedError(f"{path.stem}: {type(error).__name__}") from None
             if "Status" not in answer:
                 self.close()
                 raise RefusedError(f"{path.stem}: no answer")
@@ -235,7 +233,9 @@ class StowSender:
             if status in (401, 403, 429) or status >= 500:
                 raise UnreachableError(f"it answers with status {status}") from None
             raise RefusedError(f"it answers with status {status}") from None
-        except requests.RequestException as error:
+        except requests.exceptions.InvalidJSONError:
+            raise RefusedError("its answer cannot be understood") from None
+        except OSError as error:  # those of requests, and what it says of our TLS files
             raise UnreachableError(f"it does not answer ({type(error).__name__})") from None
         failed = answer.get("FailedSOPSequence") or ()
         stored = {item.ReferencedSOPInstanceUID for item in answer.get("ReferencedSOPSequence", ())}

@@ -120,7 +120,7 @@ def destinations(db: sqlite3.Connection, settings: PacsSettings) -> list[Destina
         if row is None:
             words, up = "Not tried yet", None
         elif row["reason"] is None:
-            words, up = f"Takes results; last {ago(now - row['checked'])} ago", True
+            words, up = f"Answers; last {ago(now - row['checked'])} ago", True
         else:
             words, up = f"Unreachable for {ago(now - row['since'])}: {row['reason']}", False
         rows.append(

@@ -251,7 +251,7 @@ class Queue(Database):
         return deliveries + films
 
     def note_health(self, destination: str, reason: str | None) -> None:
-        """Remember whether a destination takes what it is sent; None: it does."""
+        """Remember whether a destination answers; None: it does."""
         now = time.time()
         with self.writing(durable=False) as db:
             db.execute(
@@ -259,6 +259,13 @@ class Queue(Database):
                 "since = CASE WHEN (reason IS NULL) = (excluded.reason IS NULL) THEN since "
                 "ELSE excluded.since END, reason = excluded.reason, checked = excluded.checked",
                 (destination, reason, now, now),
+            )
+
+    def forget_trouble(self, destination: str) -> None:
+        """No longer say that a destination does not answer: nobody tries it."""
+        with self.writing(durable=False) as db:
+            db.execute(
+                "DELETE FROM health WHERE destination = ? AND reason IS NOT NULL", (destination,)
             )
 
     # Housekeeping

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.server
 import threading
 import time
 from collections.abc import Iterator
@@ -229,79 +228,6 @@ def test_results_can_be_chosen(pacs_settings: PacsSettings, models: Path) -> Non
         node.intake.take([encode(film())])
         wait_until(lambda: states(node) == {"archive0": "delivered"})
         assert len(archive.stored) == 1
-
-
-class _Answers(http.server.BaseHTTPRequestHandler):
-    status = 503
-    bodies: list[bytes]
-
-    def do_POST(self) -> None:
-        self.bodies.append(b"".join(self._parts()))
-        self.send_response(self.status)
-        self.end_headers()
-
-    def _parts(self) -> Iterator[bytes]:
-        """The body: whole, or in chunks as the client sends a large one."""
-        if length := self.headers["Content-Length"]:
-            yield self.rfile.read(int(length))
-            return
-        while size := int(self.rfile.readline(), 16):
-            yield self.rfile.read(size)
-            self.rfile.readline()
-        self.rfile.readline()
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
-@contextmanager
-def web_server(status: int) -> Iterator[tuple[tuple[Peer, ...], list[bytes]]]:
-    """A DICOMweb server that always answers so: the destination, and what it is sent."""
-    bodies: list[bytes] = []
-    handler = type("Handler", (_Answers,), {"status": status, "bodies": bodies})
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield (
-            read_peers(f"web=http://user:secret@127.0.0.1:{server.server_port}/dicom-web"),
-            bodies,
-        )
-    finally:
-        server.shutdown()
-        server.server_close()
-
-
-@pytest.mark.parametrize(("status", "dead"), [(503, False), (409, True)])
-def test_stow_tells_a_server_in_trouble_from_one_that_refuses(
-    pacs_settings: PacsSettings, models: Path, status: int, dead: bool
-) -> None:
-    with web_server(status) as (web, _):
-        settings = replace(pacs_settings, destinations=web, max_attempts=1)
-        with running_node(settings, models) as node:
-            node.intake.take([encode(film())])
-            db = node.queue.reading()
-            if dead:
-                wait_until(lambda: states(node) == {"web": "dead"})
-                reason = db.execute("SELECT reason FROM delivery").fetchone()[0]
-            else:
-                wait_until(lambda: db.execute("SELECT reason FROM health").fetchone())
-                assert states(node) == {"web": "waiting"}
-                reason = db.execute("SELECT reason FROM health").fetchone()[0]
-            assert reason == f"it answers with status {status}"
-
-
-def test_a_web_server_that_does_not_take_jpeg_is_offered_the_picture_uncompressed(
-    pacs_settings: PacsSettings, models: Path
-) -> None:
-    with web_server(415) as (web, bodies):
-        settings = replace(pacs_settings, destinations=web, max_attempts=1)
-        with running_node(settings, models) as node:
-            node.intake.take([encode(film())])
-            wait_until(lambda: states(node) == {"web": "dead"})
-    first, second = bodies
-    assert JPEGBaseline8Bit.encode() in first
-    assert JPEGBaseline8Bit.encode() not in second
-    assert len(second) > 1024 * 1024 * 3 > len(first)
 
 
 def test_one_spool_has_one_node(pacs_settings: PacsSettings, models: Path) -> None:
