@@ -43,6 +43,13 @@ class Metrics:
             ("route", "method", "status", "code"),
             registry=registry,
         )
+        # Without labels, so that it is there at 0 before the first: an alert on an increase does
+        # not see a series that begins with 1.
+        self._internal_errors = Counter(
+            "xray_internal_errors",
+            "Requests that the service itself failed to answer (500).",
+            registry=registry,
+        )
         self._request_seconds = Histogram(
             "xray_request_seconds",
             "Time from the request's headers to its answer, by route.",
@@ -156,7 +163,9 @@ class Metrics:
         route = route_rule()
         self._requests.labels(route, method_name(), str(response.status_code), g.code or "").inc()
         self._request_seconds.labels(route).observe(time.perf_counter() - g.started)
-        if g.code and g.code != "internal_error":
+        if g.code == "internal_error":
+            self._internal_errors.inc()
+        elif g.code:
             self.count_refusal(g.code)
         self._measure_memory()
         return response

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import socket
 import ssl
+import sys
 from typing import Any
 
 from pynetdicom.events import Event
@@ -67,14 +68,21 @@ class CallerServer(ThreadedAssociationServer):
     def finish_request(self, request: Any, client_address: Any) -> None:
         if isinstance(request, ssl.SSLSocket):
             request.settimeout(self.ae.acse_timeout)
-            request.do_handshake()
+            try:
+                request.do_handshake()
+            except OSError:  # the peer's affair; an SSLError is one too
+                self.metrics.associations.labels("no_handshake").inc()
+                log.warning("connection failed", extra={"fields": {"reason": "no handshake"}})
+                self.shutdown_request(request)
+                return
             request.settimeout(self.ae.network_timeout)
         super().finish_request(request, client_address)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        # The default prints a traceback; a failed handshake is the peer's affair.
-        self.metrics.associations.labels("no_handshake").inc()
-        log.warning("connection failed", extra={"fields": {"reason": "no handshake"}})
+        # The default prints a traceback, whose words may quote what was sent.
+        self.metrics.associations.labels("failed").inc()
+        error = sys.exception()
+        log.error("connection failed", extra={"fields": {"error": type(error).__name__}})
 
 
 class EagerConnection(AssociationSocket):

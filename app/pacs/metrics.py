@@ -12,6 +12,21 @@ from prometheus_client.registry import Collector
 
 from app.pacs.queue import Queue
 from app.pacs.spool import Spool
+from app.pacs.statuses import StoreStatus
+
+#: What becomes of a connection or a request for an association.
+ASSOCIATION_RESULTS = (
+    "accepted",
+    "unknown_caller",
+    "unknown_address",
+    "called_title",
+    "too_many",
+    "no_handshake",
+    "failed",
+)
+#: Of a film that never came whole; the others are those of ``StoreStatus``.
+TOO_LARGE = "TOO_LARGE"
+STORE_STATUSES = (*(status.name for status in StoreStatus), TOO_LARGE)
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
@@ -23,13 +38,14 @@ class NodeMetrics:
         self.registry = CollectorRegistry()
         self.associations = Counter(
             "xray_pacs_associations",
-            "Associations by result: accepted, unknown_caller, unknown_address, too_many.",
+            f"Connections and associations by result: {', '.join(ASSOCIATION_RESULTS)}.",
             ("result",),
             registry=self.registry,
         )
         self.stores = Counter(
             "xray_pacs_stores",
-            "C-STORE requests by the status that they were answered with.",
+            f"C-STORE requests by what they were answered with: {', '.join(STORE_STATUSES)} "
+            "(no answer: the connection was ended).",
             ("status",),
             registry=self.registry,
         )
@@ -65,10 +81,16 @@ class NodeMetrics:
         )
         self.deliveries = Counter(
             "xray_pacs_deliveries",
-            "Attempts of a delivery by destination and outcome: delivered, retried, dead.",
+            "Attempts of a delivery by destination and outcome: delivered, retried, dead, "
+            "unreachable.",
             ("destination", "outcome"),
             registry=self.registry,
         )
+        # From the start at 0: an alert on an increase does not see a series that begins with 1.
+        for result in ASSOCIATION_RESULTS:
+            self.associations.labels(result)
+        for status in STORE_STATUSES:
+            self.stores.labels(status)
         self.registry.register(_QueueCollector(queue, spool))
 
 

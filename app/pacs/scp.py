@@ -32,7 +32,7 @@ from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
 from app.pacs.connections import CallerServer, EagerConnection
 from app.pacs.intake import Intake
-from app.pacs.metrics import NodeMetrics
+from app.pacs.metrics import TOO_LARGE, NodeMetrics
 from app.pacs.routing import SOP_CLASSES, MalformedObjectError
 from app.pacs.settings import PacsSettings
 from app.pacs.spool import SpoolFullError
@@ -57,8 +57,9 @@ TRANSFER_SYNTAXES: tuple[UID, ...] = (
     JPEG2000,
 )
 
-# PS3.8 §9.3.4: rejected permanently by the service user; calling AE title not recognized.
-_REJECTED_PERMANENT, _BY_USER, _CALLING_TITLE = 0x01, 0x01, 0x03
+# PS3.8 §9.3.4: rejected permanently by the service user; calling, or called, AE title not
+# recognized.
+_REJECTED_PERMANENT, _BY_USER, _CALLING_TITLE, _CALLED_TITLE = 0x01, 0x01, 0x03, 0x07
 
 
 class StorageProvider:
@@ -100,7 +101,7 @@ class StorageProvider:
                 (evt.EVT_CONN_OPEN, EagerConnection.take_over, [settings.max_pdu]),
                 (evt.EVT_REQUESTED, self._check_caller),
                 (evt.EVT_ACCEPTED, self._count, ["accepted"]),
-                (evt.EVT_REJECTED, self._count, ["too_many"]),
+                (evt.EVT_REJECTED, self._rejected),
                 (evt.EVT_C_ECHO, self._echo),
                 (evt.EVT_C_STORE, self._store),
                 (evt.EVT_PDU_RECV, self._bound),
@@ -130,13 +131,24 @@ class StorageProvider:
         title = str(request.primitive.calling_ae_title).strip()
         if self._settings.callers.knows(title, request.address_info.address):
             return
-        self._metrics.associations.labels("unknown_caller").inc()
-        log.warning("association rejected", extra={"fields": {"reason": "unknown caller"}})
+        self._turned_away("unknown_caller", "unknown caller")
         event.assoc.acse.send_reject(_REJECTED_PERMANENT, _BY_USER, _CALLING_TITLE)
         event.assoc.kill()
 
     def _count(self, event: Event, result: str) -> None:
         self._metrics.associations.labels(result).inc()
+
+    def _rejected(self, event: Event) -> None:
+        """Count what the library itself rejects, by the reason that it gave."""
+        answer: Any = event.assoc.acceptor.primitive
+        if (answer.result_source, answer.diagnostic) == (_BY_USER, _CALLED_TITLE):
+            self._turned_away("called_title", "called AE title is not ours")
+        else:
+            self._turned_away("too_many", "too many associations")
+
+    def _turned_away(self, result: str, reason: str) -> None:
+        self._metrics.associations.labels(result).inc()
+        log.warning("association rejected", extra={"fields": {"reason": reason}})
 
     def _bound(self, event: Event) -> None:
         """End the connection of a peer that sends an object beyond the limit."""
@@ -149,7 +161,7 @@ class StorageProvider:
         # Room for the command set and the headers of the fragments beside the object.
         if size > self._settings.max_object_bytes + 2**20:
             log.warning("association ended", extra={"fields": {"reason": "object too large"}})
-            self._metrics.stores.labels("TOO_LARGE").inc()
+            self._metrics.stores.labels(TOO_LARGE).inc()
             connection = association.dul.socket.socket
             if connection is not None:
                 connection.shutdown(socket.SHUT_RDWR)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
+import sys
 import threading
 import time
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 from flask import Flask
@@ -15,6 +18,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from app.admission import usual_at_once
 from tests.app.conftest import ADULTS, CHILDREN
+from tests.server import ROOT
 
 
 def samples(client: FlaskClient) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
@@ -46,6 +50,35 @@ def test_requests_readings_and_refusals_are_counted(client: FlaskClient, jpeg: b
     for stage in ("decode", "model", "total"):
         assert change(before, after, "xray_reading_stage_seconds_count", stage=stage) == 1
     assert change(before, after, "xray_request_seconds_count", route="/predict") == 2
+
+
+def test_a_request_that_fails_here_is_counted_from_zero_on(
+    app: Flask, client: FlaskClient, jpeg: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = samples(client)
+    assert ("xray_internal_errors_total", frozenset()) in before
+    with monkeypatch.context() as broken:
+        broken.setattr(type(app.extensions["registry"]), "predictor", None)
+        answer = client.post("/predict", data=jpeg, content_type="image/jpeg")
+    assert answer.status_code == 500
+    client.post("/predict", data=b"no", content_type="image/jpeg")
+    assert change(before, samples(client), "xray_internal_errors_total") == 1
+
+
+def test_with_several_workers_too_no_error_is_a_series_at_zero(tmp_path: Path) -> None:
+    """The alert on an increase does not see a series that begins with the first error."""
+    program = (
+        "from app.metrics import Metrics; print(Metrics().exposition().get_data(as_text=True))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=ROOT,
+        env={**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "\nxray_internal_errors_total 0.0\n" in done.stdout
 
 
 def test_the_distribution_of_scores_shows_drift(client: FlaskClient, jpeg: bytes) -> None:

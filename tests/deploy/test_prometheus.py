@@ -120,6 +120,7 @@ def test_a_real_prometheus_scrapes_two_workers(tmp_path: Path) -> None:
             value = wait_for_value(address, "sum(xray_readings_total)", process)
             assert value == 5
             assert wait_for_value(address, 'up{job="xray"}', process) == 1
+            assert wait_for_value(address, "xray_internal_errors_total", process) == 0
             assert wait_for_value(address, "xray_workers_ready", process) >= 1
             assert wait_for_value(address, "xray_infection_probability_count", process) == 5
             loaded = json.loads(fetch(f"{address}/api/v1/rules"))["data"]["groups"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 from prometheus_client import generate_latest
@@ -17,12 +18,10 @@ from tests.server import ROOT
 RULES = ROOT / "deploy" / "prometheus" / "pacs-rules.yml"
 
 
-def test_every_metric_of_the_rules_is_exposed(tmp_path) -> None:  # type: ignore[no-untyped-def]
+def test_every_metric_of_the_rules_is_exposed(tmp_path: Path) -> None:
     spool = Spool(tmp_path / "spool", 0)
     queue = Queue(spool.root / "queue.sqlite")
     metrics = NodeMetrics(queue, spool)
-    metrics.stores.labels("SUCCESS").inc()
-    metrics.associations.labels("accepted").inc()
     queue.admit("a", None, lambda: None)
     work = queue.claim()
     assert work is not None
@@ -32,6 +31,17 @@ def test_every_metric_of_the_rules_is_exposed(tmp_path) -> None:  # type: ignore
     used = set(re.findall(r"xray_pacs_\w+", RULES.read_text())) - {"xray_pacs_alerts"}
     assert used
     assert used <= exposed
+
+
+def test_what_an_alert_sees_growing_is_there_before_it_grows(tmp_path: Path) -> None:
+    """``increase`` does not see a series whose first sample is a 1."""
+    spool = Spool(tmp_path / "spool", 0)
+    registry = NodeMetrics(Queue(spool.root / "queue.sqlite"), spool).registry
+    growing = re.findall(r'increase\((\w+)\{(\w+)=~?"([^"]+)"', RULES.read_text())
+    assert len(growing) == RULES.read_text().count("increase(") == 2
+    for name, label, values in growing:
+        for value in values.split("|"):
+            assert registry.get_sample_value(name, {label: value}) == 0.0, value
 
 
 def test_every_alert_says_what_to_do() -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import socket
 import ssl
-import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -18,6 +16,7 @@ from pydicom.uid import ComputedRadiographyImageStorage, CTImageStorage, Explici
 from pynetdicom import AE
 from pynetdicom.association import Association
 from pynetdicom.sop_class import Verification
+from pynetdicom.transport import ThreadedAssociationServer
 
 from app.pacs.node import Node
 from app.pacs.peers import read_callers
@@ -83,14 +82,49 @@ def test_echo_is_answered(node: Node, pacs_settings: PacsSettings) -> None:
         assert opened.send_c_echo().Status == StoreStatus.SUCCESS
 
 
-@pytest.mark.parametrize(("calling", "called"), [("STRANGER", "XRAY"), ("CR1", "OTHER")])
+@pytest.mark.parametrize(
+    ("calling", "called", "result", "reason"),
+    [
+        ("STRANGER", "XRAY", "unknown_caller", "unknown caller"),
+        ("CR1", "OTHER", "called_title", "called AE title is not ours"),
+    ],
+)
 def test_unknown_titles_are_rejected(
-    node: Node, pacs_settings: PacsSettings, calling: str, called: str
+    node: Node,
+    pacs_settings: PacsSettings,
+    caplog: pytest.LogCaptureFixture,
+    calling: str,
+    called: str,
+    result: str,
+    reason: str,
 ) -> None:
     with association(pacs_settings.port, calling=calling, called=called) as opened:
         assert opened.is_rejected
         assert not opened.is_established
     assert works(node) == 0
+    wait_until(lambda: metric(node, "xray_pacs_associations_total", result=result) == 1)
+    assert metric(node, "xray_pacs_associations_total", result="too_many") == 0
+    (line,) = [line for line in caplog.records if line.message == "association rejected"]
+    assert line.fields == {"reason": reason}  # type: ignore[attr-defined]
+
+
+def test_a_connection_that_fails_here_is_told_from_a_failed_handshake(
+    node: Node,
+    pacs_settings: PacsSettings,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(*_: object) -> None:
+        raise MemoryError("Zwölfender")
+
+    monkeypatch.setattr(ThreadedAssociationServer, "finish_request", fail)
+    with socket.create_connection(("127.0.0.1", pacs_settings.port), timeout=20) as client:
+        assert client.recv(1) == b""
+    assert metric(node, "xray_pacs_associations_total", result="failed") == 1
+    assert metric(node, "xray_pacs_associations_total", result="no_handshake") == 0
+    assert [line.fields for line in caplog.records if line.message == "connection failed"] == [  # type: ignore[attr-defined]
+        {"error": "MemoryError"}
+    ]
 
 
 def test_a_known_title_from_another_address_is_rejected(
@@ -214,6 +248,7 @@ def test_a_flood_of_associations_is_turned_away_and_passes(
         opened = [entity.associate("127.0.0.1", narrow.port, ae_title="XRAY") for _ in range(20)]
         established = [found for found in opened if found.is_established]
         assert len(established) == 3
+        assert metric(node, "xray_pacs_associations_total", result="too_many") > 0
         for found in established:
             found.release()
         wait_until(lambda: not node.provider._server.active_associations)  # type: ignore[union-attr]
@@ -244,6 +279,17 @@ def test_an_object_beyond_the_limit_ends_the_connection(
         assert store(small.port, film()) == StoreStatus.SUCCESS
 
 
+def test_the_limit_is_each_objects_and_not_the_associations(
+    pacs_settings: PacsSettings, models: Path
+) -> None:
+    small = replace(pacs_settings, max_object_bytes=200_000)
+    films = [film() for _ in range(12)]
+    assert sum(len(encode(each)) for each in films) > small.max_object_bytes + 2**20
+    with running_node(small, models) as node, association(small.port) as opened:
+        assert [opened.send_c_store(each).Status for each in films] == [0] * len(films)
+        assert works(node) == len(films)
+
+
 def test_a_data_unit_beyond_what_was_negotiated_ends_the_connection(
     node: Node, pacs_settings: PacsSettings
 ) -> None:
@@ -265,59 +311,3 @@ def test_dcmtk_sends_a_film(node: Node, pacs_settings: PacsSettings, tmp_path: P
     assert storescu(pacs_settings.port, path).returncode == 0
     assert storescu(pacs_settings.port, path, calling="STRANGER").returncode != 0
     assert works(node) == 1
-
-
-@pytest.fixture(scope="module")
-def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An authority, a node's and a caller's certificate, and a stranger's."""
-    folder = tmp_path_factory.mktemp("certificates")
-
-    def openssl(*arguments: str) -> None:
-        subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True)
-
-    def key(name: str) -> list[str]:
-        return ["-newkey", "rsa:2048", "-nodes", "-keyout", f"{name}.key", "-subj", f"/CN={name}"]
-
-    for authority in ("authority", "stranger"):
-        openssl("req", "-x509", *key(authority), "-out", f"{authority}.pem", "-days", "2")
-    (folder / "names").write_text("subjectAltName=IP:127.0.0.1,DNS:localhost\n")
-    for name in ("node", "caller"):
-        openssl("req", *key(name), "-out", f"{name}.csr")
-        openssl(
-            *("x509", "-req", "-in", f"{name}.csr", "-out", f"{name}.pem", "-days", "2"),
-            *("-CA", "authority.pem", "-CAkey", "authority.key", "-CAcreateserial"),
-            *("-extfile", "names"),
-        )
-    return folder
-
-
-def caller_tls(folder: Path, name: str | None) -> tuple[ssl.SSLContext, str]:
-    context = ssl.create_default_context(cafile=str(folder / "authority.pem"))
-    if name:
-        context.load_cert_chain(folder / f"{name}.pem", folder / f"{name}.key")
-    return context, "localhost"
-
-
-def test_tls_takes_those_with_a_certificate_and_nobody_else(
-    pacs_settings: PacsSettings, models: Path, certificates: Path
-) -> None:
-    safe = replace(
-        pacs_settings,
-        tls_certificate=certificates / "node.pem",
-        tls_key=certificates / "node.key",
-        tls_authorities=certificates / "authority.pem",
-        acse_timeout=3.0,
-    )
-    with running_node(safe, models) as node:
-        # A client that never begins the handshake holds up nobody.
-        with socket.create_connection(("127.0.0.1", safe.port)):
-            began = time.monotonic()
-            with association(safe.port, tls=caller_tls(certificates, "caller")) as opened:
-                assert opened.is_established
-                assert opened.send_c_store(film()).Status == StoreStatus.SUCCESS
-            assert time.monotonic() - began < 20
-        for tls in (None, caller_tls(certificates, None), caller_tls(certificates, "stranger")):
-            with association(safe.port, tls=tls) as opened:
-                answered = opened.is_established and "Status" in opened.send_c_echo()
-                assert not answered
-        assert works(node) == 1

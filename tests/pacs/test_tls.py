@@ -1,0 +1,75 @@
+"""DICOM TLS: who is let in, and certificate files that cannot be used."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import subprocess
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from app.pacs.settings import PacsSettings
+from app.pacs.statuses import StoreStatus
+from tests.pacs.conftest import running_node
+from tests.pacs.films import film
+from tests.pacs.test_scp import association, metric, works
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An authority, a node's and a caller's certificate, and a stranger's."""
+    folder = tmp_path_factory.mktemp("certificates")
+
+    def openssl(*arguments: str) -> None:
+        subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True)
+
+    def key(name: str) -> list[str]:
+        return ["-newkey", "rsa:2048", "-nodes", "-keyout", f"{name}.key", "-subj", f"/CN={name}"]
+
+    for authority in ("authority", "stranger"):
+        openssl("req", "-x509", *key(authority), "-out", f"{authority}.pem", "-days", "2")
+    (folder / "names").write_text("subjectAltName=IP:127.0.0.1,DNS:localhost\n")
+    for name in ("node", "caller"):
+        openssl("req", *key(name), "-out", f"{name}.csr")
+        openssl(
+            *("x509", "-req", "-in", f"{name}.csr", "-out", f"{name}.pem", "-days", "2"),
+            *("-CA", "authority.pem", "-CAkey", "authority.key", "-CAcreateserial"),
+            *("-extfile", "names"),
+        )
+    return folder
+
+
+def caller_tls(folder: Path, name: str | None) -> tuple[ssl.SSLContext, str]:
+    context = ssl.create_default_context(cafile=str(folder / "authority.pem"))
+    if name:
+        context.load_cert_chain(folder / f"{name}.pem", folder / f"{name}.key")
+    return context, "localhost"
+
+
+def test_tls_takes_those_with_a_certificate_and_nobody_else(
+    pacs_settings: PacsSettings, models: Path, certificates: Path
+) -> None:
+    safe = replace(
+        pacs_settings,
+        tls_certificate=certificates / "node.pem",
+        tls_key=certificates / "node.key",
+        tls_authorities=certificates / "authority.pem",
+        acse_timeout=3.0,
+    )
+    with running_node(safe, models) as node:
+        # A client that never begins the handshake holds up nobody.
+        with socket.create_connection(("127.0.0.1", safe.port)):
+            began = time.monotonic()
+            with association(safe.port, tls=caller_tls(certificates, "caller")) as opened:
+                assert opened.is_established
+                assert opened.send_c_store(film()).Status == StoreStatus.SUCCESS
+            assert time.monotonic() - began < 20
+        for tls in (None, caller_tls(certificates, None), caller_tls(certificates, "stranger")):
+            with association(safe.port, tls=tls) as opened:
+                answered = opened.is_established and "Status" in opened.send_c_echo()
+                assert not answered
+        assert works(node) == 1
+        assert metric(node, "xray_pacs_associations_total", result="no_handshake") >= 3
