@@ -1,14 +1,18 @@
-"""``flask --app app pacs-node``, ``pacs-pull`` and ``pacs-retry``."""
+"""``flask --app app pacs-node``, ``pacs-pull``, ``pacs-retry`` and ``pacs-discard``."""
 
 from __future__ import annotations
 
 from functools import partial
+from typing import TYPE_CHECKING
 
 import click
 from flask import Flask
 
 from app import current
 from app.settings import SettingsError
+
+if TYPE_CHECKING:
+    from app.pacs.queue import Queue
 
 
 @click.command("pacs-node")
@@ -64,21 +68,55 @@ def pacs_pull(study: str | None, accession: str | None) -> None:
             click.echo(f"{word}: {number}")
 
 
+_destination = click.option("--destination", help="Only the dead letters for this destination.")
+_film = click.option("--film", type=int, help="Only those of the film of this number.")
+
+
 @click.command("pacs-retry")
-@click.option("--destination", help="Only the dead letters for this destination.")
-@click.option("--film", type=int, help="Only those of the film of this number.")
+@_destination
+@_film
 def pacs_retry(destination: str | None, film: int | None) -> None:
     """Try dead letters and failed films again."""
+    from app.pacs.put_aside import retry, unknown_letters
+
+    names = current.pacs_settings().destination_names
+    if destination is not None and destination not in names:
+        raise click.ClickException(f"{destination} is not among XRAY_PACS_DESTINATIONS.")
+    queue = _queue()
+    number = retry(queue, names, destination=destination, film=film)
+    click.echo(f"{number} will be tried again.")
+    if left := unknown_letters(queue, names):
+        click.echo(
+            f"{left} dead letters are for destinations that are configured no longer; "
+            "pacs-discard lets them go."
+        )
+
+
+@click.command("pacs-discard")
+@_destination
+@_film
+@click.option("--all", "everything", is_flag=True, help="All of them.")
+def pacs_discard(destination: str | None, film: int | None, everything: bool) -> None:
+    """Let dead letters and failed films go: their files leave the spool, undelivered."""
+    from app.pacs.put_aside import discard
+
+    if everything == (destination is not None or film is not None):
+        raise click.UsageError("Say which: --destination, --film, or --all.")
+    number = discard(_queue(), destination=destination, film=film)
+    click.echo(f"{number} let go. The node removes their files within half a minute.")
+
+
+def _queue() -> Queue:
+    """The queue of the configured spool."""
     from app.pacs.node import open_queue
 
-    settings = current.pacs_settings()
-    if settings.spool is None or not settings.spool.is_dir():
+    spool = current.pacs_settings().spool
+    if spool is None or not spool.is_dir():
         raise click.ClickException("XRAY_PACS_SPOOL names no folder of a node.")
-    number = open_queue(settings.spool).retry(destination, film)
-    click.echo(f"{number} will be tried again.")
+    return open_queue(spool)
 
 
 def init_app(app: Flask) -> None:
     """Add the commands."""
-    for command in (pacs_node, pacs_pull, pacs_retry):
+    for command in (pacs_node, pacs_pull, pacs_retry, pacs_discard):
         app.cli.add_command(command)

@@ -18,6 +18,7 @@ from app.pacs.delivery import Courier
 from app.pacs.destinations import sender
 from app.pacs.intake import Intake, look_at_models
 from app.pacs.metrics import NodeMetrics
+from app.pacs.put_aside import bury_unknown
 from app.pacs.queue import Queue
 from app.pacs.reader import Reader
 from app.pacs.scp import StorageProvider
@@ -30,7 +31,6 @@ log = logging.getLogger("app.pacs.node")
 
 _HOUSEKEEPING_SECONDS = 30.0
 _STOP_SECONDS = 30.0
-NO_LONGER_CONFIGURED = "this destination is configured no longer"
 
 
 def open_queue(spool: Path) -> Queue:
@@ -88,7 +88,7 @@ class Node:
                 self.spool,
                 self.metrics,
                 reader,
-                destinations=[peer.name for peer in settings.destinations],
+                destinations=settings.destination_names,
                 kinds=settings.results,
                 arrived=self._arrived,
                 finished=self._wake_couriers,
@@ -107,8 +107,8 @@ class Node:
         Raises:
             OSError: an address cannot be listened on, or a TLS file cannot be read.
         """
-        names = [peer.name for peer in self.settings.destinations]
-        self.queue.bury_unknown(names, NO_LONGER_CONFIGURED)
+        names = self.settings.destination_names
+        bury_unknown(self.queue, names)
         self.spool.clear_unfinished()
         self._tidy()
         if self.settings.metrics_port:

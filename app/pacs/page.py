@@ -12,10 +12,11 @@ from werkzeug.wrappers import Response
 
 from app import current
 from app.errors import InvalidParameterError
+from app.pacs import put_aside
 from app.pacs.node import open_queue
 from app.pacs.queue import Queue
 from app.pacs.settings import PacsSettings
-from app.pacs.spool import Spool
+from app.pacs.spool import free_bytes
 from app.presentation import DECISION_WORDS
 
 _MOST_ROWS = 50
@@ -49,12 +50,17 @@ class DestinationRow:
 
 @dataclass(frozen=True)
 class FailureRow:
-    """Results that could not be delivered, or a film that could not be read."""
+    """Results that could not be delivered, or a film that could not be read.
+
+    Attributes:
+        can_be_retried: False where the destination is configured no longer.
+    """
 
     film: int
     destination: str | None
     attempts: int
     reason: str
+    can_be_retried: bool
 
 
 def ago(seconds: float) -> str:
@@ -71,7 +77,9 @@ def _queue() -> Queue | None:
     settings = current.pacs_settings()
     if settings.spool is None or not (settings.spool / "queue.sqlite").exists():
         return None
-    queue: Queue = current_app.extensions.setdefault("pacs_queue", open_queue(settings.spool))
+    queue: Queue | None = current_app.extensions.get("pacs_queue")
+    if queue is None:
+        queue = current_app.extensions["pacs_queue"] = open_queue(settings.spool)
     return queue
 
 
@@ -83,7 +91,8 @@ def films(db: sqlite3.Connection) -> list[FilmRow]:
     """
     now = time.time()
     rows = db.execute(
-        "SELECT id, state, decision, probability, model, code, finished FROM work "
+        "SELECT id, state, decision, probability, model, code, finished, "
+        "EXISTS (SELECT 1 FROM delivery WHERE work = id) AS sent FROM work "
         "WHERE finished > ? AND state != 'failed' ORDER BY urgent DESC, "
         "CASE WHEN urgent THEN finished ELSE 0 END DESC, id DESC LIMIT ?",
         (now - 86_400, _MOST_ROWS),
@@ -98,10 +107,16 @@ def films(db: sqlite3.Connection) -> list[FilmRow]:
             probability="" if row["probability"] is None else f"{row['probability']:.1%}",
             model=row["model"],
             ago=ago(now - row["finished"]),
-            state="Delivered" if row["state"] == "done" else "On its way",
+            state=_state(row),
         )
         for row in rows
     ]
+
+
+def _state(row: sqlite3.Row) -> str:
+    if row["state"] != "done":
+        return "On its way"
+    return "Delivered" if row["sent"] else "Let go"
 
 
 def destinations(db: sqlite3.Connection, settings: PacsSettings) -> list[DestinationRow]:
@@ -135,7 +150,7 @@ def destinations(db: sqlite3.Connection, settings: PacsSettings) -> list[Destina
     return rows
 
 
-def failures(db: sqlite3.Connection) -> list[FailureRow]:
+def failures(db: sqlite3.Connection, settings: PacsSettings) -> list[FailureRow]:
     """What needs a person: dead letters and films that could not be read."""
     letters = db.execute(
         "SELECT work, destination, attempts, reason FROM delivery WHERE state = 'dead' "
@@ -146,7 +161,11 @@ def failures(db: sqlite3.Connection) -> list[FailureRow]:
         "SELECT id, NULL, attempts, code FROM work WHERE state = 'failed' ORDER BY id LIMIT ?",
         (_MOST_ROWS,),
     )
-    return [FailureRow(*row) for row in (*lost, *letters)]
+    known = (None, *settings.destination_names)
+    return [
+        FailureRow(film, destination, attempts, reason, destination in known)
+        for film, destination, attempts, reason in (*lost, *letters)
+    ]
 
 
 @blueprint.get("/pacs")
@@ -168,8 +187,8 @@ def overview() -> str:
         dropped=db.execute("SELECT reason, films FROM dropped ORDER BY films DESC").fetchall(),
         films=films(db),
         destinations=destinations(db, settings),
-        failures=failures(db),
-        free_gigabytes=Spool(settings.spool, 0).free_bytes() / 1e9,
+        failures=failures(db, settings),
+        free_gigabytes=free_bytes(settings.spool) / 1e9,
         retried=request.args.get("retried", type=int),
         days=settings.history_days,
     )
@@ -181,7 +200,10 @@ def retry() -> Response:
     if not _sent_from_here():
         raise InvalidParameterError("The form was not sent from this page. Open it again.")
     queue = _queue()
-    number = 0 if queue is None else queue.retry(work=request.form.get("film", type=int))
+    number = 0
+    if queue is not None:
+        names = current.pacs_settings().destination_names
+        number = put_aside.retry(queue, names, film=request.form.get("film", type=int))
     return redirect(url_for("pacs.overview", retried=number), 303)
 
 

@@ -16,6 +16,9 @@ from pathlib import Path
 
 from app.pacs.database import Database
 
+#: Code of a film whose file is gone from the spool: the only one that is taken again.
+LOST = "film_lost"
+
 
 @dataclass(frozen=True)
 class Work:
@@ -69,12 +72,14 @@ class Queue(Database):
     # Intake
 
     def knows(self, key: str) -> bool:
-        """Whether the film has been admitted before."""
-        row = self.reading().execute("SELECT 1 FROM work WHERE key = ?", (key,)).fetchone()
-        return row is not None
+        """Whether the film has been admitted before, and its file was not lost since."""
+        row = self.reading().execute(
+            "SELECT 1 FROM work WHERE key = ? AND NOT (state = 'failed' AND code IS ?)", (key, LOST)
+        )
+        return row.fetchone() is not None
 
     def admit(self, key: str, bundle: str | None, accept: Callable[[], None]) -> bool:
-        """Queue a film once.
+        """Queue a film once; one whose file was lost, again.
 
         Args:
             accept: gives the film its name in the spool; called only for a new film, before
@@ -90,7 +95,9 @@ class Queue(Database):
             accept()
             db.execute(
                 "INSERT INTO work (key, state, bundle, due, received) "
-                "VALUES (?, 'queued', ?, ?, ?)",
+                "VALUES (?, 'queued', ?, ?, ?) ON CONFLICT (key) DO UPDATE SET "
+                "state = excluded.state, bundle = excluded.bundle, due = excluded.due, "
+                "received = excluded.received, attempts = 0, finished = NULL, code = NULL",
                 (key, bundle, now, now),
             )
         return True
@@ -215,40 +222,6 @@ class Queue(Database):
                     delivery.destination,
                 ),
             )
-
-    def bury_unknown(self, destinations: list[str], reason: str) -> None:
-        """Put aside what waits for destinations that are configured no longer."""
-        marks = ", ".join("?" * len(destinations))
-        with self.writing() as db:
-            db.execute(
-                "UPDATE delivery SET state = 'dead', reason = ? "
-                f"WHERE state = 'waiting' AND destination NOT IN ({marks})",
-                (reason, *destinations),
-            )
-
-    def retry(self, destination: str | None = None, work: int | None = None) -> int:
-        """Queue dead letters and failed films again; how many there were.
-
-        Args:
-            destination: only its dead letters; failed films then stay.
-            work: only those of this number.
-        """
-        now = time.time()
-        with self.writing() as db:
-            deliveries = db.execute(
-                "UPDATE delivery SET state = 'waiting', attempts = 0, due = ? "
-                "WHERE state = 'dead' AND (? IS NULL OR destination = ?) "
-                "AND (? IS NULL OR work = ?)",
-                (now, destination, destination, work, work),
-            ).rowcount
-            films = 0
-            if destination is None:
-                films = db.execute(
-                    "UPDATE work SET state = 'queued', attempts = 0, due = ? "
-                    "WHERE state = 'failed' AND (? IS NULL OR id = ?)",
-                    (now, work, work),
-                ).rowcount
-        return deliveries + films
 
     def note_health(self, destination: str, reason: str | None) -> None:
         """Remember whether a destination answers; None: it does."""

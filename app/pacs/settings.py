@@ -243,6 +243,11 @@ class PacsSettings(EnvironmentSettings):
         "XRAY_PACS_METRICS_HOST", "127.0.0.1", "Address of the node's metrics."
     )
 
+    @property
+    def destination_names(self) -> list[str]:
+        """Names of the destinations, in their order."""
+        return [peer.name for peer in self.destinations]
+
     def check_node(self) -> Path:
         """The spool, if these settings are enough to run a node.
 

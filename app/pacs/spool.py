@@ -25,6 +25,11 @@ class SpoolFullError(Exception):
     """The disk has no room, or not as much as must stay free."""
 
 
+def free_bytes(root: Path) -> int:
+    """Room on the disk of a spool that is there; nothing is made or changed."""
+    return shutil.disk_usage(root).free
+
+
 class Spool:
     """The folder; created when it is missing.
 
@@ -49,7 +54,7 @@ class Spool:
 
     def free_bytes(self) -> int:
         """Room on the disk, in bytes."""
-        return shutil.disk_usage(self.root).free
+        return free_bytes(self.root)
 
     def stage(self, parts: Iterable[bytes]) -> Path:
         """Write a film under a passing name, down to the disk.

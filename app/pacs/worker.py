@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from app.errors import NotReadyError, UnknownModelError
 from app.pacs.metrics import NodeMetrics
 from app.pacs.processes import what_failed
-from app.pacs.queue import Outcome, Queue, Work
+from app.pacs.queue import LOST, Outcome, Queue, Work
 from app.pacs.reader import FilmLostError, Reader, Task
 from app.pacs.results import Refusal
 from app.pacs.spool import Spool, SpoolFullError
@@ -101,7 +101,7 @@ class Worker:
             results = self._reader.read(task)
             self._spool.write_results(work.key, results.objects)
         except FilmLostError:
-            self._queue.fail(work, "film_lost")
+            self._queue.fail(work, LOST)
             log.error("film lost", extra={"fields": {"film": work.id}})
             return
         except SpoolFullError:

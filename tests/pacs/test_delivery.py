@@ -22,8 +22,8 @@ from pynetdicom.sop_class import (
 
 from app.pacs.delivery import backoff
 from app.pacs.destinations import associate
-from app.pacs.node import NO_LONGER_CONFIGURED
 from app.pacs.peers import Peer, read_peers
+from app.pacs.put_aside import NO_LONGER_CONFIGURED, retry
 from app.pacs.settings import PacsSettings
 from tests.pacs.conftest import running_node
 from tests.pacs.films import encode, film
@@ -158,7 +158,7 @@ def test_what_is_refused_becomes_a_dead_letter_with_its_reason_and_can_be_retrie
         row = node.queue.reading().execute("SELECT attempts, reason FROM delivery").fetchone()
         assert tuple(row) == (2, "capture: out of resources (0xA700)")
         archive.status = 0x0000
-        assert node.queue.retry() == 1
+        assert retry(node.queue, ["archive0"]) == 1
         wait_until(lambda: len(archive.stored) == 3)
         wait_until(lambda: node.spool.keys() == set())
 

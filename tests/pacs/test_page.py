@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import stat
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from app import create_app
 from app.pacs.node import open_queue
 from app.pacs.page import ago
 from app.pacs.peers import read_peers
+from app.pacs.put_aside import NO_LONGER_CONFIGURED, bury_unknown, discard
 from app.pacs.queue import Outcome, Queue
 from app.pacs.settings import PacsSettings
 from app.settings import Settings
@@ -98,6 +100,41 @@ def test_destinations_and_failures_are_shown_and_can_be_retried(
     assert len(queue.due_deliveries("web", 5)) == 1
     assert b"1 will be tried again" in client.post("/pacs/retry", follow_redirects=True).data
     assert len(queue.due_deliveries("web", 5)) == 2
+
+
+def test_letters_that_nobody_delivers_have_no_button(client: FlaskClient, queue: Queue) -> None:
+    queue.admit("a", "bundle", lambda: None)
+    work = queue.claim()
+    assert work is not None
+    queue.finish(work, Outcome("normal", 0.05, "bundle"), ["old"])
+    bury_unknown(queue, ["archive", "web"])
+    answer = client.get("/pacs", headers={"Accept": "text/html"}).get_data(as_text=True)
+    assert NO_LONGER_CONFIGURED in answer
+    assert 'value="1"' not in answer
+    assert b"0 will be tried again" in client.post("/pacs/retry", follow_redirects=True).data
+    assert NO_LONGER_CONFIGURED in page(client)
+    discard(queue)
+    assert "5.0% bundle under a minute ago Let go" in page(client)
+
+
+def test_to_look_at_the_page_changes_nothing_and_opens_the_queue_once(
+    client: FlaskClient, queue: Queue, pacs_settings: PacsSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spool = pacs_settings.spool
+    assert spool is not None
+    spool.chmod(0o755)
+    opened: list[Path] = []
+
+    def counted(path: Path) -> Queue:
+        opened.append(path)
+        return open_queue(path)
+
+    monkeypatch.setattr("app.pacs.page.open_queue", counted)
+    for _ in range(3):
+        assert "GB are free" in page(client)
+    assert len(opened) == 1
+    assert stat.S_IMODE(spool.stat().st_mode) == 0o755
+    assert [path for path in spool.iterdir() if path.is_dir()] == []
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from app.pacs.queue import Outcome, Queue
+from app.pacs.queue import LOST, Outcome, Queue
 from app.pacs.spool import Spool, SpoolFullError
 
 
@@ -88,6 +88,24 @@ def test_a_film_is_admitted_once(queue: Queue) -> None:
     assert accepted == ["a"]
 
 
+def test_a_film_whose_file_was_lost_is_taken_again(queue: Queue) -> None:
+    admit(queue, "a")
+    work = queue.claim()
+    assert work is not None
+    queue.fail(work, LOST)
+    queue.release(work)
+    kept: list[str] = []
+    assert not queue.knows("a")
+    assert queue.admit("a", "other", lambda: kept.append("a"))
+    assert kept == ["a"]
+    assert queue.knows("a")
+    again = queue.claim()
+    assert again is not None
+    assert (again.id, again.bundle, again.attempts) == (work.id, "other", 1)
+    queue.fail(again, "internal_error")
+    assert queue.knows("a")  # its file is there, and a retry reads it
+
+
 def test_a_film_whose_file_cannot_be_kept_is_not_queued(queue: Queue) -> None:
     def fail() -> None:
         raise OSError(errno.EIO, "no")
@@ -151,25 +169,6 @@ def test_a_film_is_done_after_its_last_delivery(queue: Queue) -> None:
     assert queue.delivered(second)
     assert queue.disposable(-1, {"a", "unknown"}) == ["a", "unknown"]
     assert queue.disposable(1000, {"a"}) == []
-
-
-def test_dead_letters_can_be_tried_again(queue: Queue) -> None:
-    film = finished(queue, "a", "normal", ["one", "two"])
-    for name in ("one", "two"):
-        (letter,) = queue.due_deliveries(name, 10)
-        queue.not_delivered(letter, "refused", None)
-        assert queue.due_deliveries(name, 10) == []
-    assert queue.retry("one") == 1
-    assert [letter.attempts for letter in queue.due_deliveries("one", 10)] == [0]
-    assert queue.retry(work=film + 1) == 0
-    assert queue.retry(work=film) == 1
-
-
-def test_what_waits_for_a_destination_that_is_gone_is_put_aside(queue: Queue) -> None:
-    finished(queue, "a", "normal", ["old", "new"])
-    queue.bury_unknown(["new"], "gone")
-    assert queue.due_deliveries("old", 10) == []
-    assert len(queue.due_deliveries("new", 10)) == 1
 
 
 def test_health_remembers_since_when(queue: Queue) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import ssl
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -177,6 +178,23 @@ def test_the_same_film_twice_is_one_piece_of_work(node: Node, pacs_settings: Pac
         assert store(pacs_settings.port, dataset) == StoreStatus.SUCCESS
     assert works(node) == 1
     assert metric(node, "xray_pacs_films_total", taken="duplicate", reason="") == 2
+
+
+def test_a_film_whose_file_was_lost_is_read_when_it_comes_again(
+    pacs_settings: PacsSettings, models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset = film()
+    with running_node(pacs_settings, models) as node:
+        with monkeypatch.context() as busy:
+            busy.setattr(ReaderHere, "prepare", _not_ready)
+            time.sleep(0.1)  # whoever has just prepared reads on
+            assert store(pacs_settings.port, dataset) == StoreStatus.SUCCESS
+            db = node.queue.reading()
+            node.spool.discard(db.execute("SELECT key FROM work").fetchone()[0])
+        wait_until(lambda: db.execute("SELECT state FROM work").fetchone()[0] == "failed")
+        assert store(pacs_settings.port, dataset) == StoreStatus.SUCCESS
+        wait_until(lambda: db.execute("SELECT state FROM work").fetchone()[0] == "delivering")
+        assert works(node) == 1
 
 
 def test_what_is_not_for_us_is_no_error_to_the_sender(

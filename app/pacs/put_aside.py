@@ -1,0 +1,102 @@
+"""What was put aside, dead letters and failed films: tried again, or let go.
+
+They stay, with the films and results in the spool, until a person decides.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from app.pacs.queue import Queue
+
+NO_LONGER_CONFIGURED = "this destination is configured no longer"
+_CHOSEN_LETTERS = "(? IS NULL OR destination = ?) AND (? IS NULL OR work = ?)"
+_CHOSEN_FILMS = "(? IS NULL OR id = ?)"
+
+
+def bury_unknown(queue: Queue, configured: Sequence[str]) -> None:
+    """Put aside what waits for destinations that are configured no longer, and forget their health.
+
+    Nobody would ever deliver the one, nor say that the other is better.
+    """
+    others = f"destination NOT IN ({_marks(configured)})"
+    with queue.writing() as db:
+        db.execute(
+            f"UPDATE delivery SET state = 'dead', reason = ? WHERE state = 'waiting' AND {others}",
+            (NO_LONGER_CONFIGURED, *configured),
+        )
+        db.execute(f"DELETE FROM health WHERE {others}", tuple(configured))
+
+
+def unknown_letters(queue: Queue, configured: Sequence[str]) -> int:
+    """How many dead letters are for destinations that are configured no longer."""
+    found = queue.reading().execute(
+        "SELECT COUNT(*) FROM delivery WHERE state = 'dead' "
+        f"AND destination NOT IN ({_marks(configured)})",
+        tuple(configured),
+    )
+    return int(found.fetchone()[0])
+
+
+def retry(
+    queue: Queue,
+    configured: Sequence[str],
+    *,
+    destination: str | None = None,
+    film: int | None = None,
+) -> int:
+    """Queue dead letters and failed films again; how many there were.
+
+    Args:
+        configured: names of the destinations; letters for others stay, as nobody delivers them.
+        destination: only its dead letters; failed films then stay.
+        film: only those of this number.
+    """
+    now = time.time()
+    with queue.writing() as db:
+        letters = db.execute(
+            "UPDATE delivery SET state = 'waiting', attempts = 0, due = ? WHERE state = 'dead' "
+            f"AND destination IN ({_marks(configured)}) AND {_CHOSEN_LETTERS}",
+            (now, *configured, destination, destination, film, film),
+        ).rowcount
+        if destination is not None:
+            return letters
+        films = db.execute(
+            "UPDATE work SET state = 'queued', attempts = 0, due = ? "
+            f"WHERE state = 'failed' AND {_CHOSEN_FILMS}",
+            (now, film, film),
+        ).rowcount
+        return letters + films
+
+
+def discard(queue: Queue, *, destination: str | None = None, film: int | None = None) -> int:
+    """Let dead letters and failed films go; how many there were.
+
+    A film of which nothing waits any more is done, and housekeeping removes its files as if it
+    were delivered; a failed one is forgotten, and read if it comes again.
+
+    Args:
+        destination: only its dead letters; failed films then stay.
+        film: only those of this number.
+    """
+    with queue.writing() as db:
+        letters = db.execute(
+            f"DELETE FROM delivery WHERE state = 'dead' AND {_CHOSEN_LETTERS}",
+            (destination, destination, film, film),
+        ).rowcount
+        db.execute(
+            "UPDATE work SET state = 'done', finished = ? WHERE state = 'delivering' AND "
+            "NOT EXISTS (SELECT 1 FROM delivery WHERE work = id AND state != 'delivered')",
+            (time.time(),),
+        )
+        if destination is not None:
+            return letters
+        films = db.execute(
+            f"DELETE FROM work WHERE state = 'failed' AND {_CHOSEN_FILMS}", (film, film)
+        ).rowcount
+        return letters + films
+
+
+def _marks(names: Sequence[str]) -> str:
+    return ", ".join("?" * len(names))
