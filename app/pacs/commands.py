@@ -44,7 +44,7 @@ def pacs_pull(study: str | None, accession: str | None) -> None:
     """Fetch the films of a study from the archive in XRAY_PACS_SOURCE."""
     from app.pacs.intake import Intake, look_at_models
     from app.pacs.node import open_queue
-    from app.pacs.pull import PullError, pull
+    from app.pacs.pull import FAILURES, PullError, pull
     from app.pacs.spool import Spool
 
     settings = current.pacs_settings()
@@ -66,6 +66,8 @@ def pacs_pull(study: str | None, accession: str | None) -> None:
     for word, number in sorted(counts.items()):
         if number:
             click.echo(f"{word}: {number}")
+    if any(counts[word] for word in FAILURES):
+        raise click.ClickException("Not every film could be fetched.")
 
 
 _destination = click.option("--destination", help="Only the dead letters for this destination.")
