@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,6 +31,7 @@ from app.settings import SettingsError
 log = logging.getLogger("app.pacs.node")
 
 _HOUSEKEEPING_SECONDS = 30.0
+#: For all that is in hand together, within compose's stop_grace_period of 40 s.
 _STOP_SECONDS = 30.0
 
 
@@ -131,13 +133,14 @@ class Node:
         thread.start()
 
     def stop(self) -> None:
-        """Accept nothing more, finish what is in hand, and return."""
+        """Accept nothing more, finish what is in hand and can be finished soon, and return."""
+        end = time.monotonic() + _STOP_SECONDS
         self.provider.stop()
         self._stop.set()
         self._arrived.set()
         self._wake_couriers()
         for thread in self._threads:
-            thread.join(_STOP_SECONDS)
+            thread.join(max(end - time.monotonic(), 0.0))
         for reader in self.readers:
             reader.close()
         if self._exposition is not None:

@@ -29,6 +29,9 @@ Source = Callable[[], Predictor]
 # Started afresh: threads, and TensorFlow's above all, do not survive a fork.
 _PROCESSES = multiprocessing.get_context("spawn")
 _FRAMES = 6
+#: A reader that takes longer hangs. The largest films take seconds, models on a slow disk a minute.
+_READ_SECONDS = 120.0
+_LOAD_SECONDS = 600.0
 
 
 def load_models(settings: Settings) -> Source:
@@ -49,18 +52,27 @@ class ReadingFailedError(Exception):
 
 
 class ReaderLostError(Exception):
-    """The process ended while it read a film."""
+    """The process ended while it read a film, or was ended because it did not finish."""
 
 
 class ReaderProcess:
-    """A reader in a process of its own, which is started again when it dies.
+    """A reader in a process of its own, which is started again when it dies or hangs.
 
     Args:
         load: called there, once; gives what ``Source`` says. It must be importable.
+        read_seconds, load_seconds: how long a film, and loading the models, may take.
     """
 
-    def __init__(self, load: Callable[[], Source]) -> None:
+    def __init__(
+        self,
+        load: Callable[[], Source],
+        *,
+        read_seconds: float = _READ_SECONDS,
+        load_seconds: float = _LOAD_SECONDS,
+    ) -> None:
         self._load = load
+        self._read_seconds = read_seconds
+        self._load_seconds = load_seconds
         self._renew()
 
     def _renew(self) -> None:
@@ -75,10 +87,14 @@ class ReaderProcess:
         try:
             if self._loaded is None:
                 self._loaded = self._pool.submit(_check)
-            self._loaded.result()
+            self._loaded.result(self._load_seconds)
         except BrokenProcessPool:
             self._renew()
             raise NotReadyError("A reader ended while it loaded the models.") from None
+        except TimeoutError:
+            self._kill()
+            self._renew()
+            raise NotReadyError("A reader did not load the models in time.") from None
         except NotReadyError:
             self._loaded = None
             raise
@@ -88,16 +104,28 @@ class ReaderProcess:
 
         Raises:
             ReadingFailedError: an unexpected error.
-            ReaderLostError: the process died of it.
+            ReaderLostError: the process died of it, or did not finish and was killed.
         """
         try:
-            return self._pool.submit(_read, task).result()
+            return self._pool.submit(_read, task).result(self._read_seconds)
         except BrokenProcessPool:
+            self._renew()
+            raise ReaderLostError from None
+        except TimeoutError:
+            self._kill()
             self._renew()
             raise ReaderLostError from None
 
     def close(self) -> None:
+        """As ``Reader``; a film that is still being read is left for the next start."""
+        self._kill()
         self._pool.shutdown()
+
+    def _kill(self) -> None:
+        """End the process at once: it holds nothing, and one that hangs does not end by itself."""
+        # Python 3.14 has kill_workers for this.
+        for process in list((self._pool._processes or {}).values()):
+            process.kill()
 
 
 _source: Source | None = None

@@ -61,13 +61,15 @@ class Worker:
         self._kinds = tuple(kinds)
         self._arrived = arrived
         self._finished = finished
+        self._not_ready = ""
 
     def run(self, stop: threading.Event) -> None:
         """Read film after film; the body of a thread."""
         while not stop.is_set():
             try:
                 busy = self.read_one()
-            except NotReadyError:
+            except NotReadyError as error:
+                self._log_not_ready(error.detail)
                 busy = False
             except Exception as error:  # the disk or the database, for a while
                 _log_unexpected("queue failed", error)
@@ -77,6 +79,12 @@ class Worker:
                 self._arrived.clear()
         self._queue.close()
 
+    def _log_not_ready(self, detail: str) -> None:
+        """Once for each reason, not once a second."""
+        if detail != self._not_ready:
+            log.error("reader not ready", extra={"fields": {"reason": detail}})
+        self._not_ready = detail
+
     def read_one(self) -> bool:
         """Read the next film, if one is due.
 
@@ -85,6 +93,7 @@ class Worker:
         """
         # Before a film is claimed: its attempt counts from then on.
         self._reader.prepare()
+        self._not_ready = ""
         work = self._queue.claim()
         if work is None:
             return False

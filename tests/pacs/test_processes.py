@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -52,6 +53,28 @@ class Broken(FakeBundle):
         raise ValueError("Zwölfender")
 
 
+class Endless(FakeBundle):
+    """A film keeps the process busy for ever, as a decoder in a loop does."""
+
+    def predict(self, images: NDArray[np.float32]) -> FakePrediction:
+        time.sleep(3600)
+        raise AssertionError("unreachable")
+
+
+def endless_for_children() -> Source:
+    bundles: Any = {
+        "for-adults": FakeBundle("for-adults", ADULTS),
+        "for-children": Endless("for-children", ADULTS),
+    }
+    predictor = Predictor(bundles, Limits())
+    return lambda: predictor
+
+
+def endless_load() -> Source:
+    time.sleep(3600)
+    raise AssertionError("unreachable")
+
+
 def broken_source() -> Source:
     predictor = Predictor({"for-adults": Broken("for-adults", ADULTS)}, Limits())  # type: ignore[dict-item]
     return lambda: predictor
@@ -75,8 +98,8 @@ def no_source() -> Source:
 
 
 @contextmanager
-def reader(load: Callable[[], Source]) -> Iterator[ReaderProcess]:
-    process = ReaderProcess(load)
+def reader(load: Callable[[], Source], **seconds: float) -> Iterator[ReaderProcess]:
+    process = ReaderProcess(load, **seconds)
     try:
         yield process
     finally:
@@ -113,6 +136,39 @@ def test_a_film_that_kills_its_reader_is_the_only_one_lost(tmp_path: Path) -> No
             process.read(task(tmp_path, plan="for-children"))
         process.prepare()
         assert process.read(task(tmp_path)).outcome.decision is not None
+
+
+def test_a_film_that_does_not_end_is_given_up_and_the_reader_goes_on(tmp_path: Path) -> None:
+    with reader(endless_for_children, read_seconds=3.0) as process:
+        process.prepare()
+        (hung,) = process._pool._processes  # type: ignore[misc]
+        with pytest.raises(ReaderLostError):
+            process.read(task(tmp_path, plan="for-children"))
+        wait_until(lambda: not _runs(hung), seconds=20)
+        process.prepare()
+        process._read_seconds = 120.0  # the first film waits for highdicom's import
+        assert process.read(task(tmp_path)).outcome.decision is not None
+
+
+def test_models_that_do_not_load_in_time_are_tried_again() -> None:
+    with reader(endless_load, load_seconds=1.0) as process:
+        for _ in range(2):
+            with pytest.raises(NotReadyError, match="in time"):
+                process.prepare()
+
+
+def test_a_node_stops_in_time_whatever_hangs(
+    pacs_settings: PacsSettings, models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.pacs.node._STOP_SECONDS", 3.0)
+    readers = [ReaderProcess(endless_for_children) for _ in range(3)]
+    with running_node(pacs_settings, models, readers) as node:
+        for _ in readers:
+            assert store(pacs_settings.port, film(PatientAge="003Y")) == 0
+        attempts = "SELECT COUNT(*) FROM work WHERE attempts = 1"
+        wait_until(lambda: node.queue.reading().execute(attempts).fetchone()[0] == 3)
+        began = time.monotonic()
+    assert 2.0 < time.monotonic() - began < 8.0
 
 
 def test_an_error_comes_with_its_place_and_without_its_words(tmp_path: Path) -> None:
