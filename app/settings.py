@@ -77,7 +77,8 @@ def _engine(text: str) -> str:
 def _rate_limit(text: str) -> str:
     from limits import parse_many
 
-    parse_many(text)  # a ValueError says what cannot be read
+    if any(limit.amount < 1 for limit in parse_many(text)):  # it says itself what it cannot read
+        raise ValueError("must allow 1 request or more")
     return text
 
 

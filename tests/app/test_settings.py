@@ -87,6 +87,7 @@ def test_every_variable_is_read() -> None:
         ("XRAY_METRICS", "closed"),
         ("XRAY_PROXY_HOPS", "-1"),
         ("XRAY_RATE_LIMIT", "often"),
+        ("XRAY_RATE_LIMIT", "5/second; 0 per minute"),
         ("XRAY_RATE_LIMIT_STORE", "mysql://x"),
     ],
 )
