@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import click
 from flask import Flask
 
-from app.settings import Settings
+from app.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
     from app.registry import Loader
@@ -24,8 +25,18 @@ def create_app(settings: Settings | None = None, *, load: Loader | None = None) 
         bundles are loaded, warmed and probed.
 
     Raises:
-        SettingsError: an environment variable holds a value that cannot be used.
+        SettingsError: an environment variable holds a value that cannot be used; to flask's
+            commands it is a ClickException, of which they show the sentence alone.
     """
+    try:
+        return _build(settings, load)
+    except SettingsError as error:
+        if click.get_current_context(silent=True) is None:
+            raise
+        raise click.ClickException(str(error)) from None
+
+
+def _build(settings: Settings | None, load: Loader | None) -> Flask:
     from app import (
         access,
         api,

@@ -23,18 +23,11 @@ def pacs_node() -> None:
 
     settings = current.pacs_settings()
     load = partial(load_models, current.settings())
+    readers = [ReaderProcess(load) for _ in range(settings.readers)]
     try:
-        node = Node(
-            settings,
-            current.settings().models,
-            [ReaderProcess(load) for _ in range(settings.readers)],
-        )
+        run(Node(settings, current.settings().models, readers))
     except SettingsError as error:
         raise click.ClickException(str(error)) from None
-    try:
-        run(node)
-    except OSError as error:
-        raise click.ClickException(f"The node cannot start: {error.strerror or error}") from None
 
 
 @click.command("pacs-pull")
@@ -43,7 +36,7 @@ def pacs_node() -> None:
 def pacs_pull(study: str | None, accession: str | None) -> None:
     """Fetch the films of a study from the archive in XRAY_PACS_SOURCE."""
     from app.pacs.intake import Intake, look_at_models
-    from app.pacs.node import open_queue
+    from app.pacs.node import open_queue, spool_errors
     from app.pacs.pull import FAILURES, PullError, pull
     from app.pacs.spool import Spool
 
@@ -53,13 +46,11 @@ def pacs_pull(study: str | None, accession: str | None) -> None:
     try:
         if settings.spool is None:
             raise SettingsError("XRAY_PACS_SPOOL must name the folder of the node's spool.")
-        spool = Spool(settings.spool, settings.min_free_bytes)
-        intake = Intake(
-            spool,
-            open_queue(spool.root),
-            settings,
-            look_at_models(current.settings().models),
-        )
+        shelf = look_at_models(current.settings().models, settings)
+        with spool_errors(settings.spool):
+            spool = Spool(settings.spool, settings.min_free_bytes)
+            queue = open_queue(spool.root)
+        intake = Intake(spool, queue, settings, shelf)
         counts = pull(settings.source, settings, intake, study=study, accession=accession)
     except (SettingsError, PullError) as error:
         raise click.ClickException(str(error)) from None
@@ -110,12 +101,16 @@ def pacs_discard(destination: str | None, film: int | None, everything: bool) ->
 
 def _queue() -> Queue:
     """The queue of the configured spool."""
-    from app.pacs.node import open_queue
+    from app.pacs.node import open_queue, spool_errors
 
     spool = current.pacs_settings().spool
     if spool is None or not spool.is_dir():
         raise click.ClickException("XRAY_PACS_SPOOL names no folder of a node.")
-    return open_queue(spool)
+    try:
+        with spool_errors(spool):
+            return open_queue(spool)
+    except SettingsError as error:
+        raise click.ClickException(str(error)) from None
 
 
 def init_app(app: Flask) -> None:

@@ -26,9 +26,10 @@ from requests.adapters import HTTPAdapter
 
 from app.pacs.connections import send_at_once
 from app.pacs.peers import Peer
-from app.pacs.scp import client_tls
 from app.pacs.settings import PacsSettings
 from app.pacs.statuses import describe, is_stored
+from app.pacs.tls import client_tls
+from app.settings import SettingsError
 
 # All of them quote what they send or are answered, which names patients.
 for _logger in ("pynetdicom", "dicomweb_client", "urllib3"):
@@ -135,8 +136,8 @@ def associate(peer: Peer, settings: PacsSettings, classes: Sequence[str]) -> Ass
             entity.add_requested_context(sop_class, JPEGBaseline8Bit)
     try:
         tls = (client_tls(settings), peer.host) if peer.tls else None
-    except OSError as error:
-        raise UnreachableError(f"our TLS files cannot be used ({type(error).__name__})") from None
+    except SettingsError as error:
+        raise UnreachableError(str(error).rstrip(".")) from None
     association = entity.associate(
         peer.host,
         peer.port,

@@ -15,6 +15,7 @@ from app.pacs.routing import MalformedObjectError, Router, read_header
 from app.pacs.settings import PacsSettings
 from app.pacs.spool import Spool
 from app.population import is_for_children
+from app.settings import SettingsError
 
 
 class Taken(StrEnum):
@@ -47,10 +48,14 @@ class ModelShelf:
     fingerprint: str
 
 
-def look_at_models(models: Path) -> ModelShelf:
-    """Read the ``bundle.json`` of every bundle; a damaged one is left to the registry."""
+def look_at_models(models: Path, settings: PacsSettings) -> ModelShelf:
+    """Read the ``bundle.json`` of every bundle; a damaged one is left to the registry.
+
+    Raises:
+        SettingsError: there is none, or a setting chooses one that is not there.
+    """
     child = adult = ""
-    hashes = []
+    names, hashes = [], []
     for path in sorted(models.glob("*/bundle.json")):
         try:
             document = json.loads(path.read_text())
@@ -58,10 +63,22 @@ def look_at_models(models: Path) -> ModelShelf:
             hashes.append(str(document["sha256"]))
         except (OSError, ValueError, KeyError, TypeError):
             continue
+        names.append(name)
         if is_for_children(population):
             child = child or name
         else:
             adult = adult or name
+    if not names:
+        raise SettingsError(f"XRAY_MODELS={models} holds no bundle that can be read.")
+    for variable, chosen in (
+        ("XRAY_PACS_CHILD_BUNDLE", settings.child_bundle),
+        ("XRAY_PACS_ADULT_BUNDLE", settings.adult_bundle),
+        ("XRAY_PACS_AGELESS_BUNDLE", settings.ageless_bundle),
+    ):
+        if chosen and chosen not in names:
+            raise SettingsError(
+                f"{variable}={chosen!r} is none of the bundles: {', '.join(names)}."
+            )
     return ModelShelf(child, adult, hashlib.sha256("\n".join(hashes).encode()).hexdigest())
 
 

@@ -6,9 +6,11 @@ import fcntl
 import logging
 import os
 import signal
+import sqlite3
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,6 +27,7 @@ from app.pacs.reader import Reader
 from app.pacs.scp import StorageProvider
 from app.pacs.settings import PacsSettings
 from app.pacs.spool import Spool
+from app.pacs.tls import client_tls, server_tls
 from app.pacs.worker import Worker
 from app.settings import SettingsError
 
@@ -40,6 +43,31 @@ def open_queue(spool: Path) -> Queue:
     return Queue(spool / "queue.sqlite")
 
 
+@contextmanager
+def spool_errors(root: Path) -> Iterator[None]:
+    """Say of what goes wrong in opening the spool that it is the spool's folder.
+
+    Raises:
+        SettingsError: it cannot be used.
+    """
+    try:
+        yield
+    except (OSError, sqlite3.Error) as error:
+        why = getattr(error, "strerror", None) or str(error)
+        raise SettingsError(f"XRAY_PACS_SPOOL={root} cannot be used: {why}.") from None
+
+
+@contextmanager
+def _listening(variables: str, host: str, port: int) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        why = error.strerror or str(error)
+        raise SettingsError(
+            f"{variables}HOST={host} with {variables}PORT={port} cannot be used: {why}."
+        ) from None
+
+
 @dataclass
 class Node:
     """A running node; ``start`` and ``stop`` it.
@@ -49,7 +77,7 @@ class Node:
         readers: what reads, as many films at once as there are.
 
     Raises:
-        SettingsError: a setting is missing, or another node uses the spool.
+        SettingsError: a setting is missing or cannot be used, or another node uses the spool.
     """
 
     settings: PacsSettings
@@ -62,14 +90,16 @@ class Node:
         settings = self.settings
         root = settings.check_node()
         os.umask(0o077)
-        self.spool = Spool(root, settings.min_free_bytes, in_node=True)
-        self._lock = _lock(root / "node.lock")
-        self.queue = open_queue(root)
+        for check in (server_tls, client_tls):  # now, not with the first association
+            check(settings)
+        shelf = look_at_models(self.models, settings)
+        with spool_errors(root):
+            self.spool = Spool(root, settings.min_free_bytes, in_node=True)
+            self._lock = _lock(root / "node.lock")
+            self.queue = open_queue(root)
         self.metrics = NodeMetrics(self.queue, self.spool)
         self._arrived = threading.Event()
-        self.intake = Intake(
-            self.spool, self.queue, settings, look_at_models(self.models), self._arrived
-        )
+        self.intake = Intake(self.spool, self.queue, settings, shelf, self._arrived)
         self.provider = StorageProvider(settings, self.intake, self.metrics)
         self._couriers = [
             Courier(
@@ -107,19 +137,20 @@ class Node:
         """Clear what a crash left, then listen, read and deliver, each in its threads.
 
         Raises:
-            OSError: an address cannot be listened on, or a TLS file cannot be read.
+            SettingsError: an address cannot be listened on, or a TLS file cannot be used.
         """
         names = self.settings.destination_names
         bury_unknown(self.queue, names)
         self.spool.clear_unfinished()
         self._tidy()
         if self.settings.metrics_port:
-            self._exposition, _ = start_http_server(
-                self.settings.metrics_port,
-                addr=self.settings.metrics_host,
-                registry=self.metrics.registry,
-            )
-        self.provider.start()
+            host, port = self.settings.metrics_host, self.settings.metrics_port
+            with _listening("XRAY_PACS_METRICS_", host, port):
+                self._exposition, _ = start_http_server(
+                    port, addr=host, registry=self.metrics.registry
+                )
+        with _listening("XRAY_PACS_", self.settings.host, self.settings.port):
+            self.provider.start()
         for number, worker in enumerate(self._workers):
             self._run(worker.run, f"reader-{number}")
         for courier, name in zip(self._couriers, names, strict=True):

@@ -104,9 +104,16 @@ def read_peer(name: str, url: str) -> Peer:
         ValueError: the name or the address is none; the message never quotes the address,
             which may hold a password.
     """
-    if not _NAME.fullmatch(name):
-        raise ValueError(f"{name!r} is no name: lower-case letters, digits, - and _")
-    parts = urlsplit(url)
+    if not _NAME.fullmatch(name):  # unquoted: a password with a comma in it is cut there
+        raise ValueError("a name has lower-case letters, digits, - and _")
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:  # its words quote what it takes for the host or the port
+        raise ValueError(
+            f"the address of {name} cannot be read; in a user's name or password "
+            "/ ? # @ : and , are written as %2F %3F %23 %40 %3A and %2C"
+        ) from None
     if not parts.hostname:
         raise ValueError(f"the address of {name} names no host")
     if parts.scheme in ("dicom", "dicom+tls"):
@@ -116,16 +123,16 @@ def read_peer(name: str, url: str) -> Peer:
             "dicom",
             ae_title=ae_title(unquote(parts.username or "")),
             host=parts.hostname,
-            port=parts.port or (DICOM_TLS_PORT if tls else DICOM_PORT),
+            port=port or (DICOM_TLS_PORT if tls else DICOM_PORT),
             tls=tls,
         )
     if parts.scheme in ("http", "https"):
-        port = f":{parts.port}" if parts.port else ""
+        at = f":{port}" if port else ""
         host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
         return Peer(
             name,
             "dicomweb",
-            url=f"{parts.scheme}://{host}{port}{parts.path.rstrip('/')}",
+            url=f"{parts.scheme}://{host}{at}{parts.path.rstrip('/')}",
             username=unquote(parts.username or ""),
             password=unquote(parts.password or ""),
         )

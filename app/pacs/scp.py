@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import socket
-import ssl
 import threading
 import time
 from typing import Any
@@ -37,6 +36,7 @@ from app.pacs.routing import SOP_CLASSES, MalformedObjectError
 from app.pacs.settings import PacsSettings
 from app.pacs.spool import SpoolFullError
 from app.pacs.statuses import StoreStatus
+from app.pacs.tls import server_tls
 
 log = logging.getLogger("app.pacs.scp")
 
@@ -81,7 +81,8 @@ class StorageProvider:
         """Listen, in a thread of its own.
 
         Raises:
-            OSError: the address cannot be listened on, or a TLS file cannot be read.
+            OSError: the address cannot be listened on.
+            SettingsError: a TLS file cannot be used.
         """
         settings = self._settings
         entity = AE(settings.title)
@@ -197,31 +198,3 @@ class StorageProvider:
             return StoreStatus.OUT_OF_RESOURCES
         self._metrics.films.labels(receipt.taken, receipt.reason).inc()
         return StoreStatus.SUCCESS
-
-
-def server_tls(settings: PacsSettings) -> ssl.SSLContext | None:
-    """TLS for callers (PS3.15 §B.12, BCP 195): None where no certificate is configured.
-
-    Raises:
-        OSError: a file cannot be read or is no certificate.
-    """
-    if settings.tls_certificate is None or settings.tls_key is None:
-        return None
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.load_cert_chain(settings.tls_certificate, settings.tls_key)
-    if settings.tls_authorities is not None:
-        context.load_verify_locations(settings.tls_authorities)
-        context.verify_mode = ssl.CERT_REQUIRED
-    return context
-
-
-def client_tls(settings: PacsSettings) -> ssl.SSLContext:
-    """TLS towards destinations: their certificate and name are checked, ours is shown."""
-    context = ssl.create_default_context(
-        cafile=str(settings.tls_authorities) if settings.tls_authorities else None
-    )
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    if settings.tls_certificate is not None and settings.tls_key is not None:
-        context.load_cert_chain(settings.tls_certificate, settings.tls_key)
-    return context

@@ -9,25 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from app.pacs.peers import Callers, Peer, ae_title, read_callers, read_peer, read_peers
-from app.settings import EnvironmentSettings, SettingsError, _setting
+from app.settings import EnvironmentSettings, SettingsError, _not_negative, _positive, _setting
 
 RESULTS = ("report", "capture", "presentation")
 #: Stands in a list of body parts or views for "the file does not say".
 MISSING = "MISSING"
-
-
-def _count(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise ValueError("must be 1 or more")
-    return number
-
-
-def _count_or_zero(text: str) -> int:
-    number = int(text)
-    if number < 0:
-        raise ValueError("must be 0 or more")
-    return number
+_DAY_SECONDS = 86_400
+#: Peers may count on the first, as DCMTK's do; each association may take memory for the second.
+_PDU_BYTES = (4096, 2**24)
 
 
 def _port(text: str) -> int:
@@ -39,8 +28,16 @@ def _port(text: str) -> int:
 
 def _seconds(text: str) -> float:
     number = float(text)
-    if not 0 < number < 86_400:
-        raise ValueError("must be a number of seconds, more than 0")
+    if not 0 < number < _DAY_SECONDS:
+        raise ValueError(f"must be a number of seconds, more than 0 and less than {_DAY_SECONDS}")
+    return number
+
+
+def _pdu(text: str) -> int:
+    least, most = _PDU_BYTES
+    number = int(text)
+    if not least <= number <= most:
+        raise ValueError(f"must be a number of bytes, {least} to {most}")
     return number
 
 
@@ -87,10 +84,13 @@ class PacsSettings(EnvironmentSettings):
         "XRAY_PACS_MAX_ASSOCIATIONS",
         16,
         "Associations served at the same time; further ones are rejected as transient.",
-        _count,
+        _positive,
     )
     max_pdu: int = _setting(
-        "XRAY_PACS_MAX_PDU", 131_072, "Largest protocol data unit received, in bytes.", _count
+        "XRAY_PACS_MAX_PDU",
+        131_072,
+        "Largest protocol data unit received, in bytes: 4096 to 16777216.",
+        _pdu,
     )
     acse_timeout: float = _setting(
         "XRAY_PACS_ACSE_TIMEOUT",
@@ -131,33 +131,33 @@ class PacsSettings(EnvironmentSettings):
         "XRAY_PACS_MAX_OBJECT_BYTES",
         128 * 2**20,
         "Largest object received, in bytes; a larger one is refused.",
-        _count,
+        _positive,
     )
     min_free_bytes: int = _setting(
         "XRAY_PACS_MIN_FREE_BYTES",
         2**30,
         "Space that stays free on the spool's disk: below it objects are refused with Out of "
         "Resources.",
-        _count_or_zero,
+        _not_negative,
     )
     retention_seconds: int = _setting(
         "XRAY_PACS_RETENTION_SECONDS",
         0,
         "How long a film and its results stay in the spool after the last delivery.",
-        _count_or_zero,
+        _not_negative,
     )
     history_days: int = _setting(
         "XRAY_PACS_HISTORY_DAYS",
         30,
         "How long the queue remembers what was read, without identity: a film that comes again "
         "within that time is not read again.",
-        _count,
+        _positive,
     )
     readers: int = _setting(
         "XRAY_PACS_READERS",
         1,
         "Processes that read, each one film at a time and with the models for itself.",
-        _count,
+        _positive,
     )
     modalities: tuple[str, ...] = _setting(
         "XRAY_PACS_MODALITIES", ("CR", "DX"), "Modalities that are read.", _words, shown="CR,DX"
@@ -231,7 +231,7 @@ class PacsSettings(EnvironmentSettings):
         "XRAY_PACS_MAX_ATTEMPTS",
         20,
         "Attempts of a delivery before it is put aside as a dead letter (20 take about ten hours).",
-        _count,
+        _positive,
     )
     metrics_port: int = _setting(
         "XRAY_PACS_METRICS_PORT",

@@ -65,6 +65,35 @@ def test_a_destination_that_cannot_be_used_stops_the_start_unquoted(text: str) -
     assert "secret" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "password", ["Sec/ret", "Sec?ret", "Sec#ret", "Sec[ret", "Sec,Ret=x", "Sec℀ret"]
+)
+def test_a_password_that_is_not_written_as_an_address_wants_it_is_not_quoted(
+    password: str,
+) -> None:
+    text = f"vna=https://user:{password}@host/x"
+    with pytest.raises(SettingsError, match="XRAY_PACS_DESTINATIONS cannot be used") as caught:
+        PacsSettings.from_environment({"XRAY_PACS_DESTINATIONS": text})
+    for piece in ("Sec", "ret", "Ret"):
+        assert piece not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "words"),
+    [
+        ("XRAY_PACS_DIMSE_TIMEOUT", "90000", "less than 86400"),
+        ("XRAY_PACS_DIMSE_TIMEOUT", "0", "more than 0"),
+        ("XRAY_PACS_MAX_PDU", "99999999999", "4096 to 16777216"),
+        ("XRAY_PACS_MAX_PDU", "1", "4096 to 16777216"),
+        ("XRAY_PACS_READERS", "0", "1 or more"),
+        ("XRAY_PACS_MIN_FREE_BYTES", "-1", "0 or more"),
+    ],
+)
+def test_a_number_out_of_its_bounds_is_told_them(variable: str, value: str, words: str) -> None:
+    with pytest.raises(SettingsError, match=f"{variable}.*{words}"):
+        PacsSettings.from_environment({variable: value})
+
+
 @pytest.mark.parametrize("missing", sorted(WHOLE))
 def test_a_node_says_what_it_cannot_do_without(missing: str) -> None:
     assert PacsSettings.from_environment(WHOLE).check_node() == Path("/var/spool/xray")

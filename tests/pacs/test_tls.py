@@ -8,11 +8,14 @@ import subprocess
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from app.pacs.node import Node
 from app.pacs.settings import PacsSettings
 from app.pacs.statuses import StoreStatus
+from app.settings import SettingsError
 from tests.pacs.conftest import running_node
 from tests.pacs.films import film
 from tests.pacs.test_scp import association, metric, works
@@ -73,3 +76,39 @@ def test_tls_takes_those_with_a_certificate_and_nobody_else(
                 assert not answered
         assert works(node) == 1
         assert metric(node, "xray_pacs_associations_total", result="no_handshake") >= 3
+
+
+@pytest.mark.parametrize(
+    ("files", "named"),
+    [
+        ({"tls_certificate": "gone"}, "XRAY_PACS_TLS_CERTIFICATE=.*gone cannot be read: No such"),
+        ({"tls_key": "gone"}, "XRAY_PACS_TLS_KEY=.*gone cannot be read: No such"),
+        ({"tls_authorities": "gone"}, "XRAY_PACS_TLS_AUTHORITIES=.*gone cannot be read: No such"),
+        ({"tls_certificate": "names"}, "XRAY_PACS_TLS_CERTIFICATE=.*names with .* cannot be used"),
+        ({"tls_key": "caller.key"}, "XRAY_PACS_TLS_KEY=.*caller.key cannot be used"),
+        ({"tls_authorities": "names"}, "XRAY_PACS_TLS_AUTHORITIES=.*names cannot be used"),
+    ],
+)
+def test_a_file_that_cannot_be_used_stops_the_start_by_its_name(
+    pacs_settings: PacsSettings,
+    models: Path,
+    certificates: Path,
+    files: dict[str, str],
+    named: str,
+) -> None:
+    whole = {
+        "tls_certificate": "node.pem",
+        "tls_key": "node.key",
+        "tls_authorities": "authority.pem",
+    }
+    chosen: Any = {name: certificates / file for name, file in {**whole, **files}.items()}
+    with pytest.raises(SettingsError, match=named):
+        Node(replace(pacs_settings, **chosen), models, [])
+
+
+def test_authorities_alone_are_looked_at_too(
+    pacs_settings: PacsSettings, models: Path, tmp_path: Path
+) -> None:
+    """Destinations are checked against them, whoever may call."""
+    with pytest.raises(SettingsError, match="XRAY_PACS_TLS_AUTHORITIES=.*gone cannot be read"):
+        Node(replace(pacs_settings, tls_authorities=tmp_path / "gone"), models, [])

@@ -1,0 +1,80 @@
+"""Settings that cannot be used: the node does not start, and a sentence says which and why."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from app.pacs.intake import look_at_models
+from app.pacs.node import Node
+from app.pacs.settings import PacsSettings
+from app.settings import SettingsError
+from tests.server import ROOT
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"), [("XRAY_PACS_PORT", "abc"), ("XRAY_MAX_PIXELS", "0")]
+)
+def test_a_command_of_flask_shows_a_sentence_and_no_traceback(variable: str, value: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "flask", "--app", "app", "pacs-node"],
+        cwd=ROOT,
+        env={**os.environ, variable: value},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"Error: {variable}={value!r} cannot be used")
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("inside", ["", "folder"])
+def test_a_spool_that_is_no_folder(
+    pacs_settings: PacsSettings, models: Path, tmp_path: Path, inside: str
+) -> None:
+    file = tmp_path / "file"
+    file.write_text("no folder")
+    with pytest.raises(SettingsError, match="^XRAY_PACS_SPOOL=.*file.* cannot be used: "):
+        Node(replace(pacs_settings, spool=file / inside), models, [])
+
+
+def test_a_spool_whose_queue_is_damaged(pacs_settings: PacsSettings, models: Path) -> None:
+    assert pacs_settings.spool is not None
+    pacs_settings.spool.mkdir()
+    (pacs_settings.spool / "queue.sqlite").write_bytes(b"no database" * 100)
+    with pytest.raises(SettingsError, match="XRAY_PACS_SPOOL=.*file is not a database"):
+        Node(pacs_settings, models, [])
+
+
+@pytest.mark.parametrize("which", ["port", "metrics_port"])
+def test_a_port_that_is_taken(pacs_settings: PacsSettings, models: Path, which: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        node = Node(replace(pacs_settings, **{which: port}), models, [])  # type: ignore[arg-type]
+        named = f"XRAY_PACS_{which.upper()}={port} cannot be used: Address already in use"
+        try:
+            with pytest.raises(SettingsError, match=named):
+                node.start()
+        finally:
+            node.stop()
+
+
+def test_bundles_that_are_not_there(
+    pacs_settings: PacsSettings, models: Path, tmp_path: Path
+) -> None:
+    shelf = look_at_models(models, replace(pacs_settings, adult_bundle="for-children"))
+    assert (shelf.child, shelf.adult) == ("for-children", "for-adults")
+    for which in ("child_bundle", "adult_bundle", "ageless_bundle"):
+        settings = replace(pacs_settings, **{which: "typo"})  # type: ignore[arg-type]
+        named = f"XRAY_PACS_{which.upper()}='typo' is none of the bundles: for-adults, for-children"
+        with pytest.raises(SettingsError, match=named):
+            Node(settings, models, [])
+    with pytest.raises(SettingsError, match="XRAY_MODELS=.*gone holds no bundle"):
+        Node(pacs_settings, tmp_path / "gone", [])
