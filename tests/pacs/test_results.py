@@ -23,6 +23,7 @@ from app.pacs.results.template import encoded
 from app.pacs.results.verdict import Verdict
 from app.pacs.settings import RESULTS
 from app.predictor import Predictor
+from app.presentation import DECISION_ADVICE
 from app.reading import NOTICE, Reading
 from cxr.radiograph import Limits
 from tests.pacs.fakes import ADULTS, FakeBundle
@@ -63,6 +64,7 @@ def texts(report: Dataset) -> str:
         {"WindowCenter": [2048, 1000], "WindowWidth": [4096, 500]},
         {"RescaleSlope": 1, "RescaleIntercept": 0, "RescaleType": "US"},
         {"ViewPosition": "LL"},
+        {"AccessionNumber": ["A1", "B2"], "StudyID": ["1", "2"], "StudyDescription": ["a", "b"]},
     ],
     ids=lambda fields: ",".join(fields) if isinstance(fields, dict) else str(fields),
 )
@@ -82,6 +84,13 @@ def test_they_belong_to_the_films_study_and_patient() -> None:
         assert str(source.SOPInstanceUID) in str(dataset)
     series = {dataset.SeriesInstanceUID for dataset in results(source).values()}
     assert len(series | {source.SeriesInstanceUID}) == 4
+
+
+def test_of_several_values_where_one_belongs_none_is_copied() -> None:
+    source = film(AccessionNumber=["A1", "B2"], StudyDescription=["Thorax", "ap"], StudyID="7")
+    for dataset in results(source).values():
+        assert (dataset.AccessionNumber, dataset.StudyID) == ("", "7")
+        assert "StudyDescription" not in dataset
 
 
 def test_the_same_film_makes_the_same_objects_byte_for_byte() -> None:
@@ -156,6 +165,7 @@ def test_the_report_says_what_was_read_by_what_and_how_sure() -> None:
     assert reading.bundle.sha256 in text
     assert reading.bundle.version in text
     assert NOTICE in text
+    assert DECISION_ADVICE["infected"] in text
 
 
 @pytest.mark.parametrize(
@@ -205,10 +215,33 @@ def test_the_presentation_state_shows_the_film_itself() -> None:
         assert reference.ReferencedSOPInstanceUID == source.SOPInstanceUID
         for outline in annotation.GraphicObjectSequence:
             points = np.array(outline.GraphicData).reshape(-1, 2)
-            assert points.min() >= 1
+            assert points.min() >= 0
             assert points.max() <= 256
             assert points[0].tolist() == points[-1].tolist()
         assert "Signs of infection" in annotation.TextObjectSequence[0].UnformattedTextValue
+
+
+def test_an_outline_runs_through_the_middle_of_the_cells_it_encloses() -> None:
+    """Their grid is 256 × 256; the film's first pixel begins at (0, 0) (PS3.3 Table C.10-5)."""
+    (points,) = outlines(np.ones((5, 5), np.float32), 1024, 512)
+    assert points.min(axis=0).tolist() == [2.0, 1.0]
+    assert points.max(axis=0).tolist() == [1022.0, 511.0]
+
+
+def test_outlines_lie_where_the_heatmap_does() -> None:
+    """Both are moved by as much as the network looks beside its own grid."""
+    data = encode(film())
+    middles = []
+    for offset in ((0.0, 0.0), (0.2, -0.1)):
+        bundle = FakeBundle("for-adults", ADULTS, infection=0.83, map_offset=offset)
+        bundles: Any = {"for-adults": bundle}
+        reading = Predictor(bundles, Limits()).read(data, "for-adults", with_evidence=True)
+        file = objects_of(data, reading, WHEN, ["presentation"])["presentation"]
+        (annotation,) = dcmread(BytesIO(file)).GraphicAnnotationSequence
+        (outline,) = annotation.GraphicObjectSequence
+        middles.append(np.array(outline.GraphicData).reshape(-1, 2).mean(axis=0))
+    right, down = (middles[1] - middles[0]) / 256
+    assert (down, right) == pytest.approx((0.2, -0.1), abs=0.02)
 
 
 def test_outlines_lie_where_the_evidence_is() -> None:

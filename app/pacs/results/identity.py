@@ -115,7 +115,7 @@ def _length(dataset: Dataset, keyword: str) -> int:
 def _valid(header: Dataset, keyword: str) -> Any:
     """The element's value where it is one value that fits its representation, or None."""
     value = header.get(keyword)
-    if value is None or not str(value).strip() or isinstance(value, (list, tuple)):
+    if value is None or not str(value).strip() or header[keyword].VM > 1:
         return None
     try:
         representation = header[keyword].VR

@@ -109,7 +109,10 @@ def outlines(
     height: int,
     offset: tuple[float, float] = (0.0, 0.0),
 ) -> list[NDArray[np.float64]]:
-    """Closed polylines, shape (points, 2), (column, row) from 1 (PS3.3 §C.10.5.1.2)."""
+    """Closed polylines, shape (points, 2), (column, row).
+
+    In the film's pixels, from 0 at the upper left corner of its first pixel (PS3.3 Table C.10-5).
+    """
     inside = (upsample(activation, _GRID, _GRID, offset) >= OUTLINE_LEVEL).astype(np.uint8)
     found, _ = cv2.findContours(inside, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     largest = sorted(found, key=cv2.contourArea, reverse=True)[:_MOST_OUTLINES]
@@ -119,6 +122,6 @@ def outlines(
         points = cv2.approxPolyDP(contour, 0.7, closed=True)[:, 0, :].astype(np.float64)
         if len(points) < 3:
             continue
-        points = np.clip((points + 0.5) * scale + 0.5, 1.0, np.array([width, height]))
+        points = (points + 0.5) * scale  # the middle of each cell of the grid
         drawn.append(np.vstack([points, points[:1]]).round(1))
     return drawn

@@ -30,19 +30,11 @@ from app.pacs.results import codes as ours
 from app.pacs.results.identity import derived_uid
 from app.pacs.results.template import Template, blank_source, fill_header
 from app.pacs.results.verdict import PRODUCT, Refusal, Verdict
+from app.presentation import DECISION_ADVICE
 from app.reading import NOTICE, Reading
 
 SERIES_NUMBER = 9901
 _NO_UNITS = CodedConcept("1", "UCUM", "no units")
-_ADVICE = {
-    "infected": "Above the level from which infection is called. A clinician must confirm it.",
-    "normal": "Below the level under which the model finds no sign. That does not rule out "
-    "illness, and other conditions were not looked for.",
-    "uncertain": "Between the two levels: the model cannot tell. A radiologist should read "
-    "this film.",
-}
-
-
 #: Where in a measurement group the items stand that differ from film to film, by their code.
 _TRACKING_TEXT, _TRACKING_UID, _SOURCE = "112039", "112040", "121112"
 
@@ -203,7 +195,7 @@ def _of_reading(verdict: Verdict, reading: Reading) -> MeasurementsAndQualitativ
     )
     _add_comments(
         group,
-        _ADVICE[reading.decision],
+        DECISION_ADVICE[reading.decision],
         *(warning.detail for warning in reading.warnings),
         NOTICE,
     )
