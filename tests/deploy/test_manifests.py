@@ -88,6 +88,15 @@ def test_compose_leaves_the_number_of_workers_to_the_service() -> None:
         assert environment[variable] is None
 
 
+def test_compose_passes_the_upload_limit_on_to_all_that_read() -> None:
+    """Unset, the default of the settings holds: there is one."""
+    included = yaml.safe_load((ROOT / "compose.pacs.yaml").read_text())["services"]["node"]
+    for service in (services()["xray"], included):
+        environment = service["environment"]
+        assert "XRAY_MAX_UPLOAD_BYTES" in environment
+        assert environment["XRAY_MAX_UPLOAD_BYTES"] is None
+
+
 def test_prometheus_reaches_the_dicom_node_and_the_archive_stays_outside() -> None:
     included = yaml.safe_load((ROOT / "compose.pacs.yaml").read_text())
     whole = yaml.safe_load(compose_text())
@@ -136,6 +145,7 @@ def test_the_kubernetes_objects_fit_together() -> None:
     assert objects["disruption-budget"]["spec"]["selector"]["matchLabels"] == labels
     assert objects["network-policy"]["spec"]["podSelector"]["matchLabels"] == labels
     assert objects["autoscaler"]["spec"]["scaleTargetRef"]["name"] == "xray"
+    assert "replicas" not in objects["deployment"]["spec"]  # each apply would undo the autoscaler
     (container,) = deployment()["containers"]
     assert container["readinessProbe"]["httpGet"]["path"] == "/readyz"
     assert container["livenessProbe"]["httpGet"]["path"] == "/healthz"
