@@ -73,7 +73,8 @@ def file_statistics(film: Grey, file_bytes: int) -> NDArray[np.float64]:
     """
     height, width = film.shape
     y, x = max(round(0.05 * height), 1), max(round(0.05 * width), 1)
-    frame = np.concatenate([film[:y].ravel(), film[-y:].ravel(), film[:, :x].ravel()])
+    sides = film[:y], film[-y:], film[:, :x], film[:, -x:]
+    frame = np.concatenate([side.ravel() for side in sides])
     values: list[Any] = [file_bytes / film.size, film.mean(), film.std()]
     values += np.percentile(film, (5, 50, 95)).tolist()
     values += [(film == 0).mean(), (film == 255).mean(), frame.mean()]

@@ -64,6 +64,14 @@ def test_file_statistics_do_not_see_where_anything_is():
     assert file_statistics(film, 3600)[0] == 1
 
 
+@pytest.mark.parametrize("turns", range(4))
+def test_a_border_is_seen_on_whichever_side_it_is(turns):
+    film = np.zeros((60, 60), np.uint8)
+    film[:3] = 200
+    seen = file_statistics(np.rot90(film, turns), 3600)[-1]
+    assert seen == file_statistics(film, 3600)[-1] > 50
+
+
 def test_a_linear_question_is_answered_where_there_is_an_answer():
     random = np.random.default_rng(0)
     features = random.normal(0, 1, (300, 5))
