@@ -12,13 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from cxr.bundle import load_bundle
+from cxr.bundle import Bundle
+from cxr.engines import MODEL_FILE
 from training.classical import make_baseline, scores
 from training.data import Prepared
 from training.errors import TrainingError
 from training.evaluate import answer
 from training.files import read_arrays, write_arrays
 from training.members import Rows, run_trial
+from training.prepared import INFECTED, prepare_for
 from training.recipe import Recipe
 
 
@@ -103,23 +105,27 @@ def recipe_entry(
     )
 
 
-def bundle_entry(path: Path, prepared: Prepared, seed: int) -> Entry:
-    """Ask a bundle that was trained on just these films.
+def bundle_entry(name: str, bundle: Bundle, data: Path, cache: Path, seed: int) -> Entry:
+    """Ask a bundle that was trained on just these films, as it reads them (size, masks, classes).
 
     Raises:
         TrainingError: it was trained on other films, or another split of these.
-        BundleError: it does not verify.
     """
-    bundle = load_bundle(path)
     trained_on = bundle.document["training"]
+    reads = Recipe(
+        preprocess=bundle.spec,
+        masks=bool(trained_on.get("settings", {}).get("masks")),
+        merge_infected=INFECTED in bundle.classes,
+    )
+    prepared = prepare_for(reads, data, cache, seed)
     if trained_on["data"].get("sha256") != prepared.dataset.sha256 or trained_on["seed"] != seed:
         raise TrainingError(
-            f"{path} was not trained on just this data and split, so its answers cannot be "
+            f"{bundle.path} was not trained on just this data and split, so its answers cannot be "
             "compared here. Train its recipe instead (--recipes), or give its --data and --seed."
         )
     began = time.perf_counter()
     found = answer(bundle, prepared, prepared.indices("test"))
     seconds = time.perf_counter() - began
     fit_seconds = sum(float(network["seconds"]) for network in trained_on["networks"])
-    size = (path / "model.keras").stat().st_size
-    return Entry(path.name, found.infection, fit_seconds, seconds, size)
+    size = (bundle.path / MODEL_FILE).stat().st_size
+    return Entry(name, found.infection, fit_seconds, seconds, size)

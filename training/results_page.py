@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from training import plots
-from training.compare import HEAD, table_row
+from training.compare_page import HEAD, table_row
 from training.files import write_whole
 from training.layout import COVID_ZIP, KERMANY_ZIP
 from training.systems import SYSTEMS, System

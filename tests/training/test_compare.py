@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -73,6 +74,49 @@ def test_compare_asks_all_the_same_films_once(data, tmp_path, capsys):
         "curves.png", "accuracy.png", "auc.png", "sensitivity_films.png",
     }  # fmt: skip
     assert json.loads((run / "run.json").read_text())["systems"][0]["system"] == "residual"
+
+
+def test_a_bundle_reads_the_films_as_it_was_trained_to(data, tmp_path, monkeypatch, capsys):
+    import training.recipes.residual as residual
+
+    monkeypatch.setattr(residual, "RECIPE", replace(TINY, merge_infected=True))
+    cache, model = ["--cache", str(tmp_path / "cache")], tmp_path / "models" / "mine"
+    places = ["--data", str(data), "--runs", str(tmp_path / "runs"), *cache]
+    trained = ["fit", "residual", "--out", str(model), "--epochs", "1", "--precision", "float32"]
+    assert main([*trained, *places]) == 0
+    answers = tmp_path / "answers.csv"
+    asked = ["evaluate", str(model), "--data", str(data), "--predictions", str(answers), *cache]
+    assert main(asked) == 0
+    with answers.open(newline="") as file:
+        said = [float(line["infection_probability"]) for line in csv.DictReader(file)]
+
+    # The others read 160 pixels, and know two kinds of infection.
+    command = ["compare", *places, "--recipes", "--models", str(model), "--baselines", "knn-pca"]
+    assert main([*command, "--against", "nobody"]) == 1
+    (run,) = (tmp_path / "runs").glob("compare-*")
+    found = Entry.load(run / "answers", "mine")
+    assert found is not None
+    np.testing.assert_allclose(found.infection, said, atol=1e-6)
+
+    # Another bundle of that name is asked anew, whatever was cut off.
+    document = json.loads((model / "bundle.json").read_text())
+    (model / "bundle.json").write_text(json.dumps({**document, "version": "1.0.1"}))
+    assert main(command) == 0
+    assert len(list((tmp_path / "runs").glob("compare-*"))) == 2
+    capsys.readouterr()
+    assert main([*command, "--models", str(model), str(tmp_path / "other" / "mine")]) == 1
+    assert "2 systems are called 'mine'" in capsys.readouterr().err
+    assert main([*command, "--models", str(tmp_path / "nothing")]) == 1
+
+
+@pytest.mark.parametrize("twice", [["--recipes", "residual", "residual"],
+                                   ["--models", "m/residual", "--recipes", "residual"],
+                                   ["--baselines", "knn-hog", "knn-hog"]])  # fmt: skip
+def test_two_systems_of_one_name_are_refused(twice, data, tmp_path, capsys):
+    command = ["compare", "--data", str(data), "--runs", str(tmp_path), *twice]
+    assert main(command) == 1
+    assert "2 systems are called" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_smaller_share_lies_within_a_larger_one_and_keeps_patients_whole(data, tmp_path):
