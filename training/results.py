@@ -17,7 +17,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from cxr.bundle import load_bundle
+from cxr.bundle import DOCUMENT_FILE, load_bundle
 from cxr.calibrate import Thresholds
 from cxr.engines import MODEL_FILE
 from training.classical import BASELINES
@@ -35,9 +35,13 @@ from training.prepared import leaky_split, prepare_for
 from training.recipe import Recipe, load_recipe
 from training.results_page import write_results_page
 from training.run import git_commit
+from training.source import Source, fingerprint
 from training.systems import SYSTEMS, System
 from training.variants import starting_from, without_augmentation
 from training.versions import library_versions
+
+#: In the folder of a system: what its answers were made of.
+ASKED = "asked.json"
 
 
 @dataclass(frozen=True)
@@ -59,7 +63,8 @@ def results(options: ResultsOptions) -> Path:
     """Run what is asked for and not there yet, then write the page; its path.
 
     Raises:
-        TrainingError: a system is unknown, or a data set is missing.
+        TrainingError: a system is unknown, a data set is missing, or what is kept in ``out`` was
+            made of other films or settings.
     """
     known = [system.name for system in SYSTEMS]
     names = [*known, *(f"baselines-{place.stem}" for place in map(Path, (KERMANY_ZIP, COVID_ZIP)))]
@@ -91,11 +96,23 @@ def recipe_of(system: System, epochs: int | None) -> Recipe:
 
 def _run(system: System, options: ResultsOptions, device: Device) -> None:
     place = options.out / system.name
+    recipe = recipe_of(system, options.epochs)
+    archive = _archive(options, system.archive)
+    bundle = Path(system.bundle) / DOCUMENT_FILE
+    shipped = json.loads(bundle.read_text()) if system.bundle and bundle.exists() else {}
+    _demand_same(
+        place,
+        {
+            **_films(archive, options.seed),
+            "recipe": recipe.to_json(),
+            "leaky": system.leaky,
+            "bundle": [shipped.get("sha256"), shipped.get("calibration")],
+        },
+    )
     if (place / "result.json").exists():
         return
     print(f"== {system.name}", flush=True)
-    recipe = recipe_of(system, options.epochs)
-    prepared = prepare_for(recipe, _archive(options, system.archive), options.cache, options.seed)
+    prepared = prepare_for(recipe, archive, options.cache, options.seed)
     if system.leaky:
         prepared = leaky_split(prepared, options.seed)
     answered = _ask_bundle(system, recipe, prepared, options) or _train(
@@ -115,6 +132,29 @@ def _run(system: System, options: ResultsOptions, device: Device) -> None:
         films={split: len(prepared.indices(split)) for split in splits},
         **answered.facts,
     )
+
+
+def _films(archive: Path, seed: int) -> dict[str, Any]:
+    """Changes with the files and the split."""
+    with Source(archive) as source:
+        return {"data": fingerprint(source.members), "seed": seed}
+
+
+def _demand_same(place: Path, asked: dict[str, Any]) -> None:
+    """Note in a folder what it is made of, and go on with nothing that was made of something else.
+
+    Raises:
+        TrainingError: it was.
+    """
+    note, asked = place / ASKED, json.loads(json.dumps(asked))
+    if note.exists() and json.loads(note.read_text()) == asked:
+        return
+    if place.exists() and any(place.iterdir()):
+        raise TrainingError(
+            f"{place} keeps what was made of other films or settings than are asked for now. Give "
+            "another folder (--out), or delete this one to have it made anew."
+        )
+    write_json(note, asked)
 
 
 @dataclass(frozen=True)
@@ -178,6 +218,8 @@ def _ask_bundle(
 def _run_baselines(archive: str, options: ResultsOptions, device: Device) -> None:
     """All classical baselines on one data set, tested against the flagship where it was run."""
     place = options.out / f"baselines-{Path(archive).stem}"
+    films = _films(_archive(options, archive), options.seed)
+    _demand_same(place, films)
     # Whole films of 160 pixels, whatever the flagship reads.
     prepared = prepare_for(Recipe(), _archive(options, archive), options.cache, options.seed)
     train, validation, test = (prepared.indices(s) for s in ("train", "validation", "test"))
@@ -192,6 +234,8 @@ def _run_baselines(archive: str, options: ResultsOptions, device: Device) -> Non
     against = entries[0].name
     kept = options.out / flagship.name if flagship else place
     if flagship and (kept / "answers.npz").exists():
+        note = kept / ASKED
+        _demand_same(kept, (json.loads(note.read_text()) if note.exists() else {}) | films)
         facts = json.loads((kept / "result.json").read_text())
         entry = Entry(
             flagship.name,

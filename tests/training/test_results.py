@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -40,7 +41,9 @@ def test_a_leaky_split_tears_patients_apart_and_keeps_every_film(data, tmp_path)
 
 
 @pytest.mark.usefixtures("tiny_recipe")
-def test_pieces_are_made_once_and_the_page_says_what_was_not_run(data, tmp_path, monkeypatch):
+def test_pieces_are_made_once_and_the_page_says_what_was_not_run(
+    data, tmp_path, monkeypatch, capsys
+):
     systems = (
         System("residual", "residual", KERMANY_ZIP, "above them all", flagship=True),
         System("leaky", "residual", KERMANY_ZIP, leaky=True, why="Because."),
@@ -75,6 +78,22 @@ def test_pieces_are_made_once_and_the_page_says_what_was_not_run(data, tmp_path,
     assert trained == []
     assert page.read_text() == text
     assert main([*command, "nobody"]) == 1
+
+    # What was made of other films or settings is neither shown as this nor gone on with.
+    capsys.readouterr()
+    epochs = command.index("--epochs") + 1
+    assert main([*command[:epochs], "2", *command[epochs + 1 :], "residual"]) == 1
+    assert "residual keeps what was made of other films or settings" in capsys.readouterr().err
+    others = tmp_path / "others"
+    others.mkdir()
+    with zipfile.ZipFile(data) as whole, zipfile.ZipFile(others / KERMANY_ZIP, "w") as part:
+        for name in whole.namelist()[1:]:
+            part.writestr(name, whole.read(name))
+    elsewhere = [*command]
+    elsewhere[elsewhere.index("--data") + 1] = str(others)
+    for name in ("residual", f"baselines-{Path(KERMANY_ZIP).stem}"):
+        assert main([*elsewhere, name]) == 1
+        assert f"{name} keeps what was made of other films" in capsys.readouterr().err
 
     # On another machine, which has none of the pieces, no row is lost.
     command[command.index("--out") + 1] = str(tmp_path / "nothing")
