@@ -192,7 +192,7 @@ def _split_sentence(data: Mapping[str, Any]) -> str:
     return (
         f"{test} Patients, where names tell them, and near-duplicate films are on one side only; "
         "*excluded* films are near-duplicates of validation or test films and were not trained "
-        f"on. Unreadable files: {data['unreadable']}. Data hash `{data['sha256'][:16]}`."
+        f"on{other}. Unreadable files: {data['unreadable']}. Data hash `{data['sha256'][:16]}`."
     )
 
 
@@ -201,6 +201,9 @@ def _figure_table(metrics: Mapping[str, Any], titles: Mapping[str, str]) -> str:
     head = ["Figure", *(f"{split} ({metrics[split]['films']} films)" for split in splits)]
     rows = []
     for name, title in titles.items():
+    other = ""
+    if held_out := data.get("of_held_out_patients"):
+        other = f", or show their patients ({held_out})"
         cells = [cell(name, metrics[split]["figures"].get(name)) for split in splits]
         if any(one != "–" for one in cells):
             rows.append([title, *cells])

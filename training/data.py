@@ -6,7 +6,6 @@ decode once (or take the cache), put near-duplicates together, split by patient.
 
 from __future__ import annotations
 
-import csv
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
@@ -24,9 +23,10 @@ from training.errors import DataError
 from training.layout import Named, canonical_order, read_layout
 from training.metadata import origin_key, read_origins
 from training.source import Source
-from training.split import SPLITS, TEST, fixed_sides, split_by_patient
+from training.split import SPLITS, TEST, TRAIN, fixed_sides, seen_later, split_by_patient
 
-#: Split of a radiograph that is kept out of training because it nearly equals a test one.
+#: Split of a radiograph that is kept out of training because it nearly equals one that validates
+#: or tests, or shows a patient of whom another one does.
 EXCLUDED = "excluded"
 
 
@@ -148,6 +148,17 @@ class Prepared:
         return np.flatnonzero(np.isin(splits, np.array(wanted, dtype=object)))
 
     @property
+    @property
+    def of_held_out_patients(self) -> int:
+        """How many films are excluded since their patient is in the test or validation folder."""
+        held_out = {
+            record.patient
+            for record in self.dataset.records
+            if record.split != TRAIN and record.split == record.official_split
+        }
+        excluded = self.dataset.of_split(EXCLUDED)
+        return sum(record.patient in held_out for record in excluded)
+
     def groups(self) -> NDArray[np.str_]:
         """Group of each row: what bootstraps and folds must not tear apart."""
         return np.array([record.group for record in self.dataset.records])
@@ -227,7 +238,7 @@ def _split(
 ) -> tuple[Record, ...]:
     if for_training:
         sides = fixed_sides([one.official_split for one in readable])
-        excluded = _excluded(sides, decoded.pairs)
+        excluded = seen_later(sides, [one.patient for one in readable], decoded.pairs)
     else:
         sides = [one.official_split or TEST for one in readable]
         excluded = set()
@@ -250,15 +261,6 @@ def _split(
         Record(one.path, one.finding.id, one.patient, group, split, one.official_split, sha256)
         for one, group, split, sha256 in zip(readable, groups, sides, decoded.sha256, strict=True)
     )
-
-
-def _excluded(sides: Sequence[str], pairs: NDArray[np.int64]) -> set[int]:
-    """Rows that nearly equal one on a later side: never a test image."""
-    excluded = set()
-    for first, second, _ in pairs.tolist():
-        if sides[first] != sides[second]:
-            excluded.add(min(first, second, key=lambda row: SPLITS.index(sides[row])))
-    return excluded
 
 
 def _near_duplicates(

@@ -84,6 +84,7 @@ def describe(
                     split: len(np.unique(prepared.groups[prepared.indices(split)]))
                     for split in splits
                 },
+                "of_held_out_patients": prepared.of_held_out_patients,
                 "official_split": any(record.official_split for record in dataset.records),
                 "unreadable": len(dataset.corrupt),
                 "lung_masks": masks and masks.name,

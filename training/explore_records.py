@@ -71,7 +71,8 @@ def splits(folder: Path, prepared: Prepared) -> tuple[str, str]:
     spread = (
         f"{len(per_patient):,} patients, or groups of films that belong together: "
         f"{per_patient.mean():.2f} films each on average, {per_patient.max()} at most. No group is "
-        "in two of train, validation and test; excluded films nearly equal one of a later split."
+        "in two of train, validation and test; excluded films nearly equal one of a later "
+        "split, or show its patient."
     )
     return section(
         "Patients and splits",

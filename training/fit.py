@@ -198,7 +198,7 @@ def _check_splits(prepared: Prepared) -> None:
         if not len(prepared.indices(split)):
             raise TrainingError(
                 f"No film is left for the {split} split; add films. (Near-duplicates of "
-                "validation and test films are not trained on.)"
+                "validation and test films, and other films of their patients, are not trained on.)"
             )
 
 
@@ -258,6 +258,11 @@ def _say_what_was_read(prepared: Prepared) -> None:
             prepared.labels[prepared.indices(split)], minlength=len(dataset.classes)
         )
         of_class = ", ".join(
+    if held_out := prepared.of_held_out_patients:
+        print(
+            f"  {held_out} of the excluded films show patients who are in the test or validation "
+            "folder too. If these are other people, give them other folders' names."
+        )
             f"{count} {finding.label}"
             for count, finding in zip(counts, dataset.classes, strict=True)
         )

@@ -9,9 +9,10 @@ other tree is ``[split/]class[/patient]/image``.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
+from unicodedata import normalize
 
 from cxr.findings import (
     BACTERIAL_PNEUMONIA,
@@ -22,6 +23,7 @@ from cxr.findings import (
     VIRAL_PNEUMONIA,
     FindingClass,
 )
+from training.errors import DataError
 
 KERMANY = "kermany-chest-xray"
 COVID = "covid19-radiography-database"
@@ -61,6 +63,7 @@ _FINDINGS = {
     "pneumonia viral": VIRAL_PNEUMONIA,
     "lung opacity": LUNG_OPACITY,
 }
+_BY_ID = {finding.id: finding for finding in CANONICAL_FINDINGS}
 
 # Kaggle: person12_bacteria_46.jpeg; Mendeley: BACTERIA-1008087-0001.jpeg.
 _KAGGLE_PNEUMONIA = re.compile(r"(person\d+)_(bacteria|virus)_", re.IGNORECASE)
@@ -96,10 +99,14 @@ def read_layout(paths: Sequence[str]) -> tuple[str, tuple[Named, ...]]:
     Images beside the class folders (a preview, a logo) are left out, and so are second
     copies: Kaggle's Kermany zip carries the whole tree twice, ``chest_xray/train`` and
     ``chest_xray/chest_xray/train``.
+
+    Raises:
+        DataError: folders of different names would be one class.
     """
     places = _without_copies(_places(paths))
     name = _recognise(places)
-    return name, tuple(_describe(place, name) for place in places)
+    findings = _findings({place.folders[0] for place in places})
+    return name, tuple(_describe(place, name, findings[place.folders[0]]) for place in places)
 
 
 def canonical_order(findings: Sequence[FindingClass]) -> tuple[FindingClass, ...]:
@@ -122,8 +129,11 @@ class _Place:
 
 
 def _plain(name: str) -> str:
-    """Lower case, one space between words: ``Lung_Opacity`` → ``lung opacity``."""
-    return " ".join(re.split(r"[\s_\-]+", name.strip().lower()))
+    """Lower case, one space between words: ``Lung_Opacity`` → ``lung opacity``.
+
+    In one form of Unicode: macOS writes ü as u and a diaeresis.
+    """
+    return " ".join(re.split(r"[\s_\-]+", normalize("NFKC", name).strip().lower()))
 
 
 def _places(paths: Sequence[str]) -> list[_Place]:
@@ -192,22 +202,19 @@ def _kermany_patient(stem: str) -> str | None:
     return other[1].upper() if other else None
 
 
-def _describe(place: _Place, name: str) -> Named:
-    finding = _finding(place.folders[0])
+def _describe(place: _Place, name: str, finding: FindingClass) -> Named:
     patient = None
     if name == KERMANY:
         if finding is not NORMAL:
             finding = _kermany_pneumonia(place.stem) or finding
         patient = _kermany_patient(place.stem)
+        if patient is not None and place.split is not None:
+            # person1_bacteria of train and of test are different people: numbering restarts.
+            side = "test" if place.split == "test" else "train"
+            patient = f"{side}/{patient}"
     elif name == FOLDERS and len(place.folders) > 1:
         patient = "/".join(place.folders[1:])
-    if patient is None:
-        patient = place.path
-    elif place.split is not None:
-        # person1_bacteria of train and of test are different people: numbering restarts.
-        side = "test" if place.split == "test" else "train"
-        patient = f"{side}/{patient}"
-    return Named(place.path, finding, patient, place.split)
+    return Named(place.path, finding, patient or place.path, place.split)
 
 
 def _kermany_pneumonia(stem: str) -> FindingClass | None:
@@ -217,17 +224,34 @@ def _kermany_pneumonia(stem: str) -> FindingClass | None:
     return VIRAL_PNEUMONIA if "virus" in lowered else None
 
 
-def _finding(folder: str) -> FindingClass:
-    plain = _plain(folder)
-    if plain in _FINDINGS:
-        return _FINDINGS[plain]
-    identifier = re.sub(r"[^a-z0-9]+", "_", plain).strip("_") or "class"
-    return FindingClass(identifier, _label(folder), infected=True)
+def _findings(folders: Iterable[str]) -> dict[str, FindingClass]:
+    """The class of each folder; one label for all spellings of a name, as ``TB`` and ``tb``.
+
+    Raises:
+        DataError: names that differ by more than that would share an id.
+    """
+    found: dict[str, FindingClass] = {}
+    classes: dict[str, tuple[str, FindingClass]] = {}
+    for folder in sorted(folders):
+        plain = _plain(folder)
+        identifier = re.sub(r"[\W_]+", "_", plain).strip("_") or "class"
+        known = _FINDINGS.get(plain) or _BY_ID.get(identifier)
+        if known is not None:
+            found[folder] = known
+            continue
+        finding = FindingClass(identifier, _label(folder), infected=True)
+        first, found[folder] = classes.setdefault(identifier, (folder, finding))
+        if _plain(first) != plain:
+            raise DataError(
+                f"The folders {first!r} and {folder!r} would be one class. Put their films into "
+                "one folder, or give them names that differ in letters."
+            )
+    return found
 
 
 def _label(folder: str) -> str:
     """The folder's name as words: ``TB`` stays, ``tuberculosis`` and ``TUBERCULOSIS`` are names."""
-    words = " ".join(re.split(r"[\s_\-]+", folder.strip()))
+    words = " ".join(re.split(r"[\s_\-]+", normalize("NFC", folder).strip()))
     if words.isupper() and len(words) > _LONGEST_ACRONYM:
         words = words.lower()
     return words[:1].upper() + words[1:]

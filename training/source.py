@@ -17,6 +17,7 @@ from training.errors import DataError
 IMAGE_SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp", ".bmp", ".dcm", ".dicom"}
 )
+_DICOM_HEAD = 132
 _MASK_FOLDERS = frozenset({"mask", "masks"})
 _READ_ERRORS = (
     zipfile.BadZipFile,
@@ -77,10 +78,31 @@ class Source:
         if self._zip is not None:
             self._zip.close()
 
-    @property
+    @cached_property
     def images(self) -> tuple[Member, ...]:
-        """The radiographs: by suffix, without lung masks, sorted by path."""
-        return tuple(m for m in self.members if _is_image(m.path) and not _is_mask(m.path))
+        """The radiographs: by suffix, DICOM without one too, without lung masks, sorted by path."""
+        return tuple(
+            member
+            for member in self.members
+            if (_is_image(member.path) or self._is_bare_dicom(member)) and not _is_mask(member.path)
+        )
+
+    def _is_bare_dicom(self, member: Member) -> bool:
+        """Whether it is called as a PACS exports, ``IM000001`` or a UID, and begins as DICOM does.
+
+        Part 10 of the standard, section 7.1: 128 bytes of anything, then ``DICM``.
+        """
+        place = PurePosixPath(member.path)
+        named = place.suffix == "" or place.suffix[1:].isdigit()
+        if not named or place.name == "DICOMDIR" or member.size <= _DICOM_HEAD:
+            return False
+        try:
+            with (
+                self._zip.open(member.path) if self._zip else (self.root / place).open("rb") as file
+            ):
+                return file.read(_DICOM_HEAD).endswith(b"DICM")
+        except _READ_ERRORS:
+            return False
 
     @property
     def has_masks(self) -> bool:

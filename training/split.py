@@ -35,6 +35,31 @@ def fixed_sides(official: Sequence[str | None]) -> list[str]:
     return sides
 
 
+def seen_later(sides: Sequence[str], patients: Sequence[str], pairs: NDArray[np.int64]) -> set[int]:
+    """Rows to leave out: of a patient of whom a later side has a film, or nearly equal to one.
+
+    Never a test film.
+
+    Args:
+        sides: of each radiograph, from ``fixed_sides``.
+        patients: of each radiograph.
+        pairs: shape (m, 3): two rows that are near-duplicates, and their distance.
+    """
+    place = [SPLITS.index(side) for side in sides]
+    latest: dict[str, int] = defaultdict(int)
+    for patient, side in zip(patients, place, strict=True):
+        latest[patient] = max(latest[patient], side)
+    rows = {
+        row
+        for row, (patient, side) in enumerate(zip(patients, place, strict=True))
+        if side < latest[patient]
+    }
+    for first, second, _ in pairs.tolist():
+        if place[first] != place[second]:
+            rows.add(min(first, second, key=lambda row: place[row]))
+    return rows
+
+
 def split_by_patient(
     sides: Sequence[str], class_ids: Sequence[str], groups: Sequence[str], *, seed: int
 ) -> list[str]:

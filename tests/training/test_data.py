@@ -11,10 +11,12 @@ from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
 import openpyxl
 import pytest
 
 from cxr import PreprocessSpec
+from tests.phantoms import chest_phantom, encode_dicom
 from tests.real_data import data_path
 from tests.training.trees import covid_files, kermany_files, picture, write_folder, write_zip
 from training.data import Prepared, prepare
@@ -114,6 +116,41 @@ def test_covid_set_with_masks(tmp_path: Path) -> None:
     for finding in prepared.dataset.classes:
         shares = [counts[split, finding.id] for split in ("train", "validation", "test")]
         assert shares == [16, 2, 2]
+
+
+@pytest.mark.parametrize("write", [write_zip, write_folder])
+def test_dicom_files_of_a_pacs_need_no_suffix(tmp_path: Path, write) -> None:
+    film = encode_dicom(chest_phantom(size=96, seed=1).astype(np.uint16))
+    files = {
+        "mine/Normal/p1/IM000001": film,
+        "mine/Normal/p1/1.2.840.10008.1": film,
+        "mine/Normal/p1/DICOMDIR": film,
+        "mine/Normal/p1/README": b"nothing" * 100,
+        "mine/Normal/p1/short": b"DICM",
+        "mine/Sick/p2/film.png": picture(1),
+    }
+    source = write(tmp_path / "data", files)
+    prepared = prepare(source, SPEC, tmp_path / "cache", for_training=False)
+    names = {record.path.rsplit("/", 1)[1] for record in prepared.dataset.records}
+    assert names == {"IM000001", "1.2.840.10008.1", "film.png"}
+    assert prepared.dataset.corrupt == ()
+
+
+def test_films_of_test_patients_are_not_trained_on(tmp_path: Path) -> None:
+    files = {
+        f"mine/{side}/{name}/{name}-{patient}/{side}.jpg": picture(9000 + number)
+        for number, (side, name, patient) in enumerate(
+            [("train", name, patient) for name in ("Normal", "TB") for patient in range(30)]
+            + [("test", name, patient) for name in ("Normal", "TB") for patient in range(4)]
+        )
+    }
+    prepared = _prepare(tmp_path, files)
+    tested = {record.patient for record in prepared.dataset.of_split("test")}
+    assert len(tested) == prepared.of_held_out_patients == 8
+    for split in ("train", "validation"):
+        assert not tested & {record.patient for record in prepared.dataset.of_split(split)}
+    excluded = prepared.dataset.of_split("excluded")
+    assert {record.patient for record in excluded} == tested
 
 
 def _spreadsheet(rows: list[list[object]]) -> bytes:

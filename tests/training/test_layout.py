@@ -15,6 +15,7 @@ from cxr.findings import (
     FindingClass,
 )
 from tests.training.trees import covid_names, kermany_names
+from training.errors import DataError
 from training.layout import COVID, FOLDERS, KERMANY, canonical_order, read_layout
 
 TUBERCULOSIS = FindingClass("tuberculosis", "Tuberculosis", infected=True)
@@ -156,6 +157,35 @@ def test_a_folder_inside_a_class_is_a_patient() -> None:
     patients = Counter(film.patient for film in films)
     assert len(patients) == 30
     assert set(patients.values()) == {3}
+
+
+def test_a_patient_of_one_s_own_folders_is_one_on_either_side() -> None:
+    names = [f"mine/{side}/sick/p7/{side}.jpg" for side in ("train", "test")]
+    _, films = read_layout([*names, *_own_names("normal")])
+    assert {film.patient for film in films if "p7" in film.path} == {"p7"}
+
+
+@pytest.mark.parametrize(
+    ("folders", "ids"),
+    [
+        (("TB", "tb"), {"tb"}),
+        (("Pleural effusion", "pleural-effusion", "PLEURAL_EFFUSION"), {"pleural_effusion"}),
+        (("Tüberkulose", "Tu\u0308berkulose"), {"tüberkulose"}),
+        (("肺炎", "結核"), {"肺炎", "結核"}),
+        (("Normal!",), {"normal"}),
+    ],
+)
+def test_a_class_is_told_by_its_letters_in_whatever_script(folders, ids) -> None:
+    _, films = read_layout(_own_names("Normal", *folders))
+    classes = {film.finding for film in films} - {NORMAL}
+    assert {finding.id for finding in classes} == ids - {"normal"}
+    assert len(classes) == len(ids - {"normal"})
+
+
+@pytest.mark.parametrize("folders", [("TB (new)", "TB new"), ("?", "!")])
+def test_folders_that_would_be_one_class_are_refused(folders) -> None:
+    with pytest.raises(DataError, match="would be one class"):
+        read_layout(_own_names("Normal", *folders))
 
 
 def test_classes_have_a_fixed_order_and_strangers_come_last() -> None:
