@@ -41,11 +41,13 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"error: {error.detail}", file=sys.stderr)
         return 1
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            words = "The disk is full. Free some room and call again: it goes on."
+        elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR):
+            words = f"{error.filename} cannot be used: {error.strerror}. Name another place."
+        else:
             raise
-        print(
-            "error: The disk is full. Free some room and call again: it goes on.", file=sys.stderr
-        )
+        print(f"error: {words}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("\nInterrupted. Call the same command again to go on.", file=sys.stderr)

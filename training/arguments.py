@@ -16,6 +16,9 @@ DATA_HELP = (
     "Radiography Database, whole or in part), or a folder with one folder for each class"
 )
 
+#: What is made of it, ten times as much at most, must fit into 32 bits.
+LARGEST_SEED = 100_000_000
+
 Options = TypeVar("Options", bound="DataclassInstance")
 
 
@@ -53,6 +56,26 @@ def options_from(kind: type[Options], given: argparse.Namespace, **instead: Any)
     )
 
 
+def whole_number(least: int, most: int | None = None) -> Callable[[str], int]:
+    """The type of an argument that is a whole number in a range, both ends included."""
+    words = f"a whole number from {least}" + ("" if most is None else f" to {most}")
+
+    def read(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            value = least - 1
+        if value < least or (most is not None and value > most):
+            raise argparse.ArgumentTypeError(f"{words} is wanted, not {text}")
+        return value
+
+    return read
+
+
+def add_seed(command: argparse.ArgumentParser, of: str) -> None:
+    command.add_argument("--seed", type=whole_number(0, LARGEST_SEED), default=0, help=of)
+
+
 def add_recipe(command: argparse.ArgumentParser) -> None:
     command.add_argument("recipe", metavar="RECIPE", help="name of a file in training/recipes/")
 
@@ -82,9 +105,7 @@ def add_places(command: argparse.ArgumentParser) -> None:
     add_data(command)
     command.add_argument("--runs", type=Path, default=Path("runs"), help="where run folders go")
     add_cache(command)
-    command.add_argument(
-        "--seed", type=int, default=0, help="of split, weights, augmentation and sampling"
-    )
+    add_seed(command, "of split, weights, augmentation and sampling")
 
 
 def add_split(command: argparse.ArgumentParser) -> None:
@@ -97,7 +118,9 @@ def add_version(command: argparse.ArgumentParser) -> None:
 
 def add_epochs_and_precision(command: argparse.ArgumentParser) -> None:
     command.add_argument("--epochs", type=int, help="in each stage, instead of the recipe's")
-    command.add_argument("--precision", default="auto", help="auto, float32, mixed_bfloat16, …")
+    command.add_argument(
+        "--precision", default="auto", help="auto, float32, mixed_bfloat16 or mixed_float16"
+    )
 
 
 def add_training(command: argparse.ArgumentParser) -> None:

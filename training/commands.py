@@ -14,10 +14,12 @@ from training.arguments import (
     add_data,
     add_places,
     add_recipe,
+    add_seed,
     add_split,
     add_training,
     add_version,
     options_from,
+    whole_number,
 )
 
 
@@ -143,7 +145,7 @@ def _calibrate(commands: Any) -> None:
         help="of infected films among those that it will read; a half, as the shipped models "
         "have it, leaves that to the reader",
     )
-    command.add_argument("--seed", type=int, default=0, help="of the halves")
+    add_seed(command, "of the halves")
     add_version(command)
     add_cache(command)
 
@@ -182,7 +184,9 @@ def _compare_engines(commands: Any) -> None:
     )
     add_bundle(command)
     add_data(command)
-    command.add_argument("--films", type=int, default=500, help="evenly spread over the data")
+    command.add_argument(
+        "--films", type=whole_number(1), default=500, help="evenly spread over the data"
+    )
 
 
 def _gate(commands: Any) -> None:
@@ -211,6 +215,6 @@ def _gate(commands: Any) -> None:
         "not-chest-xray.zip; nih-adult-external.zip and lung-masks.zip are measured if there",
     )
     command.add_argument("--out", type=Path, required=True, metavar="models/gate")
-    command.add_argument("--seed", type=int, default=0, help="of views and weights")
+    add_seed(command, "of views and weights")
     add_version(command)
     add_cache(command)

@@ -10,6 +10,10 @@ from pathlib import Path
 import keras
 
 from training.distribute import join_processes
+from training.errors import TrainingError
+
+#: What ``--precision`` takes; Keras's dtype policies, and what is chosen for the device.
+PRECISIONS = ("auto", "float32", "mixed_bfloat16", "mixed_float16")
 
 
 @dataclass(frozen=True)
@@ -30,7 +34,15 @@ class Device:
 
 
 def use_device(precision: str = "auto") -> Device:
-    """Pick the GPU if the backend sees one, else the CPU; set Keras's precision for it."""
+    """Pick the GPU if the backend sees one, else the CPU; set Keras's precision for it.
+
+    Raises:
+        TrainingError: there is no such precision.
+    """
+    if precision not in PRECISIONS:
+        raise TrainingError(
+            f"There is no precision '{precision}'. Those there are: {', '.join(PRECISIONS)}."
+        )
     join_processes()
     backend = keras.backend.backend()
     gpus = _gpus(backend)

@@ -7,6 +7,7 @@ import errno
 import io
 import json
 import os
+import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,22 @@ from typing import Any
 import numpy as np
 
 from training.errors import TrainingError
+
+
+def demand_place(folder: Path) -> None:
+    """See at the start, not after hours of training, that a folder can be written there.
+
+    Raises:
+        TrainingError: it cannot, or a file of that name is there.
+    """
+    try:
+        if folder.exists() and not folder.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, "it is a file, not a folder")
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder.parent):
+            pass
+    except OSError as error:
+        raise TrainingError(_explain(error, folder)) from error
 
 
 def write_whole(path: Path, content: bytes) -> None:

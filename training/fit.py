@@ -27,7 +27,7 @@ from training.data import Prepared
 from training.device import use_device
 from training.document import describe
 from training.errors import TrainingError
-from training.files import write_csv
+from training.files import demand_place, write_csv
 from training.members import Rows, train_members
 from training.metrics import Answers, answers_of, measure
 from training.prepared import prepare_for
@@ -66,6 +66,7 @@ def fit(options: FitOptions) -> Path:
     """
     started = time.time()
     device = use_device(options.precision)
+    demand_place(options.out)
     print(f"Training on {device}.", flush=True)
     recipe = _as_asked(load_recipe(options.recipe, epochs=options.epochs), options)
     prepared = prepare_for(recipe, options.data, options.cache, options.seed)

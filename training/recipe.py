@@ -13,6 +13,7 @@ from cxr.preprocess import PreprocessSpec
 from training.architectures import Network, ResidualNetwork
 from training.augment import Augmentation
 from training.errors import TrainingError
+from training.optimizers import OPTIMIZERS
 
 if TYPE_CHECKING:
     from training.search import Search
@@ -70,7 +71,7 @@ class Recipe:
             stage's: a detector that training has not imitated, as the next hospital's will be.
         members: networks of different seeds that are averaged into the exported model; an even
             number where several share both ways round (``ResidualNetwork.mirrored``).
-        optimizer: ``muon``, ``adamw``, ``adam``, ``adamax`` or ``rmsprop``.
+        optimizer: one of ``OPTIMIZERS``.
         schedule: ``cosine``, or ``adaptive`` (constant, lowered where training stalls; see
             ``training/adaptive.py``).
         gradient_clip: largest norm of all gradients together; 0 for none.
@@ -101,7 +102,7 @@ class Recipe:
     def __post_init__(self) -> None:
         if not self.stages or self.stages[-1].size not in (None, self.preprocess.size):
             raise ValueError("the last stage must be at the size of the input")
-        if self.optimizer not in ("muon", "adamw", "adam", "adamax", "rmsprop"):
+        if self.optimizer not in OPTIMIZERS:
             raise ValueError(f"there is no optimizer {self.optimizer!r}")
         if self.keep not in ("best", "last"):
             raise ValueError(f"weights to keep are the best or the last, not {self.keep!r}")
@@ -160,14 +161,11 @@ def load_search(name: str) -> Search:
 
 
 def _module(name: str) -> ModuleType:
-    try:
-        return importlib.import_module(f"training.recipes.{name}")
-    except ModuleNotFoundError as error:
-        if error.name != f"training.recipes.{name}":
-            raise
+    if name not in recipe_names():
         raise TrainingError(
             f"There is no recipe '{name}'. Those there are: {', '.join(recipe_names())}."
-        ) from error
+        )
+    return importlib.import_module(f"training.recipes.{name}")
 
 
 def recipe_names() -> tuple[str, ...]:

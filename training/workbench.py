@@ -16,6 +16,7 @@ from training.arguments import (
     add_split,
     add_training,
     options_from,
+    whole_number,
 )
 
 
@@ -53,7 +54,9 @@ def _explore(commands: Any) -> None:
         ),
     )
     add_places(command)
-    command.add_argument("--size", type=int, default=160, help="side of the films shown, pixels")
+    command.add_argument(
+        "--size", type=whole_number(32, 1024), default=160, help="side of the films shown, pixels"
+    )
 
 
 def _crossvalidate(commands: Any) -> None:
@@ -77,7 +80,9 @@ def _crossvalidate(commands: Any) -> None:
     )
     add_recipe(command)
     add_places(command)
-    command.add_argument("--folds", type=int, default=5, help="how many networks are trained")
+    command.add_argument(
+        "--folds", type=whole_number(2), default=5, help="how many networks are trained"
+    )
     command.add_argument("--include-test", action="store_true", help="fold the test split in too")
     add_training(command)
 

@@ -12,7 +12,9 @@ from training.arguments import (
     add_cache,
     add_command,
     add_data,
+    add_seed,
     options_from,
+    whole_number,
 )
 
 
@@ -86,9 +88,12 @@ def _audit(commands: Any) -> None:
     )
     command.add_argument("--out", type=Path, metavar="FOLDER", help="instead of into the bundle")
     command.add_argument(
-        "--films", type=int, default=2000, help="look at most at so many test films (by patient)"
+        "--films",
+        type=whole_number(1),
+        default=2000,
+        help="look at most at so many test films (by patient)",
     )
-    command.add_argument("--seed", type=int, default=0, help="of noise, folds and random weights")
+    add_seed(command, "of noise, folds and random weights")
     command.add_argument("--json", action="store_true", help="print audit.json")
     add_cache(command)
 

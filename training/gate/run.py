@@ -17,6 +17,7 @@ from cxr.gate import load_gate, save_gate
 from cxr.preprocess import PreprocessSpec, from_eight_bits
 from cxr.verdict import CLASSES, FRONTAL
 from training.device import use_device
+from training.files import demand_place
 from training.gate import measure
 from training.gate.card import write_card
 from training.gate.films import Collection, read_films
@@ -60,6 +61,7 @@ def gate(options: GateOptions) -> Path:
         BundleError: what was exported does not load.
     """
     started = time.time()
+    demand_place(options.out)
     device = use_device("float32")
     films = read_films(options.data, options.cache, options.seed)
     collected = read_collected(options.data)
