@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from training.files import write_csv
 from training.metrics import Answers, measure
 from training.prepared import INFECTED, merge_infected
 from training.progress import decoding_progress
+from training.split import TEST
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,8 @@ def evaluate(options: EvaluateOptions) -> dict[str, Any]:
     """Measure and print; the same figures as a dictionary.
 
     Raises:
-        TrainingError: the data hold no such split, or no class that the bundle knows.
+        TrainingError: the data hold no such split, no class that the bundle knows, or films that
+            it may have been trained on.
         BundleError: the bundle does not verify.
     """
     bundle = load_bundle(options.bundle)
@@ -44,6 +47,7 @@ def evaluate(options: EvaluateOptions) -> dict[str, Any]:
     rows = prepared.indices(options.split)
     if not len(rows):
         raise TrainingError(f"There are no '{options.split}' films in {options.data}.")
+    _demand_unseen(bundle, prepared, rows, options)
     answers = answer(bundle, prepared, rows)
     result = {
         "model": {"name": bundle.name, "version": bundle.version, "sha256": bundle.sha256},
@@ -103,6 +107,44 @@ def answer(bundle: Bundle, prepared: Prepared, rows: np.ndarray[Any, Any]) -> An
     inputs = (from_eight_bits(prepared.images[row][np.newaxis, ..., np.newaxis]) for row in films)
     probabilities = np.concatenate([bundle.predict(one).probabilities for one in inputs])
     known = {finding.id: index for index, finding in enumerate(bundle.classes)}
+def data_of_training(bundle: Bundle) -> frozenset[str]:
+    """Names of the data sets of which films trained it; of the companions too."""
+    data = bundle.document["training"].get("data", {})
+    named = (data, *data.get("companions", ()))
+    return frozenset(one["name"] for one in named if "name" in one)
+
+
+def _demand_unseen(
+    bundle: Bundle, prepared: Prepared, rows: np.ndarray[Any, Any], options: EvaluateOptions
+) -> None:
+    """Say so where films that trained the bundle were asked for; let none slip in otherwise.
+
+    Raises:
+        TrainingError: films of a data set that it was trained on are asked for, and which of them
+            it has seen is not known.
+    """
+    trained_on = bundle.document["training"].get("data", {})
+    if prepared.dataset.sha256 == trained_on.get("sha256"):
+        if options.split != TEST:
+            print(
+                f"note: '{options.split}' films trained the model or chose its epoch, calibration "
+                "and thresholds; figures on them say nothing of other films.",
+                file=sys.stderr,
+            )
+        return
+    again = bundle.document.get("recalibrated", {}).get("data", {})
+    if prepared.dataset.sha256 == again.get("sha256"):
+        print("note: half of these films chose this model's calibration.", file=sys.stderr)
+    seen = {prepared.dataset.name, options.data.name} & data_of_training(bundle)
+    official = all(prepared.dataset.records[row].official_split == TEST for row in rows)
+    if seen and not official:
+        raise TrainingError(
+            f"Films of {sorted(seen)[0]} took part in this model's training, and which of those "
+            f"in {options.data} did cannot be told. Give --split test of a data set that has test "
+            "films of its own, or films from elsewhere."
+        )
+
+
     other = known.get(INFECTED.id, -1)  # a model of two classes calls every infection this
     of_dataset = [
         known.get(finding.id, other if finding.infected else -1)
