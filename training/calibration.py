@@ -9,7 +9,7 @@ They stand in for the detectors that nobody has films of.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -29,6 +29,8 @@ _BATCH = 64
 #: What each operating point promises on the validation images.
 RULE_OUT_SENSITIVITY = 0.98
 RULE_IN_SPECIFICITY = 0.97
+#: Distance of a threshold from 0 and 1; nearer than this no film's probability should come.
+_EDGE = 1e-12
 
 
 def stressed(
@@ -122,18 +124,20 @@ def fit_infection(
 ) -> Calibration:
     """Temperature, and one shift of all infected classes, by which infection is calibrated.
 
-    For films of which nobody says with what they are infected.
+    For films of which nobody says with what they are infected. Fitted for a population of which
+    half is infected, and moved from there to another one by its odds of infection: that is exact
+    (Saerens 2002, doi:10.1162/089976602753284446), where a fit for a rare disease would
+    hang on a few films of much weight and be held back by ``_pull``.
 
     Args:
         probabilities: shape (n, classes).
         sick: the truth, shape (n,).
         infected: shape (classes,).
-        prevalence: share of infected films in the population that it is made for, whatever their
-            share here; a half in ``fit_calibration``.
+        prevalence: share of infected films in the population that it is made for, above 0 and
+            below 1, whatever their share here; a half in ``fit_calibration``.
     """
     logits = np.log(np.maximum(np.asarray(probabilities, np.float64), 1e-12))
-    of_sick, of_well = prevalence / max(sick.sum(), 1), (1 - prevalence) / max((~sick).sum(), 1)
-    weights = np.where(sick, of_sick, of_well)
+    weights = np.where(sick, 0.5 / max(sick.sum(), 1), 0.5 / max((~sick).sum(), 1))
 
     def cross_entropy(parameters: NDArray[Any]) -> float:
         scaled = log_softmax(logits / np.exp(parameters[0]) + parameters[1] * infected, axis=1)
@@ -141,6 +145,7 @@ def fit_infection(
         return float(-(weights * logsumexp(of_truth, axis=1)).sum()) + _pull(parameters)
 
     temperature, shift = minimize(cross_entropy, np.zeros(2), method="L-BFGS-B").x
+    shift += np.log(prevalence / (1 - prevalence))
     return Calibration(float(np.exp(temperature)), tuple((shift * infected).tolist()))
 
 
@@ -168,17 +173,37 @@ def choose_thresholds(
         _bounds(infection_probability[:films], infected[:films]),
         _bounds(infection_probability, infected),
     ]
-    edge = 1e-4
     low, high = min(low for low, _ in bounds), max(high for _, high in bounds)
     # Halfway to the next film: at a film's own probability a rounding would decide its side,
     # and with it, on another machine, whether the promises hold.
     below = infection_probability[infection_probability < low]
     low = (low + float(below.max())) / 2 if len(below) else low
     inside = infection_probability[infection_probability < high]
-    high = (high + float(inside.max())) / 2 if len(inside) else high
+    # A cut above all films is infinite.
+    high = (min(high, 1.0) + float(inside.max())) / 2 if len(inside) else high
     return Thresholds(
-        rule_out=min(max(low, edge), 1 - edge), rule_in=min(max(high, edge), 1 - edge)
+        rule_out=min(max(low, _EDGE), 1 - _EDGE), rule_in=min(max(high, _EDGE), 1 - _EDGE)
     )
+
+
+def promises(figures: Mapping[str, Mapping[str, float]]) -> dict[str, str]:
+    """What the operating points keep on the films that chose them, or what they reached.
+
+    No cut is on the right side of an infected film at 0, or of a normal one at 1.
+
+    Args:
+        figures: of ``measure``, on these films.
+    """
+    kept = {}
+    for point, name, promise in (
+        ("rule_out", "sensitivity", RULE_OUT_SENSITIVITY),
+        ("rule_in", "specificity", RULE_IN_SPECIFICITY),
+    ):
+        reached = figures[f"{name}_{point}"]["value"]
+        kept[point] = f"{name} >= {promise}"
+        if reached < promise - 1e-9:
+            kept[point] = f"{name} {reached:.3f} (of the {promise} that were to be kept)"
+    return kept
 
 
 def _bounds(probability: NDArray[Any], infected: NDArray[np.bool_]) -> tuple[float, float]:

@@ -10,8 +10,10 @@ from typing import Any
 from cxr.bundle import AUDIT_FILE, DOCUMENT_FILE
 from training.bootstrap import RESAMPLES
 from training.card_audit import audit_sections
-from training.card_recalibrated import recalibrated_section
+from training.card_gate import gate_section
+from training.card_recalibrated import population, recalibrated_section
 from training.card_tables import CALIBRATION, DECISIONS, FIGURES, cell, percent, table
+from training.card_training import training_paragraph
 from training.checklists import checklist_sections
 from training.opacity import DRAWN
 
@@ -73,7 +75,7 @@ def write_card(
         "## Figures",
         f"95 % intervals in brackets: {RESAMPLES} bootstrap resamples of the patients. Where a "
         "figure needs one cut, a film counts as infected from a calibrated probability of 0.5 on; "
-        "calibration and thresholds saw validation films only.",
+        f"calibration and thresholds saw validation films only.{_weighed(document)}",
         _figure_table(document["metrics"], FIGURES),
         *_confusions(document),
         f"Reproduce: `python -m training {_command(name, document)}`.",
@@ -95,13 +97,13 @@ def write_card(
         _decision_table(document["metrics"]),
         *_figure(audit, "Accuracy against the share of films decided", "risk-coverage"),
         *_coverage_table(document["metrics"]),
-        *_gate(gate),
+        *gate_section(gate),
         *audit_sections(audit),
         "## Limits",
         "\n".join(f"- {caveat}" for caveat in data["caveats"]),
         "## Training",
-        _training(document),
-        *checklist_sections(),
+        training_paragraph(document),
+        *checklist_sections(document),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -120,7 +122,17 @@ def _command(name: str, document: Mapping[str, Any]) -> str:
 def _prevalence(document: Mapping[str, Any], half: str) -> str:
     """The share of infected films that the probabilities are made for; ``half`` says one half."""
     share = document.get("recalibrated", {}).get("prevalence", 0.5)
-    return half if share == 0.5 else f"{100 * share:.3g} %"
+    return half if share == 0.5 else population(share)
+
+
+def _weighed(document: Mapping[str, Any]) -> str:
+    share = document.get("recalibrated", {}).get("prevalence")
+    if share is None:
+        return ""
+    return (
+        f" Infected and normal films weigh as in a population of which {population(share)} is "
+        "infected, here and in all figures and curves below; counts are of films."
+    )
 
 
 def _stressed(copies: int) -> str:
@@ -189,6 +201,9 @@ def _split_sentence(data: Mapping[str, Any]) -> str:
         if data["official_split"]
         else "The data set has no official split: 80/10/10, stratified, seeded."
     )
+    other = ""
+    if held_out := data.get("of_held_out_patients"):
+        other = f", or show their patients ({held_out})"
     return (
         f"{test} Patients, where names tell them, and near-duplicate films are on one side only; "
         "*excluded* films are near-duplicates of validation or test films and were not trained "
@@ -201,9 +216,6 @@ def _figure_table(metrics: Mapping[str, Any], titles: Mapping[str, str]) -> str:
     head = ["Figure", *(f"{split} ({metrics[split]['films']} films)" for split in splits)]
     rows = []
     for name, title in titles.items():
-    other = ""
-    if held_out := data.get("of_held_out_patients"):
-        other = f", or show their patients ({held_out})"
         cells = [cell(name, metrics[split]["figures"].get(name)) for split in splits]
         if any(one != "–" for one in cells):
             rows.append([title, *cells])
@@ -235,31 +247,6 @@ def _coverage_table(metrics: Mapping[str, Any]) -> list[str]:
     return [table(["Test films decided, surest first", "Accuracy"], rows)] if rows else []
 
 
-def _gate(gate: Mapping[str, Any] | None) -> list[str]:
-    """What stands before the model; its own card says more."""
-    if gate is None:
-        return []
-    rows = [
-        [f"{films}, {condition}", f"{one['refused']} of {one['pictures']}", percent(one)]
-        for films, conditions in gate["metrics"]["films"].items()
-        for condition, one in conditions.items()
-    ]
-    rows += [
-        [
-            f"{origin} pictures of anything else, of kinds left out of its training",
-            f"{other['refused']} of {other['pictures']}",
-            percent(other),
-        ]
-        for origin, other in gate["metrics"]["left_out_total"].items()
-    ]
-    return [
-        "## The gate",
-        "Before this model reads a picture, a small network of its own refuses what is no upright "
-        "frontal chest radiograph; `models/gate/CARD.md` says more.",
-        table(["Pictures", "Refused", "Share"], rows),
-    ]
-
-
 def _confusions(document: Mapping[str, Any]) -> list[str]:
     labels = [finding["label"] for finding in document["classes"]]
     parts = []
@@ -284,64 +271,3 @@ def _decision_table(metrics: Mapping[str, Any]) -> str:
         for truth, counts in measured["decisions"].items()
     ]
     return table(["Films", "normal", "uncertain", "infected"], rows)
-
-
-def _kept(network: Mapping[str, Any]) -> str:
-    if network["best_epoch"] == network["epochs"]:
-        return "the last kept"
-    return f"best: {network['best_epoch']}"
-
-
-def _training(document: Mapping[str, Any]) -> str:
-    training = document["training"]
-    networks = "; ".join(
-        f"{network['epochs']} epochs ({_kept(network)}) in {network['seconds'] / 60:.1f} minutes"
-        for network in training["networks"]
-    )
-    libraries = ", ".join(f"{name} {version}" for name, version in document["libraries"].items())
-    return (
-        f"Recipe `{training['recipe']}`, from random weights, seed {training['seed']}; "
-        f"input {document['input']['size']} × {document['input']['size']} pixels. "
-        f"Networks averaged: {len(training['networks'])}. {networks}. Device: "
-        f"{training['device']}. {_lungs(training)}{_exported(training)}{libraries}."
-    )
-
-
-def _exported(training: Mapping[str, Any]) -> str:
-    """What the exported network does that the trained one did not."""
-    network = training.get("settings", {}).get("network", {})
-    words = ""
-    if network.get("upright"):
-        words += "It turns the film until the lungs are upright, which it did not in training. "
-    if network.get("softness", 1.0) != 1.0:
-        words += (
-            f"What it sees there is smoothed by a filter {network['softness']} times as wide as "
-            "in training. "
-        )
-    if network.get("mirrored"):
-        readers = "" if len(training["networks"]) == 1 else ", each by one half of the networks"
-        words += f"It reads each film and its mirror image{readers}, and means the answers. "
-    return words
-
-
-def _lungs(training: Mapping[str, Any]) -> str:
-    """What was done about lungs, where there were masks to learn them from."""
-    masks = training["data"].get("lung_masks")
-    if masks is None:
-        return ""
-    settings = training["settings"]
-    words = []
-    if settings["network"].get("view"):
-        words.append(
-            "It finds the lungs first and reads what lies within a box around them; nothing "
-            "outside that box has a say. "
-        )
-    shares = settings["stages"][0]["augmentation"]
-    if shares["lungs_out"] or shares["lungs_only"]:
-        words.append(
-            f"While it learned, {100 * shares['lungs_out']:.0f} % of the films had their lungs "
-            f"blanked and were to be called nothing, {100 * shares['lungs_only']:.0f} % had "
-            "nothing left but the lungs. "
-        )
-    words.append(f"What lungs are, it learned by way of a segmenter from `{masks}`. ")
-    return "".join(words)

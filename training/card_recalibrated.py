@@ -8,6 +8,11 @@ from typing import Any
 from training.card_tables import CALIBRATION, DECISIONS, FIGURES, cell, table
 
 
+def population(share: float) -> str:
+    """A share of infected films, in words: ``10 %``."""
+    return f"{100 * share:.3g} %"
+
+
 def recalibrated_section(document: Mapping[str, Any]) -> list[str]:
     """Whose films chose calibration and thresholds, and what that changed; else nothing.
 
@@ -23,9 +28,11 @@ def recalibrated_section(document: Mapping[str, Any]) -> list[str]:
     return [
         "## Calibrated for another hospital",
         f"The weights are those of `{origin['name']}` {origin['version']}; films of "
-        f"`{data['name']}` chose calibration and thresholds anew. All figures below are of these "
-        "films: half of the patients chose (*validation*), the other half judges (*test*). Data "
-        f"hash `{data['sha256'][:16]}`.",
+        f"`{data['name']}` chose calibration and thresholds anew. All figures below but the "
+        "audit's are of these films: half of the patients chose (*validation*), the other half "
+        f"judges (*test*). Data hash `{data['sha256'][:16]}`. Both columns are for a "
+        f"population of which {population(again['prevalence'])} is infected: infected and normal "
+        "films weigh by that.",
         table(
             ["Films", *next(iter(counts.values())), "Patients or groups"],
             [

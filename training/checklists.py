@@ -7,12 +7,16 @@ be missing: both lists are for finding gaps.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
+from training.card_recalibrated import population
 from training.card_tables import table
 
 _NOT_KNOWN = "not known: the public data sets do not say"
 _NONE = "none"
 
-#: Item numbers, what they ask, where it is answered.
+#: Item numbers, what they ask, where it is answered; in braces what depends on the bundle.
 CLAIM = (
     ("1–2", "title and abstract", "title and head of this card; README.md"),
     ("3–4", "background, intended use, objectives", "Intended use; README.md"),
@@ -31,7 +35,7 @@ CLAIM = (
     ("19–20", "partitions, and at what level they are disjoint", "Data: by patient or "
      "near-duplicate group"),
     ("21", "intended sample size", "none was calculated; all public films are used"),
-    ("22", "model", "Training; `training/architectures.py`"),
+    ("22", "model", "Training; `training/architectures/`"),
     ("23", "software", "Training; requirements*.txt with hashes"),
     ("24", "initialisation", "Training: random weights"),
     ("25–27", "training, choice of the final model, ensembling",
@@ -64,8 +68,8 @@ TRIPOD_AI = (
     ("11", "missing data", "Data: unreadable files"),
     ("12a–g", "analysis: partition, model, tuning, performance, calibration, heterogeneity",
      "Data; Training; Figures; Calibration; Audit"),
-    ("13", "class imbalance", "`class_balance` in `training/recipe.py`; calibrated for one half "
-     "infected"),
+    ("13", "class imbalance", "`class_balance` in `training/recipe.py`; calibrated for "
+     "{prevalence} infected"),
     ("14", "fairness", "Audit: Subgroups, as far as the data tell"),
     ("15", "model output and thresholds", "Operating points"),
     ("16", "differences between training and evaluation data", "Limits; Audit: Shortcuts"),
@@ -78,22 +82,33 @@ TRIPOD_AI = (
     ("21–22", "model development and specification", "Training; model.keras and bundle.json are "
      "the whole model"),
     ("23a–b", "performance with intervals, heterogeneity", "Figures; Audit"),
-    ("24", "updating", "none; the version is at the head of this card"),
+    ("24", "updating", "{updating}; the version is at the head of this card"),
     ("25–26", "interpretation, limitations", "Limits; Audit"),
     ("27a–c", "use in practice: poor input, expertise, next steps",
      "The gate; What must not be done with it"),
 )  # fmt: skip
 
 
-def checklist_sections() -> list[str]:
-    """Markdown, one entry a paragraph."""
+def checklist_sections(document: Mapping[str, Any]) -> list[str]:
+    """Markdown, one entry a paragraph.
+
+    Args:
+        document: ``bundle.json``.
+    """
+    again = document.get("recalibrated")
+    said = {"prevalence": "one half", "updating": "none"}
+    if again is not None:
+        said["updating"] = "calibration and thresholds anew, see Calibrated for another hospital"
+        if again["prevalence"] != 0.5:
+            said["prevalence"] = population(again["prevalence"])
+    tripod = tuple((item, asks, where.format(**said)) for item, asks, where in TRIPOD_AI)
     head = ["Item", "Asks for", "Answered in"]
     return [
         "## Reporting checklists",
         "CLAIM, 2024 update (Tejani 2024, doi:10.1148/ryai.240300):",
         _left(head, CLAIM),
         "TRIPOD+AI (Collins 2024, doi:10.1136/bmj-2023-078378):",
-        _left(head, TRIPOD_AI),
+        _left(head, tripod),
     ]
 
 

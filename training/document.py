@@ -12,7 +12,7 @@ import numpy as np
 from cxr.bundle import calibration_to_json
 from cxr.calibrate import Calibration, Thresholds
 from training.blanking import masks_for
-from training.calibration import RULE_IN_SPECIFICITY, RULE_OUT_SENSITIVITY
+from training.calibration import promises
 from training.companion import Companion
 from training.data import Prepared
 from training.device import Device
@@ -59,8 +59,7 @@ def describe(
         "thresholds_chosen": {
             "split": "validation",
             "stressed_copies": recipe.stressed_copies,
-            "rule_out": f"sensitivity >= {RULE_OUT_SENSITIVITY}",
-            "rule_in": f"specificity >= {RULE_IN_SPECIFICITY}",
+            **promises(metrics["validation"]["figures"]),
         },
         "population": provenance.population,
         "metrics": metrics,
@@ -84,8 +83,8 @@ def describe(
                     split: len(np.unique(prepared.groups[prepared.indices(split)]))
                     for split in splits
                 },
-                "of_held_out_patients": prepared.of_held_out_patients,
                 "official_split": any(record.official_split for record in dataset.records),
+                "of_held_out_patients": prepared.of_held_out_patients,
                 "unreadable": len(dataset.corrupt),
                 "lung_masks": masks and masks.name,
                 "companions": [_companion(companion) for companion in companions],

@@ -64,27 +64,39 @@ def answers_of(
 
 
 def measure(
-    answers: Answers, thresholds: Thresholds, seed: int = 0, resamples: int = RESAMPLES
+    answers: Answers,
+    thresholds: Thresholds,
+    seed: int = 0,
+    resamples: int = RESAMPLES,
+    prevalence: float | None = None,
 ) -> dict[str, Any]:
     """All figures: name → {"value", "low", "high"}; counts, curves and the confusion matrix.
 
     The interval is the 2.5th to 97.5th percentile over resamples of the patients with
     replacement (Efron 1993). A figure that the films do not define is left out.
+
+    Args:
+        prevalence: share of infected films in the population of which figures and curves are,
+            range (0, 1): infected and normal films weigh by it. None for the films as they are.
+            Counts and the confusion matrix are of films either way.
     """
+    weigh = _population(answers.infected, prevalence)
     result: dict[str, Any] = {
         "films": len(answers.labels),
         "patients": len(np.unique(answers.groups)),
         "infected": int(answers.infected.sum()),
         "cut": CUT,
         "figures": with_intervals(
-            _figures(answers, thresholds),
+            _weighed(_figures(answers, thresholds), weigh),
             answers.groups,
             seed=seed,
             resamples=resamples,
             upward=_UPWARD,
         ),
         "decisions": decision_counts(answers, thresholds),
-        "reliability": reliability_diagram(answers.infection, answers.infected),
+        "reliability": reliability_diagram(
+            answers.infection, answers.infected, weigh(np.ones(len(answers.labels)))
+        ),
         "risk_coverage": risk_coverage_curve(
             answers.infection,
             answers.infected,
@@ -92,14 +104,40 @@ def measure(
             cut=CUT,
             seed=seed,
             resamples=resamples,
+            weigh=weigh,
         ),
     }
+    if prevalence is not None:
+        result["prevalence"] = prevalence
     if (answers.labels >= 0).all():
         predicted = answers.probabilities.argmax(axis=1)
         classes = range(answers.probabilities.shape[1])
         matrix = confusion_matrix(answers.labels, predicted, labels=classes)
         result["confusion_matrix"] = matrix.tolist()
     return result
+
+
+def _population(
+    infected: NDArray[np.bool_], prevalence: float | None
+) -> Callable[[Weights], Weights]:
+    """From the films' weights to such that infected ones have the share ``prevalence`` of all."""
+    if prevalence is None:
+        return lambda weights: weights
+    share_of_sick = prevalence
+
+    def weigh(weights: Weights) -> Weights:
+        sick, well = weights[infected].sum(), weights[~infected].sum()
+        if not sick or not well:  # a resample of one side alone says nothing of the population
+            return weights
+        return weights * np.where(infected, share_of_sick / sick, (1 - share_of_sick) / well)
+
+    return weigh
+
+
+def _weighed(
+    figures: Callable[[Weights], dict[str, float]], weigh: Callable[[Weights], Weights]
+) -> Callable[[Weights], dict[str, float]]:
+    return lambda weights: figures(weigh(weights))
 
 
 class Ranking:

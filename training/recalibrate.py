@@ -25,18 +25,14 @@ from cxr.calibrate import Calibration
 from cxr.engines import LEAN_FILE, MODEL_FILE
 from cxr.folders import whole_folder
 from cxr.probes import load_probes, save_probes
-from training.calibration import (
-    RULE_IN_SPECIFICITY,
-    RULE_OUT_SENSITIVITY,
-    choose_thresholds,
-    fit_infection,
-)
+from training.calibration import choose_thresholds, fit_infection, promises
 from training.card import write_card
+from training.card_recalibrated import population
 from training.card_tables import CALIBRATION, DECISIONS, cell
 from training.data import Prepared, prepare
 from training.errors import DataError, TrainingError
-from training.evaluate import answer
-from training.files import write_json
+from training.evaluate import answer, data_of_training
+from training.files import demand_place, write_json
 from training.layout import FOLDERS
 from training.metrics import Answers, measure
 from training.progress import decoding_progress
@@ -77,6 +73,7 @@ def calibrate(options: CalibrateOptions) -> dict[str, Any]:
         raise TrainingError(
             f"--prevalence is a share between 0 and 1, as 0.15; not {options.prevalence:g}."
         )
+    demand_place(options.out)
     bundle = load_bundle(options.bundle)
     trained = bundle.document["training"]
     with decoding_progress() as progress:
@@ -88,10 +85,10 @@ def calibrate(options: CalibrateOptions) -> dict[str, Any]:
             masks=bool(trained.get("settings", {}).get("masks")),
             progress=progress,
         )
-    seen = {one["name"] for one in (trained["data"], *trained["data"].get("companions", ()))}
+    seen = data_of_training(bundle)
     if prepared.dataset.name == FOLDERS and FOLDERS in seen:
         print("The model was trained on folders too: see that none of these films was among them.")
-    elif prepared.dataset.name in seen:
+    elif {prepared.dataset.name, options.data.name} & seen:
         raise TrainingError(
             f"{options.data} is of the kind of data that the model was trained on, and films that "
             "it has seen say nothing about others. Give films of your own hospital."
@@ -104,6 +101,11 @@ def calibrate(options: CalibrateOptions) -> dict[str, Any]:
     local = fit_infection(chosen.probabilities, chosen.infected, infected, options.prevalence)
     after = {split: _recalibrated(answers, local, infected) for split, answers in before.items()}
     thresholds = choose_thresholds(after[VALIDATION].infection, chosen.infected)
+    # The films are as many of either side as somebody collected; figures are of the population.
+    metrics = {
+        split: measure(answers, thresholds, prevalence=options.prevalence)
+        for split, answers in after.items()
+    }
     document = {
         **bundle.document,
         "name": options.out.name,
@@ -114,10 +116,9 @@ def calibrate(options: CalibrateOptions) -> dict[str, Any]:
         "thresholds_chosen": {
             "split": VALIDATION,
             "stressed_copies": 0,
-            "rule_out": f"sensitivity >= {RULE_OUT_SENSITIVITY}",
-            "rule_in": f"specificity >= {RULE_IN_SPECIFICITY}",
+            **promises(metrics[VALIDATION]["figures"]),
         },
-        "metrics": {split: measure(answers, thresholds) for split, answers in after.items()},
+        "metrics": metrics,
         "recalibrated": _described(bundle, prepared, rows, options, before[TEST]),
     }
     _write(bundle, document, options.out)
@@ -176,7 +177,7 @@ def _described(
                 split: len(np.unique(prepared.groups[half])) for split, half in rows.items()
             },
         },
-        "before": measure(before, bundle.thresholds)["figures"],
+        "before": measure(before, bundle.thresholds, prevalence=options.prevalence)["figures"],
     }
 
 
@@ -202,7 +203,11 @@ def _say(out: Path, document: Mapping[str, Any]) -> None:
     thresholds = document["thresholds"]
     before, after = document["recalibrated"]["before"], document["metrics"][TEST]["figures"]
     films = document["metrics"][TEST]["films"]
-    print(f"On the {films} films that chose nothing, before and after:")
+    share = population(document["recalibrated"]["prevalence"])
+    print(
+        f"On the {films} films that chose nothing, weighed as in a population of which {share} is "
+        "infected, before and after:"
+    )
     for name, title in {"accuracy": "Accuracy", **CALIBRATION, **DECISIONS}.items():
         print(f"  {title:48s} {cell(name, before.get(name)):26s} {cell(name, after.get(name))}")
     print(

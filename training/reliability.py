@@ -36,15 +36,26 @@ def calibration_error(
 
 
 def reliability_diagram(
-    probability: NDArray[Any], truth: NDArray[np.bool_], bins: int = BINS
+    probability: NDArray[Any],
+    truth: NDArray[np.bool_],
+    weights: NDArray[Any] | None = None,
+    bins: int = BINS,
 ) -> list[dict[str, Any]]:
     """The bins that hold films, from low to high.
+
+    Args:
+        weights: shape (n,), one value for all infected and one for all normal films; None for
+            one each.
 
     Returns:
         For each: its bounds ``from`` and ``to``, ``films``, their mean ``probability``, the
         share that is ``infected``, and the 95 % interval ``low`` to ``high`` of that share
-        (Wilson 1927, by film).
+        (Wilson 1927, by film; moved by the odds of the weights).
     """
+    if weights is None:
+        weights = np.ones(len(truth))
+    both = truth.any() and not truth.all()
+    odds = float(weights[truth].max() / weights[~truth].max()) if both else 1.0
     which = _bins(probability, bins)
     rows = []
     for number in range(bins):
@@ -52,13 +63,16 @@ def reliability_diagram(
         films, infected = int(inside.sum()), int(truth[inside].sum())
         if not films:
             continue
-        observed = wilson(infected, films)
+        observed = {
+            key: share if odds == 1 else odds * share / (odds * share + 1 - share)
+            for key, share in wilson(infected, films).items()
+        }
         rows.append(
             {
                 "from": number / bins,
                 "to": (number + 1) / bins,
                 "films": films,
-                "probability": float(probability[inside].mean()),
+                "probability": float(np.average(probability[inside], weights=weights[inside])),
                 "infected": observed["value"],
                 "low": observed["low"],
                 "high": observed["high"],

@@ -7,7 +7,7 @@ arXiv 1805.08206, for the area under it).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -58,8 +58,12 @@ def risk_coverage_curve(
     cut: float = 0.5,
     seed: int = 0,
     resamples: int = RESAMPLES,
+    weigh: Callable[[Weights], Weights] = lambda weights: weights,
 ) -> list[dict[str, float]]:
     """Accuracy at each published coverage, with its interval.
+
+    Args:
+        weigh: from the films' weights to those in the population that is meant.
 
     Returns:
         ``{"coverage", "value", "low", "high"}`` for each of ``COVERAGES``.
@@ -67,7 +71,9 @@ def risk_coverage_curve(
     selective = Selective(probability, truth, cut)
     names = [str(coverage) for coverage in COVERAGES]
     found: dict[str, Figure] = with_intervals(
-        lambda weights: dict(zip(names, selective.accuracies(COVERAGES, weights), strict=True)),
+        lambda weights: dict(
+            zip(names, selective.accuracies(COVERAGES, weigh(weights)), strict=True)
+        ),
         groups,
         seed=seed,
         resamples=resamples,

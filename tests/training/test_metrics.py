@@ -7,7 +7,7 @@ from sklearn import metrics as reference
 from cxr.calibrate import Calibration, Thresholds
 from training import calibration
 from training.augment import Augmentation
-from training.calibration import choose_thresholds, fit_calibration
+from training.calibration import choose_thresholds, fit_calibration, promises
 from training.metrics import Answers, Ranking, measure
 from training.recipe import Recipe, Stage
 from training.reliability import calibration_error
@@ -209,6 +209,75 @@ def test_thresholds_keep_their_promises(seed):
     # Nor does rounding break them: no film lies on a threshold.
     for threshold in (thresholds.rule_out, thresholds.rule_in):
         assert np.abs(answers.infection - threshold).min() > 1e-7
+
+
+@pytest.mark.parametrize("films", [20, 40])
+def test_thresholds_keep_their_promises_where_a_normal_film_looks_surely_infected(films):
+    truth = np.arange(films) % 2 == 1
+    probability = np.where(truth, 0.99, 0.01)
+    probability[0], probability[1] = 0.99995, 0.00003
+    thresholds = choose_thresholds(probability, truth)
+    assert (probability[truth] >= thresholds.rule_out).mean() >= 0.98
+    assert (probability[~truth] < thresholds.rule_in).mean() >= 0.97
+
+
+def test_what_no_cut_can_keep_is_not_promised():
+    truth = np.arange(20) % 2 == 1
+    infection = np.where(truth, 0.99, 0.01)
+    infection[0], infection[1] = 1.0, 0.0
+    both = np.stack([1 - infection, infection], axis=1)
+    answers = Answers(both, truth.astype(int), infection, truth, np.arange(20).astype(str))
+    thresholds = choose_thresholds(infection, truth)
+    kept = promises(measure(answers, thresholds, resamples=2)["figures"])
+    assert kept["rule_out"].startswith("sensitivity 0.900 (of the 0.98")
+    assert kept["rule_in"].startswith("specificity 0.900 (of the 0.97")
+    easy = choose_thresholds(infection[2:], truth[2:])
+    figures = measure(answers.part(np.arange(2, 20)), easy, resamples=2)["figures"]
+    assert promises(figures) == {
+        "rule_out": "sensitivity >= 0.98", "rule_in": "specificity >= 0.97"
+    }  # fmt: skip
+
+
+def test_a_film_on_a_threshold_counts_as_it_is_decided():
+    infection, truth = np.array([0.3, 0.7, 0.3, 0.7]), np.array([True, True, False, False])
+    both = np.stack([1 - infection, infection], axis=1)
+    answers = Answers(both, truth.astype(int), infection, truth, np.arange(4).astype(str))
+    result = measure(answers, Thresholds(0.3, 0.7), resamples=2)
+    assert result["decisions"]["infected"] == {"normal": 0, "uncertain": 1, "infected": 1}
+    assert result["figures"]["sensitivity_rule_out"]["value"] == 1.0
+    assert result["figures"]["specificity_rule_in"]["value"] == 0.5
+    assert result["figures"]["share_decided"]["value"] == 0.5
+
+
+def test_figures_are_of_the_population_that_is_named():
+    random = np.random.default_rng(5)
+    honest = random.beta(0.4, 3.6, 200_000)  # of which a tenth is infected
+    sick = random.random(200_000) < honest
+    # Somebody collects as many infected films as normal ones.
+    sick_rows, well_rows = np.flatnonzero(sick), np.flatnonzero(~sick)[: sick.sum()]
+    rows = np.concatenate([sick_rows, well_rows])
+    infection, truth = honest[rows], sick[rows]
+    both = np.stack([1 - infection, infection], axis=1)
+    groups = np.arange(len(rows)).astype(str)
+    answers = Answers(both, truth.astype(int), infection, truth, groups)
+    cuts = Thresholds(0.3, 0.7)
+    plain = measure(answers, cuts, resamples=5)
+    there = measure(answers, cuts, resamples=5, prevalence=0.1)
+    assert plain["figures"]["calibration_error"]["value"] > 0.2
+    assert there["figures"]["calibration_error"]["value"] < 0.02
+    everybody = ((honest - sick) ** 2).mean()
+    assert there["figures"]["brier_score"]["value"] == pytest.approx(everybody, rel=0.05)
+    right = ((honest >= 0.5) == sick).mean()
+    assert there["figures"]["accuracy"]["value"] == pytest.approx(right, abs=0.01)
+    for row in there["reliability"][:7]:  # beyond there are hardly any normal films
+        assert row["low"] < row["infected"] < row["high"]
+        assert row["infected"] == pytest.approx(row["probability"], abs=0.1)
+    assert there["risk_coverage"][-1]["value"] == pytest.approx(right, abs=0.01)
+    for name in ("sensitivity", "specificity", "auc"):  # within a class nothing weighs anew
+        figures = (one["figures"][name]["value"] for one in (plain, there))
+        assert next(figures) == pytest.approx(next(figures))
+    assert there["infected"] == plain["infected"]
+    assert (there["prevalence"], plain.get("prevalence")) == (0.1, None)
 
 
 def test_thresholds_keep_their_promises_on_the_films_and_on_their_versions():

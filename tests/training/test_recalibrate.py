@@ -70,6 +70,8 @@ def test_a_bundle_is_calibrated_for_another_hospital(bundle, hospital, tmp_path,
     assert "augmented versions" not in card
     assert "training calibrate models/there --data <the same films>" in card
     assert "of which half is infected" in card
+    assert "calibrated for one half infected" in card
+    assert "| updating | calibration and thresholds anew" in card
 
     again = tmp_path / "models" / "again"
     arguments[-1] = str(again)
@@ -83,6 +85,16 @@ def test_a_bundle_is_calibrated_for_another_hospital(bundle, hospital, tmp_path,
     card = (again / "CARD.md").read_text()
     assert "of which 10 % is infected" in card
     assert "has 10 % infected films" in card
+    assert "calibrated for 10 % infected" in card
+    assert "weigh as in a population of which 10 % is infected" in card
+    # Half of the films that judge are infected; the figures are of a population that is not.
+    figures, before = rarer["metrics"]["test"]["figures"], rarer["recalibrated"]["before"]
+    assert rarer["metrics"]["test"]["infected"] == 60
+    assert figures["calibration_error"]["value"] < 0.15
+    for_half = document["recalibrated"]["before"]
+    assert before["sensitivity"]["value"] == pytest.approx(for_half["sensitivity"]["value"])
+    assert before["precision"]["value"] < for_half["precision"]["value"]
+    assert "weighed as in a population of which 10 % is infected" in capsys.readouterr().out
 
 
 def test_what_cannot_be_calibrated_on_is_refused(bundle, data, hospital, tmp_path, capsys):
@@ -127,11 +139,27 @@ def test_probabilities_are_made_for_the_share_of_infected_that_is_asked_for():
     sick = random.random(40_000) < honest
     probabilities = np.stack([1 - honest, honest], axis=1)
     there = fit_infection(probabilities, sick, BOTH, prevalence=float(sick.mean()))
-    assert there.bias[1] == pytest.approx(0, abs=0.05)
+    # The pull towards no change keeps back a little of the way to a half.
+    assert there.bias[1] == pytest.approx(0, abs=0.1)
     assert there.temperature == pytest.approx(1, rel=0.03)
     # With as many infected as normal films the odds of each are larger by what infection is rarer.
     half = fit_infection(probabilities, sick, BOTH)
     assert half.bias[1] == pytest.approx(-logit(sick.mean()), abs=0.15)
+
+
+@pytest.mark.parametrize("share", [0.001, 0.01, 0.15])
+def test_a_rare_infection_is_as_rare_as_was_asked_for(share):
+    random = np.random.default_rng(4)
+    honest = random.uniform(0.001, 0.999, 2000)
+    sick = random.random(2000) < honest
+    probabilities = np.stack([1 - honest, honest], axis=1)
+    half = fit_infection(probabilities, sick, BOTH)
+    rare = fit_infection(probabilities, sick, BOTH, share)
+    # The odds move by Bayes' rule, and nothing else does.
+    assert rare.temperature == pytest.approx(half.temperature)
+    assert rare.bias[1] - half.bias[1] == pytest.approx(logit(share))
+    weights = np.where(sick, share / sick.sum(), (1 - share) / (~sick).sum())
+    assert (weights * rare.apply(probabilities)[:, 1]).sum() == pytest.approx(share, rel=0.15)
 
 
 def test_what_kind_of_infection_stays_as_probable_among_the_infected():
