@@ -90,7 +90,7 @@ def compare(options: CompareOptions) -> Path:
         "sensitivity": {name: recipe.to_json() for name, recipe in swept.items()},
     }
     facts = {"data": options.data.name, "baselines": list(options.baselines)}
-    run = start_run("compare", options.runs, same, facts, fresh=options.fresh)
+    run = start_run("compare", options.runs, same, facts, fresh=options.fresh, device=device)
     entries = _entries(options, bundles, recipes, prepared, run.folder)
     against = options.against or entries[0].name
     rows = compare_entries(entries, prepared, against)

@@ -70,6 +70,7 @@ def crossvalidate(options: CrossvalidateOptions) -> Path:
         {"recipe_name": options.recipe, "data": options.data.name},
         fresh=options.fresh,
     )
+        device=device,
     pool = [prepared.indices(split) for split in ("train", "validation")]
     if options.include_test:
         pool.append(prepared.indices("test"))

@@ -76,7 +76,7 @@ def fit(options: FitOptions) -> Path:
     companions = _companions(prepared, recipe, options)
     # Of all shares the largest says who joined in.
     most = companions[max(companions)] if companions else []
-    run = open_run(options, recipe, prepared.dataset.sha256, [one.sha256 for one in most])
+    run = open_run(options, recipe, prepared.dataset.sha256, [one.sha256 for one in most], device)
     prepared.dataset.write_manifest(run.folder / "manifest.csv")
     prepared.dataset.write_corrupt(run.folder / "corrupt.csv")
     prepared.dataset.write_near_duplicates(run.folder / "near_duplicates.csv")

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,9 +18,9 @@ from training.architectures import build
 from training.architectures.centre import FINDER
 from training.augment import augmenter, mixup
 from training.blanking import blank
+from training.checkpoint import Checkpoint, load_variables
 from training.distribute import share_of_batch
 from training.errors import TrainingError
-from training.files import write_json
 from training.optimizers import make_optimizer
 from training.recipe import Recipe, Stage
 
@@ -145,60 +142,6 @@ class _LogLoss(_OfNamed, keras.metrics.CategoricalCrossentropy):  # type: ignore
     pass
 
 
-class Checkpoint(keras.callbacks.Callback):  # type: ignore[misc]
-    """Writes the last and the best state after every epoch, each by an atomic rename."""
-
-    def __init__(self, folder: Path, recipe: Recipe) -> None:
-        super().__init__()
-        self.folder, self.recipe = folder, recipe
-        self.state: dict[str, Any] = {"epoch": 0, "best": None, "best_epoch": 0, "seconds": 0.0}
-        if (folder / "state.json").exists():
-            self.state = json.loads((folder / "state.json").read_text())
-        self.started = time.monotonic()
-
-    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        self.started = time.monotonic()
-
-    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        assert logs is not None
-        if not np.isfinite(logs["val_loss"]):
-            return  # TerminateOnNaN ends the stage; what the epoch before left is kept
-        state = self.state
-        state["epoch"] = epoch + 1
-        state["seconds"] += time.monotonic() - self.started
-        self._save("last")
-        if state["best"] is None or logs["val_loss"] < state["best"]:
-            state["best"], state["best_epoch"] = float(logs["val_loss"]), epoch + 1
-            self._save("best")
-        write_json(self.folder / "state.json", state)
-        if self.finished:
-            self.model.stop_training = True
-
-    @property
-    def finished(self) -> bool:
-        """Whether the validation loss has stood still for too long."""
-        waited = self.state["epoch"] - self.state["best_epoch"]
-        return self.recipe.keep == "best" and waited >= self.recipe.patience
-
-    def _save(self, name: str) -> None:
-        # The weights as plain arrays: Keras's own weights files leave out what subclasses of
-        # its convolutions add, and the state of the random generators.
-        variables = list(self.model.variables)
-        if name == "last":
-            variables += self.model.optimizer.variables
-        temporary = self.folder / f"{name}.partial.npz"
-        arrays = [keras.ops.convert_to_numpy(variable) for variable in variables]
-        np.savez(temporary, *arrays)
-        os.replace(temporary, self.folder / f"{name}.npz")
-
-
-def _load(variables: Sequence[keras.Variable], path: Path) -> None:
-    """Assign what ``Checkpoint`` saved, which may hold the optimizer's variables behind."""
-    with np.load(path) as arrays:
-        for number, variable in enumerate(variables):
-            variable.assign(arrays[f"arr_{number}"])
-
-
 @dataclass(frozen=True)
 class Trained:
     """A trained network and how it came about.
@@ -285,7 +228,8 @@ def train(
         network.get_layer(FINDER).set_weights(finder)
     if first:
         model.optimizer.build(model.trainable_variables)
-        _load([*model.variables, *model.optimizer.variables], folder / "last.npz")
+        both = {"model": model.variables, "optimizer": model.optimizer.variables}
+        load_variables(folder / "last.npz", **both)
     if first < stage.epochs and not checkpoint.finished:
         history = keras.callbacks.CSVLogger(str(folder / "history.csv"), append=bool(first))
         adaptive = recipe.schedule == "adaptive"
@@ -314,7 +258,7 @@ def train(
             "The training diverged in its first epoch: the loss is not a number. Lower the "
             "learning rate, or train in float32 (--precision float32)."
         )
-    _load(model.variables, kept)
+    load_variables(kept, model=model.variables)
     state = checkpoint.state
     epoch = state["epoch"] if recipe.keep == "last" else state["best_epoch"]
     return Trained(network, state["epoch"], epoch, state["seconds"])

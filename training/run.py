@@ -17,6 +17,7 @@ from training.files import write_json
 from training.versions import library_versions
 
 if TYPE_CHECKING:
+    from training.device import Device
     from training.fit import FitOptions
     from training.recipe import Recipe
 
@@ -44,9 +45,17 @@ class Run:
 
 
 def open_run(
-    options: FitOptions, recipe: Recipe, data_sha256: str, companions: Sequence[str] = ()
+    options: FitOptions,
+    recipe: Recipe,
+    data_sha256: str,
+    companions: Sequence[str] = (),
+    device: Device | None = None,
 ) -> Run:
-    """The unfinished run with the same recipe, data, companions and seed, or a new one."""
+    """The unfinished run with the same recipe, data, companions and seed, or a new one.
+
+    Raises:
+        TrainingError: as ``start_run``.
+    """
     same = {
         "recipe": recipe.to_json(),
         "data_sha256": data_sha256,
@@ -59,6 +68,7 @@ def open_run(
         same,
         {"recipe_name": options.recipe, "data": options.data.name},
         fresh=options.fresh,
+        device=device,
     )
 
 
@@ -69,18 +79,25 @@ def start_run(
     facts: Mapping[str, Any],
     *,
     fresh: bool = False,
+    device: Device | None = None,
 ) -> Run:
     """The unfinished run of that name in which the same was asked for, or a new one.
 
     Args:
         same: what must agree for work to be gone on with; part of ``run.json``.
         facts: more for ``run.json``.
+        device: what trains, where something does.
+
+    Raises:
+        TrainingError: the unfinished run was computed in another way.
     """
+    computed = {} if device is None else {"precision": device.precision, "backend": device.backend}
     fingerprint = hashlib.sha256(json.dumps(same, sort_keys=True).encode()).hexdigest()
     if not fresh:
         for path in sorted(runs.glob(f"{name}-*/run.json"), reverse=True):
             document = json.loads(path.read_text())
             if document.get("fingerprint") == fingerprint and "finished" not in document:
+                _demand_alike(document, computed, path.parent)
                 print(f"Going on with {path.parent}, which was cut off (--fresh starts anew).")
                 return Run(path.parent, document)
     folder = _new_folder(runs, f"{name}-{datetime.now().strftime('%Y%m%d-%H%M%S')}")
@@ -91,6 +108,7 @@ def start_run(
             "started": _now(),
             "commit": git_commit(),
             "libraries": library_versions(),
+            **computed,
             **facts,
             **same,
         },
@@ -98,6 +116,21 @@ def start_run(
     run.save()
     print(f"Run folder: {folder}")
     return run
+
+
+def _demand_alike(document: Mapping[str, Any], computed: Mapping[str, str], folder: Path) -> None:
+    """Weights of one precision or backend are not gone on with in another.
+
+    The optimizer's state need not fit, and figures would be of neither.
+    """
+    before = {name: document.get(name, now) for name, now in computed.items()}
+    if before != computed:
+        raise TrainingError(
+            f"{folder} was cut off while it computed in {before['precision']} on "
+            f"{before['backend']}; this would go on in {computed['precision']} on "
+            f"{computed['backend']}. Give --precision {before['precision']} and "
+            f"KERAS_BACKEND={before['backend']}, or start anew (--fresh)."
+        )
 
 
 def _new_folder(runs: Path, name: str) -> Path:

@@ -5,21 +5,26 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 
 from cxr.bundle import load_bundle
 from cxr.errors import BundleError
 from tests.training.tiny import TINY
+from training import checkpoint
 from training.__main__ import main
+from training.device import Device
 from training.errors import TrainingError
 from training.loop import train
 from training.recipe import Stage, load_recipe, recipe_names
+from training.run import start_run
 
 ROOT = Path(__file__).parents[2]
 INFECTED = np.array([False, True])
@@ -75,7 +80,7 @@ def test_fit_exports_a_bundle_that_evaluate_confirms(data, tmp_path, capsys):
         load_bundle(out)
 
 
-def test_a_killed_training_goes_on_and_ends_where_an_uninterrupted_one_does(tmp_path):
+def test_a_killed_training_goes_on_and_ends_where_an_uninterrupted_one_does(tmp_path, monkeypatch):
     random = np.random.default_rng(0)
     images = random.integers(0, 256, (24, 64, 64), np.uint8)
     labels = np.arange(24) % 2
@@ -110,6 +115,70 @@ def test_a_killed_training_goes_on_and_ends_where_an_uninterrupted_one_does(tmp_
     assert state["epoch"] == STAGE.epochs
     for first, second in zip(whole, resumed, strict=True):
         np.testing.assert_allclose(first, second, atol=1e-5)
+
+    # Killed between two files of one epoch: no epoch is gone through with weights of after it.
+    def cut_between_two_files(path, document):
+        if document["epoch"] == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(checkpoint, "write_json", cut_between_two_files)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "between")
+    monkeypatch.undo()
+    for first, second in zip(whole, run(tmp_path / "between"), strict=True):
+        np.testing.assert_allclose(first, second, atol=1e-5)
+    # What was saved in another precision has other variables.
+    stopped = tmp_path / "stopped"
+    shutil.copytree(tmp_path / "between", stopped)
+    longer = replace(STAGE, epochs=STAGE.epochs + 1)
+    keras.mixed_precision.set_global_policy("mixed_float16")
+    with pytest.raises(TrainingError, match="optimizer or precision"):
+        train(images, labels, rows, held_out, INFECTED, TINY, longer, 0, stopped, verbose=0)
+
+
+def test_a_run_is_gone_on_with_in_the_precision_in_which_it_was_begun(tmp_path, capsys):
+    device = Device("tensorflow", "CPU", "float32")
+    same, facts = {"seed": 0}, {"data": "films"}
+    begun = start_run("one", tmp_path, same, facts, device=device)
+    assert start_run("one", tmp_path, same, facts, device=device).folder == begun.folder
+    for other in (replace(device, precision="mixed_float16"), replace(device, backend="jax")):
+        with pytest.raises(TrainingError, match="cut off while it computed in float32"):
+            start_run("one", tmp_path, same, facts, device=other)
+        assert start_run("one", tmp_path, same, facts, device=other, fresh=True).folder.exists()
+        shutil.rmtree(max(tmp_path.iterdir()))
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("fit residual --precision foo --out o", "There is no precision 'foo'"),
+        ("fit training/recipes/residual.py --out o", "no recipe 'training/recipes/residual.py'"),
+        ("fit ../x --out o", "no recipe '../x'"),
+        ("fit __init__ --out o", "no recipe '__init__'"),
+        ("fit residual --out {file}/below", "cannot be written"),
+        ("fit residual --out {file}", "it is a file"),
+        ("calibrate b --out {file}/below", "cannot be written"),
+        ("gate --out {file}/below", "cannot be written"),
+        ("fit residual --seed -1 --out o", "from 0 to"),
+        ("fit residual --seed 99999999999 --out o", "from 0 to"),
+        ("crossvalidate residual --folds 1", "from 2"),
+        ("crossvalidate residual --folds 0", "from 2"),
+        ("explore --size 0", "from 32"),
+        ("explore --size -5", "from 32"),
+        ("compare-engines b --films 0", "from 1"),
+    ],
+)
+def test_what_cannot_be_done_ends_in_a_sentence(line, said, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    file = tmp_path / "file"
+    file.touch()
+    try:
+        status = main([*line.format(file=file).split(), "--data", "nothing"])
+    except SystemExit as ended:  # of argparse
+        status = ended.code
+    assert status in (1, 2)
+    assert said in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == [file]
 
 
 @pytest.mark.parametrize("backend", ["jax", "torch"])
