@@ -22,6 +22,7 @@ from training.files import write_csv, write_json
 from training.members import Rows, Trial, run_trial
 from training.metrics import answers_of, measure
 from training.page import plot, section, table, text, write_page
+from training.predictions import write_predictions
 from training.prepared import prepare_for
 from training.recipe import load_recipe
 from training.run import Run, start_run
@@ -69,8 +70,8 @@ def crossvalidate(options: CrossvalidateOptions) -> Path:
         same,
         {"recipe_name": options.recipe, "data": options.data.name},
         fresh=options.fresh,
-    )
         device=device,
+    )
     pool = [prepared.indices(split) for split in ("train", "validation")]
     if options.include_test:
         pool.append(prepared.indices("test"))
@@ -144,34 +145,21 @@ def _write_results(
             for number, fold in enumerate(folds, 1)
         ],
     )
-    _write_predictions(run.folder / "out_of_fold.csv", prepared, answered)
+    numbers = [number for number, (judged, _) in enumerate(answered, 1) for _ in judged]
+    write_predictions(
+        run.folder / "out_of_fold.csv",
+        prepared,
+        rows,
+        prepared.dataset.classes,
+        probabilities,
+        {"fold": numbers},
+    )
     write_json(run.folder / "summary.json", summary)
     _write_page(run, prepared, summary, folds, (rows, probabilities))
     for name, found in summary.items():
         print(f"{name:16s} {found['mean']:.4f} ± {found['sd']:.4f}")
     print(f"Open {run.folder / 'index.html'}")
     return {"figures": summary}
-
-
-def _write_predictions(path: Path, prepared: Prepared, answered: list[tuple[Rows, Trial]]) -> None:
-    classes = prepared.dataset.classes
-    lines = []
-    for number, (rows, trial) in enumerate(answered, 1):
-        for row, probabilities in zip(rows, trial.test, strict=True):
-            record = prepared.dataset.records[row]
-            believed = classes[int(probabilities.argmax())].id
-            lines.append(
-                [
-                    record.path,
-                    record.group,
-                    number,
-                    classes[prepared.labels[row]].id,
-                    believed,
-                    *(f"{one:.6f}" for one in probabilities),
-                ]
-            )
-    head = ["path", "group", "fold", "class", "finding", *(finding.label for finding in classes)]
-    write_csv(path, head, lines)
 
 
 def _write_page(

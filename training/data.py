@@ -20,6 +20,7 @@ from training.cache import Corrupt, Decoded, Progress, decode_once
 from training.checks import check_trainable
 from training.duplicates import linked_groups
 from training.errors import DataError
+from training.files import write_csv
 from training.layout import Named, canonical_order, read_layout
 from training.metadata import origin_key, read_origins
 from training.source import Source
@@ -108,15 +109,15 @@ class Dataset:
 
     def write_manifest(self, path: Path) -> None:
         """One CSV line a record, in the order of ``records``."""
-        _write_csv(path, Record, self.records)
+        _write_table(path, Record, self.records)
 
     def write_near_duplicates(self, path: Path) -> None:
         """One CSV line a pair."""
-        _write_csv(path, NearDuplicate, self.near_duplicates)
+        _write_table(path, NearDuplicate, self.near_duplicates)
 
     def write_corrupt(self, path: Path) -> None:
         """One CSV line a file that could not be decoded."""
-        _write_csv(path, Corrupt, self.corrupt)
+        _write_table(path, Corrupt, self.corrupt)
 
 
 @dataclass(frozen=True)
@@ -148,7 +149,6 @@ class Prepared:
         return np.flatnonzero(np.isin(splits, np.array(wanted, dtype=object)))
 
     @property
-    @property
     def of_held_out_patients(self) -> int:
         """How many films are excluded since their patient is in the test or validation folder."""
         held_out = {
@@ -159,6 +159,7 @@ class Prepared:
         excluded = self.dataset.of_split(EXCLUDED)
         return sum(record.patient in held_out for record in excluded)
 
+    @property
     def groups(self) -> NDArray[np.str_]:
         """Group of each row: what bootstraps and folds must not tear apart."""
         return np.array([record.group for record in self.dataset.records])
@@ -284,9 +285,6 @@ def _near_duplicates(
     return tuple(found)
 
 
-def _write_csv(path: Path, kind: type, rows: Sequence[object]) -> None:
+def _write_table(path: Path, kind: type, rows: Sequence[object]) -> None:
     names = [field.name for field in fields(kind)]
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(names)
-        writer.writerows([getattr(row, name) for name in names] for row in rows)
+    write_csv(path, names, [[getattr(row, name) for name in names] for row in rows])

@@ -15,8 +15,8 @@ from cxr.bundle import Bundle, load_bundle
 from cxr.preprocess import from_eight_bits
 from training.data import Prepared, prepare
 from training.errors import TrainingError
-from training.files import write_csv
 from training.metrics import Answers, measure
+from training.predictions import write_predictions
 from training.prepared import INFECTED, merge_infected
 from training.progress import decoding_progress
 from training.split import TEST
@@ -61,7 +61,13 @@ def evaluate(options: EvaluateOptions) -> dict[str, Any]:
         **measure(answers, bundle.thresholds),
     }
     if options.predictions:
-        _write_predictions(options.predictions, bundle, prepared, rows, answers)
+        more: dict[str, list[Any]] = {
+            "decision": [bundle.thresholds.decide(float(one)) for one in answers.infection],
+            "infection_probability": [f"{one:.6f}" for one in answers.infection],
+        }
+        write_predictions(
+            options.predictions, prepared, rows, bundle.classes, answers.probabilities, more
+        )
     print(json.dumps(result, indent=2) if options.as_json else _table(result))
     return result
 
@@ -101,12 +107,6 @@ def prepare_as_trained(bundle: Bundle, data: Path, cache: Path) -> Prepared:
     return known
 
 
-def answer(bundle: Bundle, prepared: Prepared, rows: np.ndarray[Any, Any]) -> Answers:
-    """The bundle's answers to the films in ``rows``, with the truth in its own classes."""
-    films = tqdm(rows, desc="Reading", unit="film", delay=2.0, leave=False, disable=None)
-    inputs = (from_eight_bits(prepared.images[row][np.newaxis, ..., np.newaxis]) for row in films)
-    probabilities = np.concatenate([bundle.predict(one).probabilities for one in inputs])
-    known = {finding.id: index for index, finding in enumerate(bundle.classes)}
 def data_of_training(bundle: Bundle) -> frozenset[str]:
     """Names of the data sets of which films trained it; of the companions too."""
     data = bundle.document["training"].get("data", {})
@@ -145,6 +145,12 @@ def _demand_unseen(
         )
 
 
+def answer(bundle: Bundle, prepared: Prepared, rows: np.ndarray[Any, Any]) -> Answers:
+    """The bundle's answers to the films in ``rows``, with the truth in its own classes."""
+    films = tqdm(rows, desc="Reading", unit="film", delay=2.0, leave=False, disable=None)
+    inputs = (from_eight_bits(prepared.images[row][np.newaxis, ..., np.newaxis]) for row in films)
+    probabilities = np.concatenate([bundle.predict(one).probabilities for one in inputs])
+    known = {finding.id: index for index, finding in enumerate(bundle.classes)}
     other = known.get(INFECTED.id, -1)  # a model of two classes calls every infection this
     of_dataset = [
         known.get(finding.id, other if finding.infected else -1)
@@ -158,30 +164,6 @@ def _demand_unseen(
         prepared.infected[labels],
         prepared.groups[rows],
     )
-
-
-def _write_predictions(
-    path: Path, bundle: Bundle, prepared: Prepared, rows: np.ndarray[Any, Any], answers: Answers
-) -> None:
-    labels = [finding.label for finding in bundle.classes]
-    lines = []
-    for row, probabilities, infection in zip(
-        rows, answers.probabilities, answers.infection, strict=True
-    ):
-        record = prepared.dataset.records[row]
-        lines.append(
-            [
-                record.path,
-                record.group,
-                record.class_id,
-                bundle.classes[int(probabilities.argmax())].id,
-                bundle.thresholds.decide(float(infection)),
-                f"{infection:.6f}",
-                *(f"{probability:.6f}" for probability in probabilities),
-            ]
-        )
-    head = ["path", "group", "class", "finding", "decision", "infection_probability", *labels]
-    write_csv(path, head, lines)
 
 
 def _table(result: dict[str, Any]) -> str:

@@ -30,6 +30,7 @@ from training.errors import TrainingError
 from training.files import demand_place, write_csv
 from training.members import Rows, train_members
 from training.metrics import Answers, answers_of, measure
+from training.predictions import write_predictions
 from training.prepared import prepare_for
 from training.probes import make_probes
 from training.recipe import Recipe, load_recipe
@@ -65,8 +66,8 @@ def fit(options: FitOptions) -> Path:
         TrainingError: the recipe, the data or the exported bundle is not usable.
     """
     started = time.time()
-    device = use_device(options.precision)
     demand_place(options.out)
+    device = use_device(options.precision)
     print(f"Training on {device}.", flush=True)
     recipe = _as_asked(load_recipe(options.recipe, epochs=options.epochs), options)
     prepared = prepare_for(recipe, options.data, options.cache, options.seed)
@@ -218,14 +219,8 @@ def _write_answers(
         [[index, one.id, one.label, one.infected] for index, one in enumerate(classes)],
     )
     for split, answered in answers.items():
-        lines = []
-        for row, probabilities in zip(rows[split], answered.probabilities, strict=True):
-            record = prepared.dataset.records[row]
-            believed = classes[int(probabilities.argmax())].id
-            shares = [f"{one:.6f}" for one in probabilities]
-            lines.append([record.path, record.group, record.class_id, believed, *shares])
-        head = ["path", "group", "class", "finding", *(one.label for one in classes)]
-        write_csv(folder / f"predictions_{split}.csv", head, lines)
+        path = folder / f"predictions_{split}.csv"
+        write_predictions(path, prepared, rows[split], classes, answered.probabilities)
 
 
 def _export_lean_and_verify(bundle: Path) -> None:
@@ -259,15 +254,15 @@ def _say_what_was_read(prepared: Prepared) -> None:
             prepared.labels[prepared.indices(split)], minlength=len(dataset.classes)
         )
         of_class = ", ".join(
+            f"{count} {finding.label}"
+            for count, finding in zip(counts, dataset.classes, strict=True)
+        )
+        print(f"  {split:10s} {of_class}")
     if held_out := prepared.of_held_out_patients:
         print(
             f"  {held_out} of the excluded films show patients who are in the test or validation "
             "folder too. If these are other people, give them other folders' names."
         )
-            f"{count} {finding.label}"
-            for count, finding in zip(counts, dataset.classes, strict=True)
-        )
-        print(f"  {split:10s} {of_class}")
     if dataset.corrupt:
         print(f"  {len(dataset.corrupt)} unreadable files were skipped; see corrupt.csv")
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from cxr.verdict import FRONTAL
+from training.card_tables import table
 from training.gate.negatives import DICOM_FAMILY
 
 COMMAND = "python -m training gate --data FOLDER --out models/gate"
@@ -109,7 +110,7 @@ def _films(films: Mapping[str, Any]) -> str:
         [name, *(_share(conditions[c]) if c in conditions else "–" for c in ("normal", "diseased"))]
         for name, conditions in films.items()
     ]
-    return _table(["Films", "Normal refused", "Diseased refused"], rows)
+    return table(["Films", "Normal refused", "Diseased refused"], rows)
 
 
 def _left_out(families: Mapping[str, Any]) -> str:
@@ -117,7 +118,7 @@ def _left_out(families: Mapping[str, Any]) -> str:
     for family, figures in families.items():
         rows.append([f"**{family}**", f"**{_share(figures['total'])}**"])
         rows += [[kind, _share(one)] for kind, one in figures["kinds"].items()]
-    return _table(["Left out", "Refused"], rows)
+    return table(["Left out", "Refused"], rows)
 
 
 def _turned(collections: Mapping[str, Any]) -> str:
@@ -126,7 +127,7 @@ def _turned(collections: Mapping[str, Any]) -> str:
         for name, changes in collections.items()
         for change, one in changes.items()
     ]
-    return _table(["Films", "Refused", "For the right reason"], rows)
+    return table(["Films", "Refused", "For the right reason"], rows)
 
 
 def _crops(crops: list[Mapping[str, Any]]) -> str:
@@ -138,9 +139,4 @@ def _crops(crops: list[Mapping[str, Any]]) -> str:
         ]
         for one in crops
     ]
-    return _table(["Lungs left", "Refused", "As `cropped`"], rows)
-
-
-def _table(head: list[str], rows: list[list[str]]) -> str:
-    lines = [head, ["---"] + ["---:"] * (len(head) - 1), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    return table(["Lungs left", "Refused", "As `cropped`"], rows)
