@@ -45,6 +45,16 @@ def likeness(first: np.ndarray, second: np.ndarray) -> float:
     return float(np.corrcoef(first.ravel(), second.ravel())[0, 1])
 
 
+def test_films_are_measured_as_serving_decodes_them(tmp_path):
+    """Once, for the largest of the bundles beside the gate."""
+    assert measure.served_at(tmp_path, SPEC) == SPEC.reduce_to
+    for size in (96, 224):
+        (tmp_path / str(size)).mkdir()
+        document = {"input": PreprocessSpec(size=size).to_json()}
+        (tmp_path / str(size) / "bundle.json").write_text(json.dumps(document))
+    assert measure.served_at(tmp_path, SPEC) == PreprocessSpec(size=224).reduce_to
+
+
 @pytest.mark.parametrize("kind", CLASSES)
 def test_views_are_inputs_of_the_gate_and_repeat_with_their_seed(
     films: np.ndarray, kind: str
@@ -172,7 +182,7 @@ def test_turned_films_are_counted_by_the_reason_that_they_get() -> None:
         answer[:, CLASSES.index(UPSIDE_DOWN)] = 1
         return answer
 
-    figures = measure.measure_turned(sees_all_upside_down, [film, film], SPEC, 0.5)
+    figures = measure.measure_turned(sees_all_upside_down, [film, film], SPEC, 0.5, 640)
     assert figures[UPSIDE_DOWN]["named"]["value"] == 1
     assert figures[TURNED_LEFT]["named"]["value"] == 0
     assert figures[TURNED_LEFT]["refused"]["value"] == 1

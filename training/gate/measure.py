@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cxr.bundle import DOCUMENT_FILE, list_bundles
+from cxr.bundle_fields import read_json
 from cxr.decode import decode
 from cxr.preprocess import PreprocessSpec, to_model_input
 from cxr.radiograph import Radiograph
@@ -33,10 +35,22 @@ Network = Callable[[Inputs], NDArray[Any]]
 
 #: Fresh pictures of each made kind, and cuts from each photograph.
 MADE, CUTS = 300, 9
-#: As serving decodes for the larger of its networks (``PreprocessSpec.reduce_to``).
-_REDUCE_TO = 640
-
 _TURNS = {TURNED_LEFT: 1, UPSIDE_DOWN: 2, TURNED_RIGHT: 3}
+
+
+def served_at(models: Path, spec: PreprocessSpec) -> int:
+    """``reduce_to`` of the largest bundle: serving decodes once for the gate and all of them.
+
+    Args:
+        models: the folder that the gate is exported into, beside the bundles; it may have none.
+        spec: the gate's input, for which is decoded where there are no bundles.
+
+    Raises:
+        BundleError: a bundle's document cannot be read.
+    """
+    documents = (read_json(path / DOCUMENT_FILE) for path in list_bundles(models))
+    specs = (PreprocessSpec.from_json(document["input"]) for document in documents)
+    return max((one.reduce_to for one in specs), default=spec.reduce_to)
 
 
 def rate(hits: NDArray[np.bool_] | Sequence[bool]) -> dict[str, float | int]:
@@ -51,9 +65,9 @@ def input_of(picture: NDArray[np.uint8], spec: PreprocessSpec) -> Inputs:
     return to_model_input(Radiograph(picture, "PNG", width, height), spec)
 
 
-def film_inputs(files: Iterable[bytes], spec: PreprocessSpec) -> Inputs:
-    """Model inputs of encoded films."""
-    return np.stack([to_model_input(decode(data, reduce_to=_REDUCE_TO), spec) for data in files])
+def film_inputs(files: Iterable[bytes], spec: PreprocessSpec, reduce_to: int) -> Inputs:
+    """Model inputs of encoded films, decoded at ``reduce_to`` as ``served_at`` says."""
+    return np.stack([to_model_input(decode(data, reduce_to=reduce_to), spec) for data in files])
 
 
 def negative_inputs(
@@ -93,7 +107,11 @@ def refused(network: Network, inputs: Inputs, threshold: float) -> NDArray[np.bo
 
 
 def measure_films(
-    network: Network, measured: Sequence[Measured], spec: PreprocessSpec, threshold: float
+    network: Network,
+    measured: Sequence[Measured],
+    spec: PreprocessSpec,
+    threshold: float,
+    reduce_to: int,
 ) -> dict[str, Any]:
     """Refusals of chest films, normal and diseased apart, of each collection and in all."""
     figures: dict[str, Any] = {}
@@ -105,7 +123,7 @@ def measure_films(
             ("diseased", collection.diseased),
         ):
             if files:
-                hits = refused(network, film_inputs(files, spec), threshold)
+                hits = refused(network, film_inputs(files, spec, reduce_to), threshold)
                 figures[collection.name][condition] = rate(hits)
                 every[condition].append(hits)
     figures["all"] = {
@@ -130,10 +148,14 @@ def total(kinds: Iterable[Mapping[str, Any]]) -> dict[str, float | int]:
 
 
 def measure_turned(
-    network: Network, files: Sequence[bytes], spec: PreprocessSpec, threshold: float
+    network: Network,
+    files: Sequence[bytes],
+    spec: PreprocessSpec,
+    threshold: float,
+    reduce_to: int,
 ) -> dict[str, Any]:
     """Films that somebody turned or inverted: refused, and refused with the right reason."""
-    upright = [decode(data, reduce_to=_REDUCE_TO).pixels for data in files]
+    upright = [decode(data, reduce_to=reduce_to).pixels for data in files]
     figures = {}
     for name in (UPSIDE_DOWN, TURNED_LEFT, TURNED_RIGHT, INVERTED):
         changed = [

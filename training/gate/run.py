@@ -74,8 +74,9 @@ def gate(options: GateOptions) -> Path:
     model = fit(pool, SPEC.size, options.views, options.seed)
     network = _network(model)
     threshold = _threshold(network, validation)
+    served = SPEC, threshold, measure.served_at(options.out.parent, SPEC)
     metrics: dict[str, Any] = {
-        "films": measure.measure_films(network, films.measured, SPEC, threshold),
+        "films": measure.measure_films(network, films.measured, *served),
         "left_out": left_out,
         "left_out_total": {
             origin: measure.total(
@@ -88,7 +89,7 @@ def gate(options: GateOptions) -> Path:
         },
         DICOM_FAMILY: measure.rate(measure.refused(network, measure.dicom_inputs(SPEC), threshold)),
         "turned": {
-            one.name: measure.measure_turned(network, [*one.normal, *one.diseased], SPEC, threshold)
+            one.name: measure.measure_turned(network, [*one.normal, *one.diseased], *served)
             for one in films.measured
         },
         "validation": {
