@@ -18,7 +18,9 @@ from tests.training.tiny import film, threshold, write_masks
 from training import lungs
 from training.__main__ import main
 from training.audit.changes import CHANGES
+from training.audit.run import _metrics as figures_again
 from training.data import prepare
+from training.evaluate import prepare_as_trained
 
 FIGURES = {"reliability.svg", "risk-coverage.svg", "robustness.svg", "shortcuts.svg"}
 
@@ -192,6 +194,20 @@ def test_again_it_comes_out_alike_and_other_data_are_refused(audited, place, tmp
     message = capsys.readouterr().err
     assert "accuracy on the test films" in message
     assert "Traceback" not in message
+
+
+def test_figures_of_another_hospital_stay_in_a_bundle_that_was_calibrated_there(
+    audited, place, tmp_path
+):
+    changed = json.loads((audited / "bundle.json").read_text())["metrics"]
+    changed["test"]["figures"]["accuracy"]["value"] += 0.05
+    copy = Path(shutil.copytree(audited, tmp_path / "tiny"))
+    _edit(copy, metrics=changed, recalibrated={"prevalence": 0.5})
+    bundle = load_bundle(copy)
+    films = prepare_as_trained(bundle, place / "films.zip", place / "cache")
+    metrics, answers = figures_again(bundle, films)
+    assert metrics == changed
+    assert len(answers.labels) == 48
 
 
 def test_missing_parts_end_in_a_sentence(place, tmp_path, capsys):
