@@ -80,7 +80,7 @@ def test_fit_exports_a_bundle_that_evaluate_confirms(data, tmp_path, capsys):
         load_bundle(out)
 
 
-def test_a_killed_training_goes_on_and_ends_where_an_uninterrupted_one_does(tmp_path, monkeypatch):
+def test_a_killed_training_goes_on_and_ends_where_an_uninterrupted_one_does(tmp_path):
     random = np.random.default_rng(0)
     images = random.integers(0, 256, (24, 64, 64), np.uint8)
     labels = np.arange(24) % 2
@@ -116,24 +116,35 @@ def test_a_killed_training_goes_on_and_ends_where_an_uninterrupted_one_does(tmp_
     for first, second in zip(whole, resumed, strict=True):
         np.testing.assert_allclose(first, second, atol=1e-5)
 
-    # Killed between two files of one epoch: no epoch is gone through with weights of after it.
-    def cut_between_two_files(path, document):
+
+def test_a_training_that_was_killed_between_two_files_goes_through_no_epoch_twice(
+    tmp_path, monkeypatch
+):
+    images = np.random.default_rng(0).integers(0, 256, (24, 64, 64), np.uint8)
+    rest = (np.arange(24) % 2, np.arange(16), np.arange(16, 24), INFECTED)
+    keeping = replace(TINY, keep="last")
+
+    def run(folder: Path, stage: Stage = STAGE) -> list[np.ndarray]:
+        trained = train(images, *rest, keeping, stage, 0, folder, verbose=0)
+        return trained.model.get_weights()
+
+    written = checkpoint.write_json
+
+    def cut(path, document):
         if document["epoch"] == 2:
             raise KeyboardInterrupt
+        written(path, document)
 
-    monkeypatch.setattr(checkpoint, "write_json", cut_between_two_files)
+    monkeypatch.setattr(checkpoint, "write_json", cut)
     with pytest.raises(KeyboardInterrupt):
-        run(tmp_path / "between")
+        run(tmp_path / "cut")
     monkeypatch.undo()
-    for first, second in zip(whole, run(tmp_path / "between"), strict=True):
+    for first, second in zip(run(tmp_path / "whole"), run(tmp_path / "cut"), strict=True):
         np.testing.assert_allclose(first, second, atol=1e-5)
     # What was saved in another precision has other variables.
-    stopped = tmp_path / "stopped"
-    shutil.copytree(tmp_path / "between", stopped)
-    longer = replace(STAGE, epochs=STAGE.epochs + 1)
     keras.mixed_precision.set_global_policy("mixed_float16")
     with pytest.raises(TrainingError, match="optimizer or precision"):
-        train(images, labels, rows, held_out, INFECTED, TINY, longer, 0, stopped, verbose=0)
+        run(tmp_path / "cut", replace(STAGE, epochs=STAGE.epochs + 1))
 
 
 def test_a_run_is_gone_on_with_in_the_precision_in_which_it_was_begun(tmp_path, capsys):
