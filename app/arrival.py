@@ -22,11 +22,21 @@ _MAX_LINE_BYTES = 4096
 _LEAST_CHUNK_BYTES = 64
 _FREE_CHUNKS = 1024
 
-_LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d{1,18})[ \t]*(?=\r\n)", re.IGNORECASE)
-_CODING = re.compile(rb"\r\ntransfer-encoding:[ \t]*([^\r\n]*)", re.IGNORECASE)
+_TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+_FIELD = _TOKEN + rb":[\t -~\x80-\xff]*"
+#: What is understood here; of anything else gunicorn's parser says what is wrong.
+_HEAD = re.compile(_TOKEN + rb" [!-~\x80-\xff]+ HTTP/1\.([01])\r\n(?:" + _FIELD + rb"\r\n)*\r\n")
+_FRAMING = re.compile(
+    rb"\r\n(content-length|transfer-encoding):[ \t]*([^\r]*?)[ \t]*(?=\r\n)", re.IGNORECASE
+)
+_SIZE = re.compile(rb"\d{1,18}")
 _EXPECT = re.compile(rb"\r\nexpect:[ \t]*100-continue[ \t]*(?=\r\n)", re.IGNORECASE)
-_CURRENT = re.compile(rb"[^\r\n]* HTTP/1\.1\r\n")
-_CHUNK = re.compile(rb"([0-9a-f]{1,12})[ \t]*(?:;.*)?", re.IGNORECASE)
+_CLOSE = re.compile(rb"\r\nconnection:[^\r]*\bclose\b", re.IGNORECASE)
+_CHUNK = re.compile(rb"([0-9a-f]{1,12})(?:[ \t]*;[\t -~\x80-\xff]*)?", re.IGNORECASE)
+_TRAILER = re.compile(_FIELD)
+_EMPTY_LINES = re.compile(rb"(?:\r\n)*")
+#: Before a request, as clients once sent one after a body (RFC 9112, section 2.2).
+_MOST_EMPTY_LINES = 8
 
 
 class ChunkError(ValueError):
@@ -111,8 +121,8 @@ class Chunks:
 
     def _trailer(self, line: bytes) -> None:
         self._trailers += len(line)
-        if self._trailers > MAX_HEADER_BYTES:
-            raise ChunkError("fields without an end")
+        if self._trailers > MAX_HEADER_BYTES or (line and not _TRAILER.fullmatch(line)):
+            raise ChunkError("no fields, or too many")
         self.ended = not line
 
 
@@ -126,8 +136,9 @@ class Arrival:
         surplus: what came after the request: the beginning of the next one.
         size: bytes that are held.
         complete: a thread can have it.
-        cut: the body, or the framing, is such that no more of it is waited for. ``body`` is
-            empty then, and what still comes is no request.
+        cut: the body is too long, or where it ends would be a guess: no more of it is waited
+            for. ``body`` is empty then, and what still comes is no request.
+        keeps: another request may follow.
         refusal: why no thread need see it.
     """
 
@@ -136,11 +147,12 @@ class Arrival:
         self.deadline = deadline
         self.head = self.surplus = b""
         self.size = 0
-        self.complete = self.cut = False
+        self.complete = self.cut = self.keeps = False
         self.refusal: Refusal | None = None
         self._sock = sock
         self._most = most
         self._early = bytearray()
+        self._empty_lines = 0
         self._body: _Body = _Length(0)
         self._parts: list[bytes] = []  # joined once: a buffer that grows moves again and again
         self._body_bytes = 0
@@ -165,7 +177,7 @@ class Arrival:
             self.surplus = rest
             self.complete = True
         if self.complete and self._chunked:
-            self.head = _CODING.sub(b"\r\nContent-Length: %d" % self._body_bytes, self.head)
+            self.head = _FRAMING.sub(b"\r\nContent-Length: %d" % self._body_bytes, self.head)
         self.size = len(self.head) + (self._body_bytes if self._parts else 0)
 
     def body(self) -> bytes:
@@ -178,13 +190,14 @@ class Arrival:
         """The part of ``data`` that comes after the headers."""
         early = self._early
         early += data
-        while early.startswith(b"\r\n"):  # as clients once sent after a body (section 2.2)
-            del early[:2]
+        if match := _EMPTY_LINES.match(early):
+            self._empty_lines += match.end() // 2
+            del early[: match.end()]
         # The end may have come in two pieces.
         end = early.find(b"\r\n\r\n", max(0, len(early) - len(data) - 3))
         self.size = len(early)
         if end < 0:
-            if self.size > MAX_HEADER_BYTES:
+            if self.size > MAX_HEADER_BYTES or self._empty_lines > _MOST_EMPTY_LINES:
                 self.refusal = TOO_LONG
             return b""
         rest = bytes(early[end + 4 :])
@@ -194,26 +207,25 @@ class Arrival:
         return rest
 
     def _read_head(self, head: bytes, *, awaited: bool) -> None:
-        codings, length = _CODING.findall(head), _LENGTH.search(head)
-        current = bool(_CURRENT.match(head))
-        announced = int(length[1]) if length else 0
-        expects = bool(_EXPECT.search(head))
         self.head = _EXPECT.sub(b"", head)
-        if codings:
-            if not current or length:
-                self._cut()  # gunicorn's parser says why
-                return
-            if [coding.strip().lower() for coding in codings] != [b"chunked"]:
-                self.refusal = UNKNOWN_CODING
-                return
+        understood, framing = _HEAD.fullmatch(head), _FRAMING.findall(head)
+        current = understood is not None and understood[1] == b"1"
+        name, value = framing[0] if framing else (b"content-length", b"0")
+        coded = name.lower() == b"transfer-encoding"
+        if not understood or len(framing) > 1 or (coded and not current):
+            self._cut()
+        elif coded and value.lower() != b"chunked":
+            self.refusal = UNKNOWN_CODING
+        elif coded:
             self._chunked = True
             self._body = Chunks()
-        elif announced > self._most:
+        elif not _SIZE.fullmatch(value) or int(value) > self._most:
             self._cut()  # refused by its announced length
-            return
         else:
-            self._body = _Length(announced)
-        if expects and current and awaited and (codings or announced):
+            self._body = _Length(int(value))
+        self.keeps = current and not self.cut and not _CLOSE.search(head)
+        waits = _EXPECT.search(head) and current and not self._body.ended
+        if waits and awaited:
             # The client waits to be told to send its body; no thread need tell it again.
             with contextlib.suppress(OSError):
                 self._sock.send(b"HTTP/1.1 100 Continue\r\n\r\n")

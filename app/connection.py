@@ -34,6 +34,7 @@ class Connection(TConn):  # type: ignore[misc]
         surplus: what came after that request.
         cut: the client may still be sending what nobody reads.
         keeps: whether another request may come.
+        ended: whether it is closed.
         outbox: takes the answers.
         deadline: of the monotonic clock, for a client that takes its answer or ends.
     """
@@ -44,7 +45,7 @@ class Connection(TConn):  # type: ignore[misc]
         self.parser.unreader = HeadUnreader()
         self.initialized = True
         self.body = self.surplus = b""
-        self.cut = self.keeps = False
+        self.cut = self.keeps = self.ended = False
         self.outbox = Outbox(self.sock)
         self.deadline = 0.0
 

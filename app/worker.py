@@ -47,11 +47,12 @@ _PIECES_A_TURN = 4
 _QUIET_SECONDS = 2.0
 
 _PERSON = re.compile(rb"\r\naccept:[^\r]*text/html", re.IGNORECASE)
-_CLOSE = re.compile(rb"\r\nconnection:[ \t]*close", re.IGNORECASE)
 
 
 class BufferingWorker(ThreadWorker):  # type: ignore[misc]
     """See the module."""
+
+    worker_connections: int
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.share: Share | None = None  # set by the master, before it forks
@@ -93,6 +94,10 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
             client, address = listener.accept()
         except (BlockingIOError, ConnectionAbortedError):
             return
+        except OSError:  # no more files can be open: not more connections than there are
+            self.worker_connections = max(1, min(self.worker_connections, self.nr_conns))
+            self.log.warning("Connections are limited to %d", self.worker_connections)
+            return
         self.nr_conns += 1
         self._watch(Connection(self.cfg, client, address, listener.getsockname()))
 
@@ -126,8 +131,8 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
         req.outbox = conn.outbox
         give_body(req, conn.body)
         conn.body = b""
-        if self.share and not self.share.ready:
-            # The next request may find a worker that has loaded.
+        if conn.cut or (self.share and not self.share.ready):
+            # What follows is no request; or it may find a worker that has loaded.
             req.force_close()
         try:
             return super().handle_request(req, conn)
@@ -163,6 +168,8 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
             self._receive(conn, conn.sock)
 
     def _receive(self, conn: Connection, client: socket.socket) -> None:
+        if conn not in self._arriving:
+            return  # it made room for another one in this turn
         try:
             for _ in range(_PIECES_A_TURN):
                 piece = client.recv(_PIECE_BYTES)
@@ -186,11 +193,9 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
             self._drop(conn, arrival.refusal)
         elif arrival.complete:
             self._hand_over(conn)
-        elif self._arriving_bytes > MAX_ARRIVING_BYTES:
-            self._drop(conn, TOO_MANY)
-        else:
-            return False
-        return True
+        while self._arriving_bytes > MAX_ARRIVING_BYTES:  # whoever takes longest makes room
+            self._drop(next(one for one, other in self._arriving.items() if other.size), TOO_MANY)
+        return conn not in self._arriving
 
     def _hand_over(self, conn: Connection) -> None:
         arrival = self._arriving[conn]
@@ -208,7 +213,7 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
     def _refuse(self, conn: Connection) -> None:
         """Say that the queue is full, and listen on where the request was read to its end."""
         arrival = self._arriving[conn]
-        if arrival.cut or _CLOSE.search(arrival.head):
+        if not arrival.keeps:
             self._drop(conn, TOO_MANY)
             return
         self._forget(conn)
@@ -311,7 +316,10 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
             self._end(conn)
 
     def _end(self, conn: Connection) -> None:
+        if conn.ended:
+            return  # it made room for another one in this turn
         if conn in self._leaving:
             self._left(conn)
+        conn.ended = True
         self.nr_conns -= 1
         conn.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import socket
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -98,10 +99,25 @@ def test_a_body_that_arrived_apart_from_its_headers_is_never_copied(arrival) -> 
         b"3\r\nabcd\r\n",
         b"3\r\nabc0\r\n",
         b"f" * 5000,
-        b"0\r\n" + b"A: %s\r\n" % bytes(4000) * 9,
+        b"0\r\n" + b"A: %s\r\n" % (b"a" * 4000) * 9,
+        b"0\r\nno field\r\n\r\n",
+        b"5 \r\nabcde\r\n",
+        b"1;\r\r\na\r\n",
         b"1\r\nx\r\n" * 2000,
     ],
-    ids=["no number", "below 0", "empty", "long", "no end", "endless", "trailers", "crumbs"],
+    ids=[
+        "no number",
+        "below 0",
+        "empty",
+        "long",
+        "no end",
+        "endless",
+        "trailers",
+        "no trailer",
+        "blank",
+        "bare CR",
+        "crumbs",
+    ],
 )
 def test_chunks_that_are_none_are_refused(arrival, coded: bytes) -> None:
     arrival.add(HOST + b"Transfer-Encoding: chunked\r\n\r\n")
@@ -115,27 +131,72 @@ def test_chunks_that_are_none_are_refused(arrival, coded: bytes) -> None:
 @pytest.mark.parametrize(
     "head",
     [
-        b"Content-Length: %d\r\n" % (MOST + 1),
-        b"Transfer-Encoding: chunked\r\nContent-Length: 5\r\n",
+        b"Content-Length: %d" % (MOST + 1),
+        b"Content-Length: 0000000000000000005",
+        b"Content-Length: 0\r\nContent-Length: 5",
+        b"Content-Length: 5, 5",
+        b"Content-Length: +5",
+        b"Content-Length : 5",
+        b"Content-Length:\r\n 5",
+        b"X: a\nContent-Length: 5",
+        b"X: a\rContent-Length: 5",
+        b"X: \0",
+        b"no field",
+        b"Transfer-Encoding: chunked\r\nTransfer-Encoding: gzip",
+        b"Transfer-Encoding: chunked\r\nContent-Length: 5",
+        b"Transfer-Encoding : chunked",
+        b"Transfer-Encoding: \x0bchunked",
+        b"Transfer-Encoding: chunked\x0c",
     ],
 )
 def test_what_is_refused_by_its_headers_is_not_waited_for(arrival, head: bytes) -> None:
-    arrival.add(HOST + head + b"\r\nabc")
+    arrival.add(HOST + head + b"\r\n\r\nabc")
     assert arrival.complete
     assert arrival.cut
     assert arrival.body() == b""
     assert not arrival.surplus
+    assert not arrival.keeps
     assert head in arrival.head  # gunicorn's parser or Flask says what is wrong with it
 
 
 @pytest.mark.parametrize(
-    "coding", [b"gzip", b"gzip, chunked", b"chunked\r\nTransfer-Encoding: gzip", b"identity", b""]
+    "coding", [b"gzip", b"gzip, chunked", b"chunked, chunked", b"identity", b""]
 )
 def test_no_other_transfer_coding_is_read(arrival, coding: bytes) -> None:
     arrival.add(HOST + b"Transfer-Encoding: " + coding + b"\r\n\r\n0\r\n\r\n")
     assert arrival.refusal
     assert arrival.refusal.status.startswith("501")
     assert not arrival.complete
+
+
+@pytest.mark.parametrize("version", [b"1.0", b"1.2", b"2.0"])
+def test_chunks_of_another_version_are_not_guessed_at(arrival, version: bytes) -> None:
+    arrival.add(HOST.replace(b"1.1", version) + b"Transfer-Encoding: chunked\r\n\r\n")
+    assert arrival.cut
+
+
+@pytest.mark.parametrize(
+    ("version", "connection", "keeps"),
+    [
+        (b"1.1", b"keep-alive", True),
+        (b"1.1", b"close", False),
+        (b"1.1", b"x, Close", False),
+        (b"1.0", b"keep-alive", False),
+    ],
+)
+def test_another_request_may_follow_or_not(
+    arrival, version: bytes, connection: bytes, keeps: bool
+) -> None:
+    arrival.add(HOST.replace(b"1.1", version) + b"Connection: " + connection + b"\r\n\r\n")
+    assert arrival.complete
+    assert arrival.keeps is keeps
+
+
+def test_empty_lines_without_end_are_refused_and_cost_little(arrival) -> None:
+    began = time.process_time()
+    arrival.add(b"\r\n" * 1_000_000)
+    assert arrival.refusal
+    assert time.process_time() - began < 1  # one by one: a minute
 
 
 def test_chunks_beyond_the_limit_are_not_kept(arrival) -> None:

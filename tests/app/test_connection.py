@@ -53,6 +53,7 @@ def test_a_body_is_let_go_when_it_is_answered_or_fails(monkeypatch) -> None:
     class Holder:
         body = b"01234"
         outbox = None
+        cut = False
 
     request = request_of(HEAD)
     worker = object.__new__(BufferingWorker)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import selectors
 import socket
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -146,3 +148,49 @@ def test_one_that_still_sends_a_refused_body_is_heard_out_for_longer(
         turn(worker)
     assert worker.nr_conns == 1
     assert conn.deadline - time.monotonic() > 15
+
+
+def test_a_connection_that_made_room_is_ended_once(
+    worker: BufferingWorker, connect: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The poller may hold an event of it still, from the same turn."""
+    conn, far = connect()
+    answered(worker, conn, keeps=True)
+    far.recv(1_000_000)
+    (ready, _), *_ = worker.poller.select(1)
+    monkeypatch.setattr(module, "MAX_LEAVING_BYTES", 1)
+    answered(worker, connect()[0], keeps=True)
+    assert worker.nr_conns == 1
+    ready.data(ready.fileobj)
+    assert worker.nr_conns == 1
+
+
+def test_whoever_sends_longest_makes_room_for_other_films(
+    worker: BufferingWorker, connect: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused: list[str] = []
+    monkeypatch.setattr(worker, "_count", lambda refusal: refused.append(refusal.code))
+    monkeypatch.setattr(module, "MAX_ARRIVING_BYTES", 250_000)
+    head = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n"
+    clients = [connect() for _ in range(3)]
+    for conn, far in clients:
+        far.sendall(head + bytes(100_000))
+        worker._watch(conn)
+    assert refused == ["overloaded"]
+    assert clients[0][1].recv(12) == b"HTTP/1.1 503"
+    assert list(worker._arriving) == [conn for conn, _ in clients[1:]]
+    assert worker._arriving_bytes == sum(each.size for each in worker._arriving.values())
+    worker._receive(clients[0][0], clients[0][0].sock)  # an event from the same turn
+
+
+def test_no_more_files_is_no_end(worker: BufferingWorker, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Full:
+        def accept(self) -> None:
+            raise OSError(errno.EMFILE, "Too many open files")
+
+    said: list[str] = []
+    worker.log = SimpleNamespace(warning=lambda text, *_: said.append(text))
+    worker.nr_conns = 40
+    worker.accept(Full())
+    assert worker.worker_connections == 40
+    assert said

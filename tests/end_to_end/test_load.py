@@ -229,6 +229,25 @@ def test_what_is_no_request_gets_a_problem_too(server: Server, sent: bytes, expe
     assert json.loads(body)["status"] == expected
 
 
+@pytest.mark.parametrize(
+    "framing",
+    [
+        b"1.2\r\nHost: x\r\nTransfer-Encoding: chunked",
+        b"1.0\r\nHost: x\r\nConnection: keep-alive\r\nTransfer-Encoding: chunked",
+        b"1.1\r\nHost: x\r\nContent-Length: 0\r\nContent-Length: 40",
+        b"1.1\r\nHost: x\r\nContent-Length: 999999999",
+    ],
+)
+def test_no_request_is_made_of_what_may_be_a_body(server: Server, framing: bytes) -> None:
+    get = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as client:
+        client.sendall(b"POST /predict HTTP/" + framing + b"\r\n\r\n" + get)
+        answer = answer_of(client)
+    assert answer.count(b"X-Request-ID: ") == 1
+    assert answer[9:10] == b"4"
+    assert b"Connection: close" in answer
+
+
 def test_past_the_queue_clients_are_refused_at_once_and_no_reading_is_wrong(
     server: Server,
 ) -> None:
