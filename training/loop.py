@@ -240,6 +240,9 @@ def train(
                 initial_epoch=first,
                 epochs=stage.epochs,
                 verbose=verbose,
+                # Batches shuffle by seed and epoch; Keras would put them into another order by a
+                # state that a resumed run does not have.
+                shuffle=False,
                 callbacks=[
                     checkpoint,
                     keras.callbacks.TerminateOnNaN(),
