@@ -22,6 +22,7 @@ from functools import partial
 from typing import Any
 
 from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, ThreadWorker
+from structlog.contextvars import clear_contextvars
 
 from app.allocator import give_back
 from app.arrival import Arrival
@@ -141,6 +142,7 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
 
     def handle_error(self, req: Any, client: socket.socket, addr: Any, exc: Exception) -> None:
         """In a thread: say what is wrong with a request as Flask would."""
+        clear_contextvars()  # of the request before, which this thread answered
         refusal = refusal_of(exc)
         if refusal is FAILED:
             self.log.exception("Error handling request")
