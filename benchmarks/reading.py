@@ -70,6 +70,7 @@ def measure(engine: str, chosen: list[Film], rounds: int) -> None:
             "REQUEST_METHOD": "POST",
             "PATH_INFO": "/predict",
             "QUERY_STRING": f"model={bundle.name}{query}",
+            "HTTP_HOST": "localhost",
             "SERVER_NAME": "localhost",
             "SERVER_PORT": "80",
             "SERVER_PROTOCOL": "HTTP/1.1",
