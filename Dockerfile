@@ -88,7 +88,9 @@ from app.sample import sample_path; \
 from imagecodecs import jpeg8_decode; \
 from cxr.bundle import list_bundles, load_bundle; \
 from cxr.decode import decode; \
+from cxr.gate import load_gate; \
 print(decode(sample_path().read_bytes()).dicom); \
+print(load_gate(pathlib.Path('models/gate'), 'lean').version); \
 print([load_bundle(path, 'lean').name for path in list_bundles(pathlib.Path('models'))])" \
     && python -m compileall -q app cxr \
     && find models -name model.keras -delete
