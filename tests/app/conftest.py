@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -58,3 +60,12 @@ def client(app: Flask) -> FlaskClient:
 def jpeg() -> bytes:
     """A synthetic chest radiograph."""
     return encode_jpeg(chest_phantom(400))
+
+
+@pytest.fixture
+def ends() -> Iterator[tuple[socket.socket, socket.socket]]:
+    """Two ends of a connection, the server's first."""
+    near, far = socket.socketpair()
+    with near, far:
+        far.settimeout(5)
+        yield near, far

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import socket
 import time
 from collections.abc import Iterator
 
@@ -15,14 +14,6 @@ HOST = b"POST /predict HTTP/1.1\r\nHost: x\r\n"
 BODY = bytes(range(256)) * 40
 NEXT = b"GET /healthz HTTP/1.1\r\nHo"
 MOST = 20_000
-
-
-@pytest.fixture
-def ends() -> Iterator[tuple[socket.socket, socket.socket]]:
-    near, far = socket.socketpair()
-    with near, far:
-        far.settimeout(5)
-        yield near, far
 
 
 @pytest.fixture

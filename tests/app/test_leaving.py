@@ -2,20 +2,9 @@
 
 from __future__ import annotations
 
-import socket
-from collections.abc import Iterator
-
 import pytest
 
 from app.leaving import Farewell, Outbox
-
-
-@pytest.fixture
-def ends() -> Iterator[tuple[socket.socket, socket.socket]]:
-    near, far = socket.socketpair()
-    with near, far:
-        far.settimeout(5)
-        yield near, far
 
 
 def test_what_the_client_does_not_take_is_kept_and_sent_in_order(ends) -> None:
