@@ -10,7 +10,9 @@ import venv
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from _servers import HERE, Running, free_port, running
+from _servers import HERE, Running, running
+
+from tests.server import free_port
 
 FOLDER = HERE / ".peers"
 

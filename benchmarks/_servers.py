@@ -7,7 +7,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -28,6 +27,7 @@ from _packages import packages_of  # noqa: E402
 
 from app.balance import usual_workers  # noqa: E402
 from app.settings import Settings  # noqa: E402
+from tests.server import free_port  # noqa: E402
 
 ROOT = Path(__file__).parents[1]
 HERE = Path(__file__).parent
@@ -78,12 +78,6 @@ class Load:
     busy: int
     other: int
     lost: int
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def ask(film: Film, address: str, path: str = "/predict") -> bytes:

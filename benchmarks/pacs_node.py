@@ -42,6 +42,7 @@ from pynetdicom import AE, evt  # noqa: E402
 from app.pacs.destinations import RESULT_CLASSES  # noqa: E402
 from app.sample import sample_path  # noqa: E402
 from cxr.decode import decode  # noqa: E402
+from tests.server import free_port  # noqa: E402
 
 MAX_PDU = 131_072
 _PROCESSES = multiprocessing.get_context("spawn")
@@ -98,14 +99,6 @@ def _take(port: int, objects: Any) -> None:
     for sop_class in RESULT_CLASSES:
         entity.add_supported_context(sop_class, [ExplicitVRLittleEndian, JPEGBaseline8Bit])
     entity.start_server(("127.0.0.1", port), evt_handlers=[(evt.EVT_C_STORE, store)])
-
-
-def free_port() -> int:
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @dataclass(frozen=True)

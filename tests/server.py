@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import random
 import socket
 import subprocess
 import sys
@@ -35,9 +37,17 @@ class Server:
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port of the loopback that nothing listens at.
+
+    Below those that a system hands out to clients by itself (Linux from 32768, others from
+    49152, RFC 6335): one of these may be taken by any connection before a server is up.
+    """
+    # The system's randomness: a test that sets a seed is not to be given the ports of another.
+    for port in random.SystemRandom().sample(range(20_000, 32_000), 100):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("no port of the loopback is free")
 
 
 def status(address: str) -> int | None:

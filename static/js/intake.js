@@ -48,6 +48,9 @@ export function enableIntake(root, take) {
       input.value = ""; // so that the same file can be chosen again
     });
   }
+  // A quick hand, or a slow network: what was chosen before this ran.
+  offer(own.files);
+  own.value = "";
   root.querySelector("[data-pick=files]").addEventListener("click", () => own.click());
   root.querySelector("[data-pick=folder]").addEventListener("click", () => folder.click());
 

@@ -16,6 +16,7 @@ from tests.browser.conftest import (
     ADULTS,
     CHILDREN,
     LETTER,
+    Held,
     choose,
     dicom,
     forgive_refusals,
@@ -42,6 +43,16 @@ def test_a_file_becomes_a_reading(page: Any) -> None:
     words = page.locator("[data-announce]").inner_text()
     assert "film.jpg" in words
     assert decision(page) in words
+
+
+def test_a_film_chosen_before_the_scripts_have_come_is_read(page: Any) -> None:
+    scripts = Held(page, "**/js/station.js")
+    page.reload(wait_until="commit")
+    choose(page, jpeg())
+    scripts.until(1)
+    scripts.let_go()
+    page.wait_for_selector("#decision")
+    assert rows(page).count() == 1
 
 
 def test_several_films_are_sorted_filtered_and_stepped_through(
