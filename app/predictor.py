@@ -24,9 +24,11 @@ from cxr.explain import (
     infection_activation,
     layer_png,
     map_png,
+    on_whole_picture,
     overlay,
     overlay_png,
 )
+from cxr.frame import film_in, without_frame
 from cxr.png import png
 from cxr.preprocess import reduced, to_model_input
 from cxr.radiograph import Limits, Radiograph
@@ -43,6 +45,9 @@ NO_HEATMAP = ReadingWarning(
     "no_heatmap",
     "This model cannot show where it looked: it yields no map, or none that lies on the film.",
 )
+
+#: A map, and how far it lies from its place (``cxr.explain.upsample``).
+Activation = tuple[NDArray[np.float32], tuple[float, float]]
 
 HEATMAPS = ("none", "overlay", "map", "layer")
 #: What a map may show instead of one class: all that speaks for infection.
@@ -154,10 +159,11 @@ class Predictor:
         named = self.bundle(model) if model else None
         radiograph = decode(data, self._limits, reduce_to=self._reduce_to)
         decoded = time.perf_counter()
-        spread = contrast(radiograph)
-        refuse_blank(spread)
         # Once for the gate, the network and the overlay.
         small = reduced(radiograph, self._reduce_to) if self._halves else radiograph
+        film = without_frame(small)  # a canvas around it says nothing of its levels or its shape
+        spread = contrast(film)
+        refuse_blank(spread)
         if not (with_film or with_evidence):
             radiograph = small  # the same, and full-size pixels are free before the network runs
         doubtful = self.gate is not None and self.gate.check(small).doubtful
@@ -171,19 +177,19 @@ class Predictor:
         modelled = time.perf_counter()
 
         shown = self._for_people(data, radiograph) if with_film else small
-        picture = activation = None
+        picture = found = None
         wanted = heatmap != "none" and (map_if_normal or decision != "normal")
         if wanted or with_evidence:
-            activation = _activation(bundle, prediction, heatmap_class)
-        if wanted and activation is not None:
+            found = _activation(bundle, prediction, heatmap_class, small)
+        if wanted and found is not None:
             height, width = shown.pixels.shape
             if heatmap == "overlay" and with_film:  # both for people, in the same size
-                picture = png(overlay(shown, activation, bundle.map_offset))
+                picture = png(overlay(shown, *found))
             elif heatmap == "overlay":
-                picture = overlay_png(shown, activation, bundle.map_offset)
+                picture = overlay_png(shown, *found)
             else:
                 draw = map_png if heatmap == "map" else layer_png
-                picture = draw(activation, width, height, bundle.map_offset)
+                picture = draw(found[0], width, height, found[1])
         labels = [finding.label for finding in bundle.classes]
         return Reading(
             finding=labels[int(probabilities.argmax())],
@@ -191,8 +197,8 @@ class Predictor:
             infection_probability=infection,
             probabilities={label: float(p) for label, p in zip(labels, probabilities, strict=True)},
             warnings=(
-                *warnings_for(radiograph, bundle, spread, doubtful=doubtful),
-                *((NO_HEATMAP,) if wanted and activation is None else ()),
+                *warnings_for(film, bundle, spread, doubtful=doubtful),
+                *((NO_HEATMAP,) if wanted and found is None else ()),
             ),
             bundle=bundle,
             image_format=radiograph.format,
@@ -201,7 +207,7 @@ class Predictor:
             image_sha256=hashlib.sha256(data).hexdigest(),
             heatmap=picture,
             film=film_png(shown) if with_film else None,
-            evidence=_evidence(radiograph, activation, bundle) if with_evidence else None,
+            evidence=_evidence(radiograph, found) if with_evidence else None,
             thumbnail=film_png(small, THUMBNAIL_SIDE) if with_thumbnail else None,
             timing_ms={
                 "decode": (decoded - began) * 1000,
@@ -226,12 +232,9 @@ class Predictor:
         return decode(data, self._limits, reduce_to=MAX_SIDE)
 
 
-def _evidence(
-    radiograph: Radiograph, activation: NDArray[np.float32] | None, bundle: Bundle
-) -> Evidence:
+def _evidence(radiograph: Radiograph, found: Activation | None) -> Evidence:
     """Where there is no map, one that shows nothing anywhere."""
-    shown = np.zeros((1, 1), np.float32) if activation is None else activation
-    return Evidence(radiograph, shown, bundle.map_offset)
+    return Evidence(radiograph, *(found or (np.zeros((1, 1), np.float32), (0.0, 0.0))))
 
 
 def _check_class(wanted: str, bundle: Bundle) -> None:
@@ -242,7 +245,9 @@ def _check_class(wanted: str, bundle: Bundle) -> None:
         )
 
 
-def _activation(bundle: Bundle, prediction: Prediction, wanted: str) -> NDArray[np.float32] | None:
+def _activation(
+    bundle: Bundle, prediction: Prediction, wanted: str, picture: Radiograph
+) -> Activation | None:
     """The map for ``wanted``; None where the network's architecture yields none.
 
     Nor is there one where borders are cut off first: how far is another thing for each film, and
@@ -252,5 +257,12 @@ def _activation(bundle: Bundle, prediction: Prediction, wanted: str) -> NDArray[
         return None
     maps = prediction.activation_maps[0]
     if wanted == INFECTION:
-        return infection_activation(maps, prediction.probabilities[0], bundle.classes)
-    return class_activation(maps, [finding.id for finding in bundle.classes].index(wanted))
+        activation = infection_activation(maps, prediction.probabilities[0], bundle.classes)
+    else:
+        ids = [finding.id for finding in bundle.classes]
+        activation = class_activation(maps, ids.index(wanted))
+    place = film_in(picture.pixels) if bundle.spec.cut_frame else None
+    if place is None:
+        return activation, bundle.map_offset
+    whole = on_whole_picture(activation, place, picture.pixels.shape, bundle.map_offset)
+    return whole, (0.0, 0.0)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxr.findings import FindingClass
+from cxr.frame import Place
 from cxr.png import png
 from cxr.radiograph import Pixels, Radiograph, to_eight_bits
 
@@ -105,6 +106,33 @@ def upsample(
         columns = np.clip(np.arange(width) - right, 0, width - 1)
         smooth = smooth.take(rows, axis=0).take(columns, axis=1)
     return np.asarray(np.clip(smooth, 0.0, 1.0), np.float32)
+
+
+def on_whole_picture(
+    activation: NDArray[np.float32],
+    place: Place,
+    shape: tuple[int, int],
+    offset: tuple[float, float] = (0.0, 0.0),
+) -> NDArray[np.float32]:
+    """A film's map laid back on the picture that the film was cut out of.
+
+    Args:
+        activation: shape (h, w), range [0, 1].
+        place: of the film in a picture of that ``shape`` (``cxr.frame.film_in``).
+        offset: see ``upsample``; the result has none any more.
+
+    Returns:
+        float32, shape (rows, columns), the longer side 256, range [0, 1]; 0 where the frame is.
+    """
+    scale = LAYER_SIDE / max(shape)
+    height, width = (max(round(side * scale), 1) for side in shape)
+    top, bottom, left, right = (
+        round(edge * scale) for part in place for edge in (part.start, part.stop)
+    )
+    rows, columns = max(bottom - top, 1), max(right - left, 1)  # of a sliver on a huge canvas
+    whole = np.zeros((height, width), np.float32)
+    whole[top : top + rows, left : left + columns] = upsample(activation, columns, rows, offset)
+    return whole
 
 
 def map_png(

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 
 from cxr.decode import Radiograph
 from cxr.enhance import crop_borders, denoise, remove_marks
+from cxr.frame import without_frame
 from cxr.grey_levels import percentiles
 
-#: Settings that bundles of before they existed lack; those were trained without them.
-_LATER = frozenset({"remove_artefacts", "denoise"})
+#: Settings that bundles of before they existed lack, and what those were trained with.
+_LATER = {"remove_artefacts": False, "denoise": 0.0, "cut_frame": False}
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,7 @@ class PreprocessSpec:
             what two decoders of one film leave between them: 0, the default, leaves it out.
         remove_artefacts: cut off black borders and paint over burnt-in marks first.
         denoise: strength of non-local means on the resized film, in grey levels; 0 for none.
+        cut_frame: cut off a wide even frame first (``cxr.frame``).
     """
 
     size: int = 160
@@ -43,6 +45,7 @@ class PreprocessSpec:
     clahe_tiles: int = 8
     remove_artefacts: bool = False
     denoise: float = 0.0
+    cut_frame: bool = True
 
     def __post_init__(self) -> None:
         if not 32 <= self.size <= 1024:
@@ -66,10 +69,10 @@ class PreprocessSpec:
 
     @classmethod
     def from_json(cls, fields: dict[str, Any]) -> PreprocessSpec:
-        missing = {field.name for field in dataclass_fields(cls)} - set(fields) - _LATER
+        missing = {field.name for field in dataclass_fields(cls)} - {*fields, *_LATER}
         if missing:  # a default of today must not stand in for what a model was trained with
             raise ValueError(f"the input lacks {', '.join(sorted(missing))}")
-        return cls(**fields)
+        return cls(**{**_LATER, **fields})
 
 
 def from_eight_bits(levels: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -78,12 +81,12 @@ def from_eight_bits(levels: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 
 def to_model_input(radiograph: Radiograph, spec: PreprocessSpec) -> NDArray[np.float32]:
-    """Resize to a square, stretch the grey levels, even out the local contrast.
+    """Cut off what is no film, resize to a square, stretch the grey levels.
 
     Returns:
         float32, shape (size, size, 1), range [0, 1], bright = dense.
     """
-    pixels: Any = radiograph.pixels
+    pixels: Any = (without_frame(radiograph) if spec.cut_frame else radiograph).pixels
     if spec.remove_artefacts:
         pixels = crop_borders(pixels)
     pixels = _halved(pixels, spec.reduce_to)
@@ -116,7 +119,7 @@ def reduced(radiograph: Radiograph, least: int) -> Radiograph:
     """The film as ``to_model_input`` would begin by halving it, for several that read it.
 
     Each of them then gets the input that it would have got from the film itself, unless its
-    ``remove_artefacts`` comes first.
+    ``remove_artefacts`` comes first. A frame is as even when halved, but for a pixel at its edge.
 
     Args:
         least: what the shorter side keeps, in pixels: the largest ``reduce_to`` of all.

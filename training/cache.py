@@ -227,6 +227,8 @@ def _decode_one(source: Source, path: str, spec: PreprocessSpec, masks: bool) ->
         data = source.read(path, Limits().max_bytes)
         radiograph = decode(data, reduce_to=spec.reduce_to)
         shown = _masked(radiograph, source, path) if masks else radiograph
+        # Where all but the lungs is black, that is no frame.
+        spec = replace(spec, cut_frame=spec.cut_frame and not masks)
         model_input = to_model_input(shown, spec)[:, :, 0]
     except CxrError as error:
         return Corrupt(path, error.detail)

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -117,7 +117,8 @@ def normals_of(
     """
     with Source(data) as source:
         paths = [path for path in normal_films(source) if not held_out(path)]
-        decoded = decode_once(source, paths, spec, cache)
+        # A mask lies over the whole picture.
+        decoded = decode_once(source, paths, replace(spec, cut_frame=False), cache)
         lungs = [_hull(source, path) for path in decoded.paths]
         stamp = fingerprint(source.members)
     images = np.asarray(decoded.images)

@@ -26,7 +26,8 @@ from training.errors import DataError
 from training.source import Source, fingerprint
 
 SIDE = 128
-_SPEC = PreprocessSpec(size=SIDE)
+#: A mask lies over the whole picture.
+_SPEC = PreprocessSpec(size=SIDE, cut_frame=False)
 _VERSION = 1  # of this module's network and training; part of the cache's key
 _COPIES, _EPOCHS, _BATCH = 4, 6, 16
 _HELD_OUT = 0.2

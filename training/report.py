@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from cxr.bundle import Bundle, load_bundle
 from cxr.decode import decode
-from cxr.explain import infection_activation, overlay_png
+from cxr.explain import infection_activation, on_whole_picture, overlay_png
+from cxr.frame import film_in
 from cxr.preprocess import to_model_input
 from training import plots
 from training.card_tables import CALIBRATION, DECISIONS, FIGURES, cell
@@ -207,15 +208,19 @@ def _picture(
     size = (max(round(width * scale), 1), max(round(height * scale), 1))
     pixels: Any = cv2.resize(radiograph.pixels, size, interpolation=cv2.INTER_AREA)
     small = replace(radiograph, pixels=pixels)
-    activation = np.zeros((1, 1), np.float32)
+    activation, offset = np.zeros((1, 1), np.float32), bundle.map_offset
     if prediction.activation_maps is not None:
         activation = infection_activation(
             prediction.activation_maps[0], prediction.probabilities[0], bundle.classes
         )
+    place = film_in(radiograph.pixels) if bundle.spec.cut_frame else None
+    if place is not None:
+        activation = on_whole_picture(activation, place, (height, width), offset)
+        offset = (0.0, 0.0)
     truth = next(f.label for f in prepared.dataset.classes if f.id == record.class_id)
     believed = bundle.classes[int(answers.probabilities[number].argmax())].label
     words = f"{truth}; read as {believed}, infection {answers.infection[number]:.2f}"
-    return overlay_png(small, activation, bundle.map_offset), words
+    return overlay_png(small, activation, offset), words
 
 
 def _training(run: Path) -> list[tuple[str, str]]:
