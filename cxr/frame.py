@@ -33,6 +33,8 @@ def film_in(pixels: Pixels) -> Place | None:
     if top == height:  # nothing but frame: blank
         return None
     left, right = _ends(pixels[top:bottom].T, even)
+    if left == width:  # bars, or a gradient
+        return None
     # What lies beside the film may have kept rows from being even.
     above, below = _ends(pixels[top:bottom, left:right], even)
     top, bottom = top + above, top + below

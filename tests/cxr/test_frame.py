@@ -65,8 +65,14 @@ def test_a_narrow_rim_stays_as_the_networks_know_it() -> None:
 
 @pytest.mark.parametrize(
     "pixels",
-    [np.full((300, 300), 90, np.uint8), on_canvas(FILM[:40, :40], 200, 200, 200, 200, 0), FILM],
-    ids=["blank", "a speck", "no frame"],
+    [
+        np.full((300, 300), 90, np.uint8),
+        np.repeat(np.linspace(0, 255, 300).astype(np.uint8)[:, None], 300, axis=1),
+        np.repeat(np.linspace(0, 255, 300).astype(np.uint8)[None], 300, axis=0),
+        on_canvas(FILM[:40, :40], 200, 200, 200, 200, 0),
+        FILM,
+    ],
+    ids=["blank", "a gradient down", "a gradient across", "a speck", "no frame"],
 )
 def test_no_film_is_made_up(pixels: np.ndarray) -> None:
     assert film_in(pixels) is None
