@@ -165,6 +165,15 @@ def post_worker_init(worker: Any) -> None:
     threading.Thread(target=judge, name="judge-start", daemon=True).start()
 
 
+def worker_exit(server: Any, worker: Any) -> None:
+    """In the worker, last of all: one that was stopped while it loads ends here and now.
+
+    Python's own end would take ONNX Runtime away under the thread that loads: C++ aborts.
+    """
+    if worker.wsgi and worker.wsgi.extensions["registry"].at_work:
+        os._exit(0)
+
+
 def child_exit(server: Any, worker: Any) -> None:
     """Forget the connections and gauges of a worker that is gone; its counters stay."""
     master.balance.leave(worker.share)

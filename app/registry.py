@@ -124,6 +124,7 @@ class Registry:
         self._admission = admission
         self._predictor: Predictor | None = None
         self._finished = threading.Event()
+        self._thread: threading.Thread | None = None
         self._to_tell_first: list[Callable[[], None]] = []
         self._ready_lock = threading.Lock()
         self.failures: dict[str, str] = {}
@@ -131,9 +132,10 @@ class Registry:
 
     def start(self, tell: Callable[[Registry], None] = lambda _: None) -> None:
         """Begin to load, in a thread of its own, and ``tell`` when that has ended."""
-        threading.Thread(
+        self._thread = threading.Thread(
             target=self._load_all, args=(tell,), name="load-bundles", daemon=True
-        ).start()
+        )
+        self._thread.start()
 
     def before_ready(self, tell: Callable[[], None]) -> None:
         """Call ``tell`` once films can be read, before anybody else learns of it; or at once."""
@@ -150,6 +152,11 @@ class Registry:
     @property
     def loading(self) -> bool:
         return not self._finished.is_set()
+
+    @property
+    def at_work(self) -> bool:
+        """Whether its thread still runs, which goes on a little after loading has ended."""
+        return self._thread is not None and self._thread.is_alive()
 
     @property
     def predictor(self) -> Predictor:
