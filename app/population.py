@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from cxr.radiograph import DicomFields, Radiograph
 from cxr.suitability import CROPPED_ASPECT, LOW_CONTRAST, LOW_RESOLUTION_SIDE
@@ -30,17 +30,22 @@ class ReadingWarning:
         return {"code": self.code, "detail": self.detail}
 
 
-def is_for_children(population: Mapping[str, Any]) -> bool:
-    """Whether a bundle's intended population is children rather than adults."""
-    oldest = population.get("max_age_years")
-    return oldest is not None and oldest < ADULT_AGE_YEARS
+def group_of(population: Mapping[str, Any]) -> Literal["child", "adult"] | None:
+    """Whether the ages that a bundle states are children's (under 18) or adults'.
+
+    None where it states none, or both: nobody has said that a film's age may choose it.
+    """
+    youngest, oldest = population.get("min_age_years"), population.get("max_age_years")
+    if oldest is not None and oldest < ADULT_AGE_YEARS:
+        return "child"
+    return "adult" if youngest is not None and youngest >= ADULT_AGE_YEARS else None
 
 
 def bundle_for_age(bundles: Iterable[Bundle], age_years: float) -> Bundle | None:
     """The bundle made for a child (under 18) or an adult, or None when there is none."""
-    child = age_years < ADULT_AGE_YEARS
+    group = "child" if age_years < ADULT_AGE_YEARS else "adult"
     for bundle in bundles:
-        if is_for_children(bundle.population) == child:
+        if group_of(bundle.population) == group:
             return bundle
     return None
 
@@ -60,7 +65,7 @@ def _ages_of(population: Mapping[str, Any]) -> str:
         return f"{youngest:g} years and older"
     if oldest is not None:
         return f"up to {oldest:g} years"
-    return "all ages"
+    return "ages not stated"
 
 
 def describe(population: Mapping[str, Any]) -> str:

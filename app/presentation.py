@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from app.pictures import data_uri
-from app.population import describe, is_for_children
+from app.population import describe, group_of
 from app.predictor import Predictor
 from app.reading import NOTICE, Reading
 from cxr.calibrate import Decision
+
+if TYPE_CHECKING:
+    from cxr.bundle import Bundle
 
 DECISION_WORDS: dict[Decision, str] = {
     "infected": "Signs of infection",
@@ -132,23 +135,27 @@ def level_marks(rule_out: float, rule_in: float) -> tuple[LevelMark, LevelMark]:
 
 
 def choices(predictor: Predictor, chosen: str | None = None) -> list[Choice]:
-    """The loaded bundles in the patient's terms, children first."""
+    """The loaded bundles in the patient's terms: children, adults, then by their own titles."""
+    order = ("child", "adult", None)
     bundles = sorted(
-        predictor.bundles.values(), key=lambda bundle: not is_for_children(bundle.population)
+        predictor.bundles.values(), key=lambda bundle: order.index(group_of(bundle.population))
     )
-    groups = [is_for_children(bundle.population) for bundle in bundles]
+    labels = [_label(bundle) for bundle in bundles]
     return [
         Choice(
             model=bundle.name,
             # Two bundles for the same group are told apart by their names.
-            label=("Child" if child else "Adult")
-            if groups.count(child) == 1
-            else f"{'Child' if child else 'Adult'} ({bundle.name})",
+            label=label if labels.count(label) == 1 else f"{label} ({bundle.name})",
             detail=describe(bundle.population),
             chosen=bundle.name == chosen,
         )
-        for bundle, child in zip(bundles, groups, strict=True)
+        for bundle, label in zip(bundles, labels, strict=True)
     ]
+
+
+def _label(bundle: Bundle) -> str:
+    group = group_of(bundle.population)
+    return group.capitalize() if group else bundle.title
 
 
 def present(reading: Reading) -> Shown:

@@ -16,6 +16,9 @@ DATA_HELP = (
     "Radiography Database, whole or in part), or a folder with one folder for each class"
 )
 
+#: Where an age is open at its end, as the shipped adults' bundle has it.
+OLDEST = 120
+
 #: What is made of it, ten times as much at most, must fit into 32 bits.
 LARGEST_SEED = 100_000_000
 
@@ -70,6 +73,18 @@ def whole_number(least: int, most: int | None = None) -> Callable[[str], int]:
         return value
 
     return read
+
+
+def ages(text: str) -> tuple[int, int]:
+    """The type of an argument that is a range of ages in whole years: ``1-5``, or ``18-``."""
+    youngest, dash, oldest = text.partition("-")
+    try:
+        found = int(youngest), int(oldest or OLDEST)
+    except ValueError:
+        found = -1, -1
+    if not dash or not 0 <= found[0] <= found[1] <= OLDEST:
+        raise argparse.ArgumentTypeError(f"ages in years are wanted, as 1-5 or 18-, not {text}")
+    return found
 
 
 def add_seed(command: argparse.ArgumentParser, of: str) -> None:

@@ -18,6 +18,7 @@ from training.arguments import (
     add_split,
     add_training,
     add_version,
+    ages,
     options_from,
     whole_number,
 )
@@ -60,6 +61,16 @@ def _fit(commands: Any) -> None:
         "--out", type=Path, required=True, metavar="models/NAME", help="the bundle"
     )
     add_version(command)
+    command.add_argument(
+        "--population", metavar="WHOM", help="whom the films show, as Adults; for folders of yours"
+    )
+    command.add_argument(
+        "--ages",
+        type=ages,
+        metavar="FROM-TO",
+        help="of these patients in years, as 1-5 or 18-; without them no film's age chooses the "
+        "model, and it reads where it is named",
+    )
     command.add_argument(
         "--weights",
         metavar="imagenet|none|PATH",

@@ -31,6 +31,16 @@ MASKED = (
 )
 
 
+def population_of(options: FitOptions, dataset: str) -> dict[str, Any]:
+    """Whom the model may read: what is known of the data set, or was said of it."""
+    population = dict(provenance_of(dataset).population)
+    if options.population:
+        population["label"] = options.population
+    if options.ages:
+        population["min_age_years"], population["max_age_years"] = options.ages
+    return population
+
+
 def describe(
     options: FitOptions,
     recipe: Recipe,
@@ -61,7 +71,7 @@ def describe(
             "stressed_copies": recipe.stressed_copies,
             **promises(metrics["validation"]["figures"]),
         },
-        "population": provenance.population,
+        "population": population_of(options, dataset.name),
         "metrics": metrics,
         "training": {
             "recipe": options.recipe,

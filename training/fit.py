@@ -25,7 +25,7 @@ from training.card import write_card
 from training.companion import Companion, infections_of, normals_of
 from training.data import Prepared
 from training.device import use_device
-from training.document import describe
+from training.document import describe, population_of
 from training.errors import TrainingError
 from training.files import demand_place, write_csv
 from training.members import Rows, train_members
@@ -57,6 +57,8 @@ class FitOptions:
     masks: bool = False
     companion: Path | None = None
     normals: Path | None = None
+    population: str | None = None
+    ages: tuple[int, int] | None = None
 
 
 def fit(options: FitOptions) -> Path:
@@ -72,7 +74,7 @@ def fit(options: FitOptions) -> Path:
     recipe = _as_asked(load_recipe(options.recipe, epochs=options.epochs), options)
     prepared = prepare_for(recipe, options.data, options.cache, options.seed)
     _say_what_was_read(prepared)
-
+    _say_whether_ages_are_known(options, prepared.dataset.name)
     _check_splits(prepared)
     companions = _companions(prepared, recipe, options)
     # Of all shares the largest says who joined in.
@@ -265,6 +267,15 @@ def _say_what_was_read(prepared: Prepared) -> None:
         )
     if dataset.corrupt:
         print(f"  {len(dataset.corrupt)} unreadable files were skipped; see corrupt.csv")
+
+
+def _say_whether_ages_are_known(options: FitOptions, dataset: str) -> None:
+    if "min_age_years" not in population_of(options, dataset):
+        print(
+            "Nobody says how old these patients are, so no film's age will choose the model: it "
+            "reads where it is named. --ages 18- would say adults, --ages 0-17 children.",
+            flush=True,
+        )
 
 
 def _say_what_came_out(out: Path, metrics: dict[str, Any]) -> None:

@@ -14,7 +14,7 @@ from app.pacs.queue import Queue
 from app.pacs.routing import MalformedObjectError, Router, read_header
 from app.pacs.settings import PacsSettings
 from app.pacs.spool import Spool
-from app.population import is_for_children
+from app.population import group_of
 from app.settings import SettingsError
 
 
@@ -39,7 +39,8 @@ class ModelShelf:
     """What the bundles on disk say of themselves, read without loading a network.
 
     Attributes:
-        child, adult: names of the bundles for children and adults, "" where there is none.
+        child, adult: names of the bundles for children and adults, "" where there is none. One
+            that states no ages stands for both where it is the only one.
         fingerprint: changes when any bundle's weights change.
     """
 
@@ -54,8 +55,8 @@ def look_at_models(models: Path, settings: PacsSettings) -> ModelShelf:
     Raises:
         SettingsError: there is none, or a setting chooses one that is not there.
     """
-    child = adult = ""
     names, hashes = [], []
+    by_group: dict[str | None, str] = {}
     for path in sorted(models.glob("*/bundle.json")):
         try:
             document = json.loads(path.read_text())
@@ -64,10 +65,7 @@ def look_at_models(models: Path, settings: PacsSettings) -> ModelShelf:
         except (OSError, ValueError, KeyError, TypeError):
             continue
         names.append(name)
-        if is_for_children(population):
-            child = child or name
-        else:
-            adult = adult or name
+        by_group.setdefault(group_of(population), name)
     if not names:
         raise SettingsError(f"XRAY_MODELS={models} holds no bundle that can be read.")
     for variable, chosen in (
@@ -79,6 +77,8 @@ def look_at_models(models: Path, settings: PacsSettings) -> ModelShelf:
             raise SettingsError(
                 f"{variable}={chosen!r} is none of the bundles: {', '.join(names)}."
             )
+    alone = by_group.get(None, "") if len(names) == 1 else ""
+    child, adult = by_group.get("child", alone), by_group.get("adult", alone)
     return ModelShelf(child, adult, hashlib.sha256("\n".join(hashes).encode()).hexdigest())
 
 

@@ -25,7 +25,8 @@ _NO_MODEL_SECONDS = 60.0
 
 NO_BUNDLE = Refusal(
     "age_unknown",
-    "The film says neither age nor date of birth, so no model could be chosen for it.",
+    "The film says neither age nor date of birth, or no model is for patients of that age, so none "
+    "could be chosen for it.",
 )
 BROKEN = Refusal("internal_error", "Reading this film failed again and again. It was put aside.")
 

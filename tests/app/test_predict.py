@@ -179,6 +179,36 @@ def test_the_age_in_a_dicom_file_chooses_the_bundle(
     assert reading["model"]["name"] == expected
 
 
+def test_no_age_chooses_a_bundle_that_states_none(
+    client: FlaskClient, app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One trained on own folders, whose name comes before the adults'."""
+    predictor = app.extensions["registry"].predictor
+    population = {"label": "As in the training data"}
+    ours = replace(predictor.bundles[ADULTS], name="by-us", population=population)
+    monkeypatch.setattr(predictor, "bundles", {"by-us": ours, **predictor.bundles})
+    for age, expected in (("004Y", CHILDREN), ("071Y", ADULTS)):
+        reading = post_file(client, dicom(PatientAge=age)).get_json()
+        assert reading["model"]["name"] == expected
+    reading = post_file(client, dicom(PatientAge="071Y"), "?model=by-us").get_json()
+    assert (reading["model"]["name"], codes(reading)) == ("by-us", [])
+    page = client.get("/").get_data(as_text=True)
+    assert page.index(">Child<") < page.index(">Adult<") < page.index(f">{ours.title}<")
+    assert "As in the training data, ages not stated" in page
+
+
+@pytest.mark.parametrize("age", ["004Y", "071Y"])
+def test_the_only_bundle_reads_whatever_the_age(
+    client: FlaskClient, app: Flask, monkeypatch: pytest.MonkeyPatch, age: str
+) -> None:
+    predictor = app.extensions["registry"].predictor
+    ours = replace(predictor.bundles[ADULTS], name="by-us", population={"label": "Any"})
+    monkeypatch.setattr(predictor, "bundles", {"by-us": ours})
+    monkeypatch.setattr(predictor, "default", ours)
+    reading = post_file(client, dicom(PatientAge=age)).get_json()
+    assert reading["model"]["name"] == "by-us"
+
+
 def test_a_named_bundle_wins_over_the_age_and_warns(client: FlaskClient) -> None:
     reading = post_file(client, dicom(PatientAge="071Y"), f"?model={CHILDREN}").get_json()
     assert reading["model"]["name"] == CHILDREN

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import subprocess
@@ -78,3 +79,17 @@ def test_bundles_that_are_not_there(
             Node(settings, models, [])
     with pytest.raises(SettingsError, match="XRAY_MODELS=.*gone holds no bundle"):
         Node(pacs_settings, tmp_path / "gone", [])
+
+
+def test_a_bundle_that_states_no_ages_reads_alone_or_where_it_is_named(
+    pacs_settings: PacsSettings, models: Path, tmp_path: Path
+) -> None:
+    """One trained on own folders stands before the adults' by name, and must not replace it."""
+    document = {"name": "by-us", "population": {"label": "As in the training data"}, "sha256": "1"}
+    for place in (models, tmp_path / "alone"):
+        (place / "by-us").mkdir(parents=True)
+        (place / "by-us" / "bundle.json").write_text(json.dumps(document))
+    shelf = look_at_models(models, replace(pacs_settings, ageless_bundle="by-us"))
+    assert (shelf.child, shelf.adult) == ("for-children", "for-adults")
+    shelf = look_at_models(tmp_path / "alone", pacs_settings)
+    assert (shelf.child, shelf.adult) == ("by-us", "by-us")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ EVERYTHING = {
     "fit": (
         "fit adult --data films.zip --out models/mine --runs r --cache c --seed 3 --epochs 2 "
         "--version 2.0.0 --precision float32 --weights none --no-augmentation --masks --fresh "
-        "--companion more.zip --normals well.zip",
+        "--companion more.zip --normals well.zip --population Adults --ages 18-",
         "training.fit.FitOptions",
         {
             "recipe": "adult",
@@ -32,6 +33,8 @@ EVERYTHING = {
             "fresh": True,
             "companion": Path("more.zip"),
             "normals": Path("well.zip"),
+            "population": "Adults",
+            "ages": (18, 120),
         },
     ),
     "evaluate": (
@@ -247,3 +250,23 @@ def test_commands_on_bundles_want_at_least_one(command, capsys):
     with pytest.raises(SystemExit):
         main([command])
     assert "models/NAME" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("ages", ["adults", "18", "5-1", "-5", "0-121"])
+def test_ages_that_are_no_range_are_refused(ages: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["fit", "adult", "--data", "d", "--out", "o", f"--ages={ages}"])
+    assert ended.value.code == 2
+    assert "ages in years are wanted, as 1-5 or 18-" in capsys.readouterr().err
+
+
+def test_whom_own_folders_show_is_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    from training.fit import FitOptions, _say_whether_ages_are_known
+
+    place = Path("d")
+    options = FitOptions("adult", place, place, place, place)
+    _say_whether_ages_are_known(options, "kermany-chest-xray")
+    _say_whether_ages_are_known(replace(options, ages=(18, 120)), "folders")
+    assert not capsys.readouterr().out
+    _say_whether_ages_are_known(options, "folders")
+    assert "--ages 18-" in capsys.readouterr().out

@@ -38,7 +38,8 @@ def test_fit_exports_a_bundle_that_evaluate_confirms(data, tmp_path, capsys):
     out = tmp_path / "models" / "pediatric-pneumonia"
     places = ["--cache", str(tmp_path / "cache"), "--runs", str(tmp_path / "runs")]
     arguments = ["fit", "residual", "--data", str(data), "--out", str(out), *places]
-    assert main([*arguments, "--epochs", "1", "--precision", "float32"]) == 0
+    whom = ["--population", "Children of ours", "--ages", "0-17"]
+    assert main([*arguments, "--epochs", "1", "--precision", "float32", *whom]) == 0
 
     document = json.loads((out / "bundle.json").read_text())
     assert [c["id"] for c in document["classes"]] == [
@@ -46,6 +47,12 @@ def test_fit_exports_a_bundle_that_evaluate_confirms(data, tmp_path, capsys):
         "bacterial_pneumonia",
         "viral_pneumonia",
     ]
+    said = document["population"]
+    assert (said["label"], said["min_age_years"], said["max_age_years"]) == (
+        "Children of ours",
+        0,
+        17,
+    )
     assert document["metrics"]["test"]["films"] == 15
     assert load_bundle(out, "lean").replay_probes() < 1e-4
     assert "Research use only" in (out / "CARD.md").read_text()
