@@ -36,6 +36,7 @@ from tests.server import ROOT
 
 PROJECT = "xray-compose-test"
 ADDRESS = "https://127.0.0.1:8443"
+PROFILES = ("pacs", "orthanc", "monitoring")
 SERVICES = ("nginx", "xray", "node", "orthanc", "prometheus", "grafana")
 #: A container that only takes an address, from an image that is there anyway.
 SQUATTER = "nginx:1.28.0-bookworm"
@@ -61,7 +62,7 @@ class Stack:
         return done.stdout.strip()
 
     def compose(self, *words: str, check: bool = True) -> str:
-        profiles = ("--profile", "pacs", "--profile", "monitoring")
+        profiles = [word for name in PROFILES for word in ("--profile", name)]
         return self.docker("compose", *profiles, *words, check=check)
 
     def down(self) -> None:
