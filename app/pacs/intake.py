@@ -42,11 +42,13 @@ class ModelShelf:
         child, adult: names of the bundles for children and adults, "" where there is none. One
             that states no ages stands for both where it is the only one.
         fingerprint: changes when any bundle's weights change.
+        bundles: name, version and hash of each.
     """
 
     child: str
     adult: str
     fingerprint: str
+    bundles: tuple[tuple[str, str, str], ...] = ()
 
 
 def look_at_models(models: Path, settings: PacsSettings) -> ModelShelf:
@@ -55,17 +57,18 @@ def look_at_models(models: Path, settings: PacsSettings) -> ModelShelf:
     Raises:
         SettingsError: there is none, or a setting chooses one that is not there.
     """
-    names, hashes = [], []
+    bundles: list[tuple[str, str, str]] = []
     by_group: dict[str | None, str] = {}
     for path in sorted(models.glob("*/bundle.json")):
         try:
             document = json.loads(path.read_text())
             name, population = str(document["name"]), dict(document["population"])
-            hashes.append(str(document["sha256"]))
+            bundle = name, str(document.get("version", "")), str(document["sha256"])
         except (OSError, ValueError, KeyError, TypeError):
             continue
-        names.append(name)
+        bundles.append(bundle)
         by_group.setdefault(group_of(population), name)
+    names = [name for name, _, _ in bundles]
     if not names:
         raise SettingsError(f"XRAY_MODELS={models} holds no bundle that can be read.")
     for variable, chosen in (
@@ -79,7 +82,8 @@ def look_at_models(models: Path, settings: PacsSettings) -> ModelShelf:
             )
     alone = by_group.get(None, "") if len(names) == 1 else ""
     child, adult = by_group.get("child", alone), by_group.get("adult", alone)
-    return ModelShelf(child, adult, hashlib.sha256("\n".join(hashes).encode()).hexdigest())
+    hashes = "\n".join(sha256 for _, _, sha256 in bundles)
+    return ModelShelf(child, adult, hashlib.sha256(hashes.encode()).hexdigest(), tuple(bundles))
 
 
 class Intake:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 
-from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
@@ -32,10 +32,25 @@ _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
 
 class NodeMetrics:
-    """Counters of one node process, and gauges that are read from its queue when asked."""
+    """Counters of one node process, and gauges that are read from its queue when asked.
 
-    def __init__(self, queue: Queue, spool: Spool) -> None:
+    Args:
+        bundles: name, version and hash of each that the node found when it started.
+    """
+
+    def __init__(
+        self, queue: Queue, spool: Spool, bundles: Iterable[tuple[str, str, str]] = ()
+    ) -> None:
         self.registry = CollectorRegistry()
+        # As the service has it, so that one alert sees a node that was left behind.
+        model_info = Gauge(
+            "xray_model_info",
+            "1 for each bundle that the node found when it started.",
+            ("model", "version", "sha256"),
+            registry=self.registry,
+        )
+        for bundle in bundles:
+            model_info.labels(*bundle).set(1)
         self.associations = Counter(
             "xray_pacs_associations",
             f"Connections and associations by result: {', '.join(ASSOCIATION_RESULTS)}.",

@@ -97,7 +97,7 @@ class Node:
             self.spool = Spool(root, settings.min_free_bytes, in_node=True)
             self._lock = _lock(root / "node.lock")
             self.queue = open_queue(root)
-        self.metrics = NodeMetrics(self.queue, self.spool)
+        self.metrics = NodeMetrics(self.queue, self.spool, shelf.bundles)
         self._arrived = threading.Event()
         self.intake = Intake(self.spool, self.queue, settings, shelf, self._arrived)
         self.provider = StorageProvider(settings, self.intake, self.metrics)

@@ -75,7 +75,9 @@ def write_models(folder: Path) -> Path:
     for bundle in fake_bundles().values():
         path = folder / bundle.name
         path.mkdir(parents=True)
-        document = {"name": bundle.name, "population": bundle.population, "sha256": bundle.sha256}
+        document = {
+            name: getattr(bundle, name) for name in ("name", "version", "population", "sha256")
+        }
         (path / "bundle.json").write_text(json.dumps(document))
     return folder
 

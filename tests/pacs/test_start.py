@@ -16,6 +16,7 @@ from app.pacs.intake import look_at_models
 from app.pacs.node import Node
 from app.pacs.settings import PacsSettings
 from app.settings import SettingsError
+from tests.pacs.fakes import write_models
 from tests.server import ROOT
 
 
@@ -82,10 +83,11 @@ def test_bundles_that_are_not_there(
 
 
 def test_a_bundle_that_states_no_ages_reads_alone_or_where_it_is_named(
-    pacs_settings: PacsSettings, models: Path, tmp_path: Path
+    pacs_settings: PacsSettings, tmp_path: Path
 ) -> None:
     """One trained on own folders stands before the adults' by name, and must not replace it."""
     document = {"name": "by-us", "population": {"label": "As in the training data"}, "sha256": "1"}
+    models = write_models(tmp_path / "models")
     for place in (models, tmp_path / "alone"):
         (place / "by-us").mkdir(parents=True)
         (place / "by-us" / "bundle.json").write_text(json.dumps(document))
@@ -93,3 +95,17 @@ def test_a_bundle_that_states_no_ages_reads_alone_or_where_it_is_named(
     assert (shelf.child, shelf.adult) == ("for-children", "for-adults")
     shelf = look_at_models(tmp_path / "alone", pacs_settings)
     assert (shelf.child, shelf.adult) == ("by-us", "by-us")
+
+
+def test_the_node_says_which_weights_it_reads_with(
+    pacs_settings: PacsSettings, models: Path
+) -> None:
+    """As the service does, for the alert on instances that differ."""
+    documents = [json.loads(path.read_text()) for path in models.glob("*/bundle.json")]
+    node = Node(pacs_settings, models, [])
+    try:
+        for one in documents:
+            labels = {"model": one["name"], "version": one["version"], "sha256": one["sha256"]}
+            assert node.metrics.registry.get_sample_value("xray_model_info", labels) == 1.0
+    finally:
+        node.stop()
