@@ -20,7 +20,7 @@ blueprint = APIBlueprint("health", __name__, abp_tags=[HEALTH])
     operation_id="healthz",
     summary="Alive",
     openapi_extensions=OPEN_TO_ALL,
-    responses=answers(Alive),
+    responses=answers(Alive, open_to_all=True),
 )
 def healthz() -> Response:
     """Alive: the process answers. Says nothing about the models."""
@@ -32,7 +32,7 @@ def healthz() -> Response:
     operation_id="readyz",
     summary="Ready to predict",
     openapi_extensions=OPEN_TO_ALL,
-    responses=answers(Ready, "not_ready"),
+    responses=answers(Ready, "not_ready", open_to_all=True),
 )
 def readyz() -> Response:
     """Ready to predict, and with which bundles; 503 with the reason until then."""

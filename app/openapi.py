@@ -19,6 +19,7 @@ from flask_openapi3.types import ResponseDict, SecuritySchemesDict
 from pydantic import BaseModel, ValidationError
 
 from app.errors import PROBLEMS, InvalidParameterError
+from app.refusals import BEFORE_FLASK
 from app.schemas import Problem
 from app.settings import PROJECT_ROOT, Settings
 
@@ -49,6 +50,17 @@ READS_FILMS = (
     "overloaded",
 )
 
+#: Of those, what a route does not answer that asks nobody who they are, and counts nobody.
+_WHERE_ASKED = {"unauthorized", "rate_limited"}
+
+#: Statuses of ``invalid_parameter`` beside its own: the request was not understood at all.
+_NOT_UNDERSTOOD = {
+    int(refusal.status[:3]): f"`{refusal.code}`: {refusal.detail}"
+    for refusal in BEFORE_FLASK
+    if refusal.code == "invalid_parameter"
+    and not refusal.status.startswith(str(PROBLEMS[refusal.code].status))
+}
+
 _BINARY = {"type": "string", "format": "binary"}
 
 #: The body of a request that carries one film. ``image/*`` is described, any of them is taken.
@@ -77,14 +89,20 @@ _SECURITY_SCHEMES: SecuritySchemesDict = {
 }
 
 
-def problems(*codes: str) -> ResponseDict:
-    """``responses`` for the codes and those that any route may answer, one a status."""
-    by_status: dict[int, list[str]] = {}
+def problems(*codes: str, open_to_all: bool = False) -> ResponseDict:
+    """``responses`` for the codes and those that any route may answer, one a status.
+
+    Args:
+        open_to_all: the route asks nobody who they are.
+    """
+    by_status = {status: [words] for status, words in _NOT_UNDERSTOOD.items()}
     for code in dict.fromkeys((*codes, *EVERYWHERE)):
-        by_status.setdefault(PROBLEMS[code].status, []).append(code)
+        if not (open_to_all and code in _WHERE_ASKED):
+            words = f"`{code}`: {PROBLEMS[code].title}"
+            by_status.setdefault(PROBLEMS[code].status, []).append(words)
     return {
         str(status): {
-            "description": "; ".join(f"`{code}`: {PROBLEMS[code].title}" for code in same),
+            "description": "; ".join(same),
             "content": {
                 "application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}
             },
@@ -97,9 +115,9 @@ def problems(*codes: str) -> ResponseDict:
 _RETRY_AFTER = {"Retry-After": {"description": "Seconds.", "schema": {"type": "integer"}}}
 
 
-def answers(model: type[BaseModel], *codes: str) -> ResponseDict:
+def answers(model: type[BaseModel], *codes: str, open_to_all: bool = False) -> ResponseDict:
     """``responses`` of a route that answers ``model`` as JSON, or one of the codes."""
-    return {"200": model, **problems(*codes)}
+    return {"200": model, **problems(*codes, open_to_all=open_to_all)}
 
 
 def _refuse(error: ValidationError) -> NoReturn:

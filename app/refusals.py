@@ -100,6 +100,8 @@ _BY_ERROR = {
     errors.ConfigurationProblem: FAILED,
     errors.ParseException: _NOT_HTTP,
 }
+#: What a request to any route may get before Flask sees it, for the description of the API.
+BEFORE_FLASK = (TOO_SLOW, TOO_MANY, UNKNOWN_CODING, *_BY_ERROR.values())
 
 
 def refusal_of(error: Exception) -> Refusal:

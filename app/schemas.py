@@ -48,8 +48,10 @@ class PredictQuery(Parameters):
     )
     heatmap: Literal[HEATMAPS] = Field(  # type: ignore[valid-type]
         "none",
-        description="Also draw where the film spoke for infection: over the film, or alone, as a "
-        "PNG of at most 640 pixels a side, whose palette index is the strength from 0 to 255.",
+        description="Also draw where the film spoke for infection, as a PNG. `overlay`: over the "
+        "film. `map`: alone, with a palette whose index is the strength from 0 to 255. Both have "
+        "at most 640 pixels a side. `layer`: the colours alone (RGBA, no palette), transparent "
+        "where nothing speaks for it, to lay over the film in its proportions.",
     )
     heatmap_class: str = Field(
         INFECTION,
@@ -111,7 +113,9 @@ class Reading(Answer):
     )
     probabilities: dict[str, Probability] = Field(description="Label → calibrated probability.")
     thresholds: Thresholds = Field(description="`rule_out` and `rule_in` of the bundle.")
-    warnings: list[WarningNote] = Field(description="Reasons to trust the reading less.")
+    warnings: list[WarningNote] = Field(
+        description="Reasons to trust the reading less; `no_heatmap`: the model has no map to show."
+    )
     model: ModelName = Field(description="Which bundle read.")
     image: Image = Field(description="What was found in the file.")
     heatmap: str | None = Field(description="A PNG as `data:` URI, if the query asked for one.")

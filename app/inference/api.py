@@ -75,7 +75,7 @@ def server() -> Response:
     "/health/live",
     operation_id="v2_live",
     openapi_extensions=OPEN_TO_ALL,
-    responses=answers(Live),
+    responses=answers(Live, open_to_all=True),
 )
 def live() -> Response:
     """Alive."""
@@ -86,7 +86,7 @@ def live() -> Response:
     "/health/ready",
     operation_id="v2_ready",
     openapi_extensions=OPEN_TO_ALL,
-    responses=answers(IsReady, "not_ready"),
+    responses=answers(IsReady, "not_ready", open_to_all=True),
 )
 def ready() -> Response:
     """Ready to predict."""

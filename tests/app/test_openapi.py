@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,10 @@ from app import create_app
 from app.access.keys import KeyFile
 from app.errors import PROBLEMS
 from app.openapi import document
-from app.settings import Settings
+from app.predictor import HEATMAPS, NO_HEATMAP
+from app.presentation import WARNING_TITLES
+from app.refusals import BEFORE_FLASK
+from app.settings import PROJECT_ROOT, Settings
 from tests.app.conftest import CHILDREN, no_bundle
 from tests.app.problems import assert_problem
 
@@ -109,6 +113,60 @@ def test_predict_names_every_code_that_it_can_answer(api: dict[str, Any]) -> Non
     # patient's group; only files have ranges.
     others = {"not_found", "method_not_allowed", "patient_unknown", "unsatisfiable_range"}
     assert set(re.findall(r"`(\w+)`", text)) == set(PROBLEMS) - others
+
+
+def test_what_is_not_understood_is_described_with_its_status(api: dict[str, Any]) -> None:
+    """app/worker.py answers so before there is a route."""
+    statuses = {
+        refusal.status[:3] for refusal in BEFORE_FLASK if refusal.code == "invalid_parameter"
+    }
+    assert {"400", "414", "417", "431", "501"} == statuses
+    for path, operations in api["paths"].items():
+        for operation in operations.values():
+            described = operation["responses"]
+            for status in statuses:
+                assert "invalid_parameter" in described[status]["description"], (path, status)
+
+
+def test_routes_that_ask_nobody_who_they_are_describe_no_refusal_for_it(
+    api: dict[str, Any],
+) -> None:
+    for path, operations in api["paths"].items():
+        for operation in operations.values():
+            asked = operation.get("security") != []
+            assert ("401" in operation["responses"]) is asked, path
+            assert ("429" in operation["responses"]) is asked, path
+
+
+def test_each_way_to_draw_a_map_is_described(api: dict[str, Any]) -> None:
+    (heatmap,) = (
+        one for one in api["paths"]["/predict"]["post"]["parameters"] if one["name"] == "heatmap"
+    )
+    readme = (PROJECT_ROOT / "README.md").read_text()
+    for way in HEATMAPS[1:]:
+        assert f"`{way}`" in heatmap["description"]
+        assert f"`{way}`" in readme or f"heatmap={way}" in readme
+    assert "heatmap=" + "\\|".join(HEATMAPS) in readme
+
+
+def test_every_warning_is_documented() -> None:
+    codes = {*WARNING_TITLES, NO_HEATMAP.code}
+    for page in ("configuration.md", "gate.md"):
+        text = (PROJECT_ROOT / "docs" / page).read_text()
+        assert {code for code in codes if f"`{code}`" not in text} == set(), page
+
+
+@pytest.mark.parametrize("asked", [True, False])
+def test_the_docs_page_sends_a_key_where_one_is_asked_for(tmp_path: Path, asked: bool) -> None:
+    keys = KeyFile(tmp_path / "keys")
+    key = {"X-API-Key": keys.create("ward")}
+    settings = Settings(api_keys_file=keys.path if asked else None)
+    page = create_app(settings, load=no_bundle).test_client().get("/docs", headers=key)
+    assert page.status_code == 200
+    said = html.unescape(page.get_data(as_text=True)).count(
+        '-H "Authorization: Bearer $XRAY_API_KEY"'
+    )
+    assert said == (2 if asked else 0)
 
 
 def test_a_parameter_that_does_not_fit_is_named(client: FlaskClient) -> None:
