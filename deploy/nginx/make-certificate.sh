@@ -1,10 +1,14 @@
 #!/bin/sh
-# make-certificate.sh FOLDER [NAME]: a self-signed certificate, unless there is one already.
+# make-certificate.sh FOLDER [NAME]: a self-signed certificate, unless there is one already that
+# lasts. Only one of its own that is about to end is replaced, another's never.
 # Real ones are fullchain.pem and privkey.pem, as ACME clients name them. Runs as root with
 # nginx's group, who must be able to read both.
 set -eu
 folder=$1
 name=${2:-localhost}
+# Stands in each that is made here, and tells it from another's.
+mark="X-Ray Result Interpreter self-signed"
+month=2592000  # seconds
 
 readable_for_the_group() {
     mode=0$(stat -c %a "$1")
@@ -18,13 +22,25 @@ if [ -s "$folder/fullchain.pem" ] && [ -s "$folder/privkey.pem" ]; then
             exit 1
         fi
     done
-    echo "Using the certificate in $folder"
-    exit 0
+    subject=$(openssl x509 -noout -subject -in "$folder/fullchain.pem" 2>/dev/null) || subject=
+    if [ -z "$subject" ] || openssl x509 -noout -checkend $month -in "$folder/fullchain.pem" >/dev/null; then
+        echo "Using the certificate in $folder"
+        exit 0
+    fi
+    case $subject in
+        *"$mark"*) ;;
+        *)
+            echo "The certificate in $folder ends within 30 days, or has ended: replace it." >&2
+            exit 0
+            ;;
+    esac
 fi
 # Readable for nginx's group and nobody else.
 umask 027
 openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 365 \
-    -subj "/CN=$name" -addext "subjectAltName=DNS:$name,DNS:localhost,IP:127.0.0.1" \
-    -keyout "$folder/privkey.pem" -out "$folder/fullchain.pem" 2>/dev/null
-chmod 0640 "$folder/privkey.pem"
+    -subj "/O=$mark/CN=$name" -addext "subjectAltName=DNS:$name,DNS:localhost,IP:127.0.0.1" \
+    -keyout "$folder/privkey.pem.new" -out "$folder/fullchain.pem.new" 2>/dev/null
+chmod 0640 "$folder/privkey.pem.new"
+mv "$folder/privkey.pem.new" "$folder/privkey.pem"
+mv "$folder/fullchain.pem.new" "$folder/fullchain.pem"
 echo "Made a self-signed certificate for $name in $folder; browsers will warn"

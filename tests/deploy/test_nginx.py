@@ -95,6 +95,38 @@ def test_a_certificate_that_nginx_could_not_read_is_refused_by_name(tmp_path: Pa
     assert (tmp_path / "privkey.pem").read_text() == "of the hospital"
 
 
+@pytest.mark.parametrize(
+    ("organisation", "days", "replaced"),
+    [
+        ("X-Ray Result Interpreter self-signed", 29, True),
+        ("X-Ray Result Interpreter self-signed", 31, False),
+        ("Hospital", 29, False),
+    ],
+)
+def test_only_a_certificate_of_its_own_that_is_about_to_end_is_made_anew(
+    tmp_path: Path, organisation: str, days: int, replaced: bool
+) -> None:
+    if shutil.which("openssl") is None:
+        pytest.skip("needs openssl")
+    script = ["sh", str(FOLDER / "make-certificate.sh"), str(tmp_path), "xray.example"]
+    subprocess.run(script, check=True, capture_output=True)
+    chain, key = tmp_path / "fullchain.pem", tmp_path / "privkey.pem"
+    made = chain.read_bytes()
+    signed = f"openssl req -x509 -key {key} -days {days} -out {chain} -subj"
+    subprocess.run([*signed.split(), f"/O={organisation}/CN=xray.example"], check=True)
+    before = chain.read_bytes(), key.read_bytes()
+    done = subprocess.run(script, check=True, capture_output=True, text=True)
+    after = chain.read_bytes(), key.read_bytes()
+    assert (before != after) is replaced
+    assert ("ends within 30 days" in done.stderr) is (organisation == "Hospital")
+    if replaced:
+        assert made != after[0]
+        assert key.stat().st_mode & 0o777 == 0o640
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(chain, key)  # they belong together
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["fullchain.pem", "privkey.pem"]
+
+
 @pytest.fixture(scope="module")
 def proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
     nginx = shutil.which("nginx") or shutil.which("/usr/sbin/nginx")
