@@ -14,13 +14,29 @@ from training.layout import Named
 FEWEST_OF_A_CLASS = 10
 
 
-def check_trainable(data: Path, named: Sequence[Named], corrupt: Sequence[Corrupt] = ()) -> None:
+def unread(lists: Sequence[str]) -> str:
+    """What to do where a table names the classes; nothing where there is none."""
+    if not lists:
+        return ""
+    return (
+        f" {lists[0]} is not read: a film is of the class that its folder names. Make a folder for "
+        "each class of the table, and put the films there (docs/training.md has the few lines)."
+    )
+
+
+def check_trainable(
+    data: Path,
+    named: Sequence[Named],
+    corrupt: Sequence[Corrupt] = (),
+    lists: Sequence[str] = (),
+) -> None:
     """Refuse what cannot be learned from, in a sentence that says what to do.
 
     Args:
         data: where the radiographs lie; for the sentence.
         named: the radiographs, or those that could be decoded.
         corrupt: those that could not.
+        lists: tables that lie beside them.
 
     Raises:
         DataError: no radiographs, one class only, no normal or no infected class, or a
@@ -35,7 +51,7 @@ def check_trainable(data: Path, named: Sequence[Named], corrupt: Sequence[Corrup
         only = next(iter(counts))
         raise DataError(
             f"All radiographs in {data} are of one class, {only.label!r}: there is nothing to "
-            f"tell apart. Is this only a part of the data set?{unreadable}"
+            f"tell apart. Is this only a part of the data set?{unreadable}{unread(lists)}"
         )
     labels = ", ".join(finding.label for finding in counts)
     if all(finding.infected for finding in counts):

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from cxr.findings import FindingClass
 from cxr.preprocess import PreprocessSpec
 from training.cache import Corrupt, Decoded, Progress, decode_once
-from training.checks import check_trainable
+from training.checks import check_trainable, unread
 from training.duplicates import linked_groups
 from training.errors import DataError
 from training.files import write_csv
@@ -199,9 +199,10 @@ def prepare(
             raise DataError(
                 f"No radiographs in {data}: expected a folder for each class with images "
                 "(JPEG, PNG, TIFF, WebP, BMP or DICOM) in it, or a zip of such folders."
+                + unread(source.lists)
             )
         if for_training:
-            check_trainable(data, named)
+            check_trainable(data, named, lists=source.lists)
         if masks and not source.has_masks:
             raise DataError(
                 f"There are no lung masks in {data} (a folder 'masks' beside 'images'). Train "

@@ -63,6 +63,8 @@ _FINDINGS = {
     "pneumonia viral": VIRAL_PNEUMONIA,
     "lung opacity": LUNG_OPACITY,
 }
+#: How a name begins that says what is not there; known ones (``no finding``) are above.
+_NEGATIONS = {"no", "non", "not", "without"}
 _BY_ID = {finding.id: finding for finding in CANONICAL_FINDINGS}
 
 # Kaggle: person12_bacteria_46.jpeg; Mendeley: BACTERIA-1008087-0001.jpeg.
@@ -101,7 +103,7 @@ def read_layout(paths: Sequence[str]) -> tuple[str, tuple[Named, ...]]:
     ``chest_xray/chest_xray/train``.
 
     Raises:
-        DataError: folders of different names would be one class.
+        DataError: folders of different names would be one class, or one says what is not there.
     """
     places = _without_copies(_places(paths))
     name = _recognise(places)
@@ -227,8 +229,10 @@ def _kermany_pneumonia(stem: str) -> FindingClass | None:
 def _findings(folders: Iterable[str]) -> dict[str, FindingClass]:
     """The class of each folder; one label for all spellings of a name, as ``TB`` and ``tb``.
 
+    Every name that is not known is a finding, and counts as infected.
+
     Raises:
-        DataError: names that differ by more than that would share an id.
+        DataError: names that differ by more than that would share an id, or one denies a finding.
     """
     found: dict[str, FindingClass] = {}
     classes: dict[str, tuple[str, FindingClass]] = {}
@@ -239,6 +243,12 @@ def _findings(folders: Iterable[str]) -> dict[str, FindingClass]:
         if known is not None:
             found[folder] = known
             continue
+        if plain.split(" ")[0] in _NEGATIONS:
+            raise DataError(
+                f"The folder {folder!r} would count as infected, like every name that is not "
+                "known. If its films show no infection, call it 'Normal'; otherwise give it a name "
+                f"that does not begin with {folder[: len(plain.split(' ')[0])]!r}."
+            )
         finding = FindingClass(identifier, _label(folder), infected=True)
         first, found[folder] = classes.setdefault(identifier, (folder, finding))
         if _plain(first) != plain:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import numpy as np
 
 from cxr.findings import NORMAL, FindingClass
 from training.data import Prepared, prepare
+from training.layout import FOLDERS
 from training.progress import decoding_progress
 from training.recipe import Recipe
 from training.split import TEST, TRAIN, VALIDATION
@@ -19,6 +21,8 @@ INFECTED = FindingClass("infected", "Infected", infected=True)
 def prepare_for(recipe: Recipe, data: Path, cache: Path, seed: int) -> Prepared:
     """Read, decode and split; one infected class where the recipe asks for it.
 
+    Of folders with names of their owner's it is said what counts as infected.
+
     Raises:
         DataError, CacheError: as ``prepare``.
     """
@@ -26,11 +30,24 @@ def prepare_for(recipe: Recipe, data: Path, cache: Path, seed: int) -> Prepared:
         prepared = prepare(
             data, recipe.preprocess, cache, seed, masks=recipe.masks, progress=progress
         )
+    if prepared.dataset.name == FOLDERS:
+        _say_what_counts(prepared.dataset.classes)
     if recipe.needs_lungs:
         from training.blanking import find_lungs  # not before: it imports Keras
 
         prepared = replace(prepared, lungs=find_lungs(prepared, data, cache))
     return merge_infected(prepared) if recipe.merge_infected else prepared
+
+
+def _say_what_counts(classes: Sequence[FindingClass]) -> None:
+    def words(infected: bool) -> str:
+        return ", ".join(one.label for one in classes if one.infected is infected)
+
+    print(
+        f"By their folders' names these films count as infected: {words(True)}; as normal: "
+        f"{words(False)}.",
+        flush=True,
+    )
 
 
 def merge_infected(prepared: Prepared) -> Prepared:

@@ -122,6 +122,11 @@ class Source:
         }
 
     @property
+    def lists(self) -> tuple[str, ...]:
+        """Tables that may say what is on the films; nothing here reads them."""
+        return tuple(m.path for m in self.members if m.path.lower().endswith((".csv", ".tsv")))
+
+    @property
     def metadata(self) -> tuple[Member, ...]:
         """The ``*.metadata.xlsx`` spreadsheets."""
         return tuple(m for m in self.members if m.path.lower().endswith(".metadata.xlsx"))

@@ -18,9 +18,11 @@ import pytest
 from cxr import PreprocessSpec
 from tests.phantoms import chest_phantom, encode_dicom
 from tests.real_data import data_path
+from tests.training.tiny import TINY, film
 from tests.training.trees import covid_files, kermany_files, picture, write_folder, write_zip
 from training.data import Prepared, prepare
 from training.errors import DataError
+from training.prepared import prepare_for
 
 SPEC = PreprocessSpec(size=64)
 KERMANY_CLASSES = ("normal", "bacterial_pneumonia", "viral_pneumonia")
@@ -386,3 +388,26 @@ def test_the_zip_of_negatives_is_not_a_training_set(tmp_path: Path) -> None:
         assert archive.namelist()
     with pytest.raises(DataError, match="normal"):
         prepare(path, SPEC, tmp_path)
+
+
+@pytest.mark.parametrize("place", ["images", "images/all"])
+def test_a_table_of_classes_is_named_and_what_to_make_of_it(tmp_path: Path, place: str) -> None:
+    """As many data sets come: ``labels.csv`` beside ``images/``."""
+    (tmp_path / place).mkdir(parents=True)
+    for number in range(2):
+        (tmp_path / place / f"{number}.png").write_bytes(film(number, False))
+    (tmp_path / "labels.csv").write_text("film,class\n0.png,Normal\n1.png,TB\n")
+    with pytest.raises(DataError, match=r"labels\.csv is not read: .*Make a folder for each class"):
+        prepare(tmp_path, PreprocessSpec(size=64), tmp_path / "cache")
+
+
+def test_it_is_said_which_folders_count_as_infected(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for folder, infected in (("Normal", False), ("Cardiomegaly", True)):
+        (tmp_path / "data" / folder).mkdir(parents=True)
+        for number in range(20):
+            seed = number + 5000 * infected
+            (tmp_path / "data" / folder / f"{number}.png").write_bytes(film(seed, infected))
+    prepare_for(TINY, tmp_path / "data", tmp_path / "cache", 0)
+    assert "count as infected: Cardiomegaly; as normal: Normal." in capsys.readouterr().out

@@ -207,3 +207,18 @@ def test_classes_have_a_fixed_order_and_strangers_come_last() -> None:
 def test_a_class_is_called_what_its_folder_is(folder, label):
     _, named = read_layout([f"films/{folder}/1.png", "films/Normal/1.png"])
     assert {one.finding.label for one in named} == {label, "Normal"}
+
+
+@pytest.mark.parametrize(
+    "name", ["No pneumonia", "no_tb", "Non-COVID", "Not infected", "WITHOUT TB"]
+)
+def test_a_folder_that_denies_a_finding_is_not_taken_for_one(name: str) -> None:
+    with pytest.raises(DataError, match="call it 'Normal'") as refused:
+        read_layout(_own_names("Normal", "Pneumonia", name))
+    assert repr(name) in str(refused.value)
+
+
+@pytest.mark.parametrize("name", ["No finding", "no_findings", "Healthy", "Negative"])
+def test_names_of_films_without_a_finding(name: str) -> None:
+    _, films = read_layout(_own_names(name, "Nocardia"))
+    assert Counter(film.finding.infected for film in films) == {False: 20, True: 20}
