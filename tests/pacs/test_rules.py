@@ -44,6 +44,27 @@ def test_what_an_alert_sees_growing_is_there_before_it_grows(tmp_path: Path) -> 
             assert registry.get_sample_value(name, {label: value}) == 0.0, value
 
 
+def test_every_metric_is_documented_with_its_labels(tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "spool", 0)
+    queue = Queue(spool.root / "queue.sqlite")
+    metrics = NodeMetrics(queue, spool)
+    text = (
+        (ROOT / "docs" / "configuration.md").read_text().partition("DICOM node answers its own")[2]
+    )
+    documented = {
+        name: set(re.findall(r"`(\w+)`", labels))
+        for name, labels in re.findall(r"^\| `(xray_\w+)` \| ([^|]*)\|", text, re.MULTILINE)
+    }
+    exposed = {
+        family.name + ("_total" if family.type == "counter" else "")
+        for family in metrics.registry.collect()
+    }
+    assert set(documented) == exposed
+    for counter in (metrics.associations, metrics.stores, metrics.films, metrics.readings):
+        (family,) = counter.describe()
+        assert documented[f"{family.name}_total"] == set(counter._labelnames)
+
+
 def test_every_alert_says_what_to_do() -> None:
     text = RULES.read_text()
     advice = (ROOT / "docs" / "pacs-node.md").read_text().lower()
