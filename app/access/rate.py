@@ -9,6 +9,7 @@ import time
 from flask import Flask, Response, g, request
 from flask_limiter import Limiter, RateLimitExceeded
 
+from app.access import counting  # noqa: F401  # the limiter finds its storages by their schemes
 from app.access.guard import METRICS_ENDPOINT, OPEN_ENDPOINTS
 from app.errors import problem_response
 from app.settings import Settings
@@ -42,8 +43,6 @@ def init_app(app: Flask, settings: Settings) -> None:
         application_limits=[settings.rate_limit],
         storage_uri=settings.rate_limit_store,
         strategy="sliding-window-counter",
-        # Without its Redis the service still reads, and each worker counts for itself.
-        in_memory_fallback_enabled=True,
         key_prefix="xray",
     )
     limiter.request_filter(lambda: request.endpoint in _NOT_COUNTED)

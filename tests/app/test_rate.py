@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+import signal
 import subprocess
+import sys
+import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from limits.storage import storage_from_string
 
 from app import create_app
+from app.access import counting
 from app.access.keys import KeyFile
 from app.settings import Settings
 from tests.app.conftest import no_bundle
@@ -104,6 +112,40 @@ def test_each_address_has_its_own_count(first: str, second: str, shared: bool) -
     assert statuses(clients[1], 1) == [429 if shared else 200]
 
 
+def at_once(app: Flask, count: int, address: str = "/openapi.json") -> list[tuple[int, float]]:
+    """The status and the seconds of as many requests, each in a thread of its own."""
+
+    def ask(_: int) -> tuple[int, float]:
+        begun = time.monotonic()
+        response = app.test_client().get(address)
+        return response.status_code, time.monotonic() - begun
+
+    with ThreadPoolExecutor(count) as pool:
+        return list(pool.map(ask, range(count)))
+
+
+def test_threads_that_ask_at_once_are_all_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    failed: list[object] = []
+    monkeypatch.setattr(threading, "excepthook", failed.append)
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        storage = storage_from_string("memory://")
+        rounds = []
+        for number in range(30):
+            with ThreadPoolExecutor(40) as pool:
+                hits = [
+                    pool.submit(storage.acquire_sliding_window_entry, f"{number}/{key}", 25, 3600)
+                    for key in range(4)
+                    for _ in range(40)
+                ]
+            rounds.append(sum(hit.result() for hit in hits))
+    finally:
+        sys.setswitchinterval(interval)
+    assert failed == []
+    assert set(rounds) == {100}
+
+
 @pytest.fixture
 def redis(tmp_path: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     """The address of a Redis that keeps nothing, and its process."""
@@ -130,6 +172,7 @@ def redis(tmp_path: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
                 assert time.monotonic() < end
                 time.sleep(0.05)
     yield address, process
+    process.send_signal(signal.SIGCONT)
     process.terminate()
     process.wait(timeout=10)
 
@@ -147,3 +190,45 @@ def test_redis_counts_for_all_replicas_and_may_fail(
     assert statuses(replicas[0], 4) == [200, 200, 200, 429]
     for replica in replicas:
         replica.application.extensions["limiter"].clear()
+
+
+def test_a_redis_that_hangs_holds_up_few_requests_once(
+    redis: tuple[str, subprocess.Popen[bytes]],
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(counting, "PAUSE_SECONDS", 1.0)
+    address, process = redis
+    app = limited("20 per minute", rate_limit_store=address)
+    assert statuses(app.test_client(), 1) == [200]
+    process.send_signal(signal.SIGSTOP)
+    first = at_once(app, 30)
+    assert Counter(status for status, _ in first) == {200: 20, 429: 10}
+    assert max(seconds for _, seconds in first) < 2
+    assert statuses(app.test_client(), 1) == [429]  # within the pause nobody waits
+    assert max(seconds for _, seconds in at_once(app, 10)) < 0.4
+    time.sleep(1.2)
+    waited = [seconds for _, seconds in at_once(app, 10) if seconds > 0.4]
+    assert len(waited) <= 1
+    assert at_once(app, 1, "/healthz")[0][1] < 0.4
+    process.send_signal(signal.SIGCONT)
+    time.sleep(1.2)
+    assert statuses(app.test_client(), 1) == [200]  # Redis has counted one so far
+    lines = [json.loads(line) for line in capfd.readouterr().err.splitlines()]
+    said = [line for line in lines if "Redis" in line["event"]]
+    assert [line["event"] for line in said] == ["Redis does not answer", "Redis answers again"]
+    assert said[0]["reason"] == "TimeoutError"
+    assert address.split("/")[2] not in json.dumps(lines)
+    app.extensions["limiter"].clear()
+
+
+def test_a_redis_that_dies_under_load_costs_no_answer(
+    redis: tuple[str, subprocess.Popen[bytes]],
+) -> None:
+    address, process = redis
+    app = limited("20 per minute", rate_limit_store=address)
+    statuses(app.test_client(), 1)
+    process.send_signal(signal.SIGSTOP)  # so that many ask, and all find it gone together
+    threading.Timer(0.3, process.kill).start()
+    assert Counter(status for status, _ in at_once(app, 40)) == {200: 20, 429: 20}
+    app.extensions["limiter"].clear()
