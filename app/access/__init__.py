@@ -31,6 +31,5 @@ def init_app(app: Flask, settings: Settings) -> None:
         app.wsgi_app = ProxyFix(  # type: ignore[method-assign]
             app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops
         )
-    guard.init_app(app)
-    rate.init_app(app, settings)
+    guard.init_app(app, count=lambda: rate.init_app(app, settings))
     pages.init_app(app)

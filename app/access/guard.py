@@ -10,6 +10,7 @@ One function runs before every request. It knows three ways to be set up:
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from urllib.parse import quote
 
 from flask import Flask, Response, current_app, g, redirect, request, session
@@ -91,23 +92,24 @@ def _sign_in_first() -> ResponseReturnValue:
     )
 
 
-def _identify() -> ResponseReturnValue | None:
+def _identify() -> None:
     g.client = None
+    g.unknown = False
     g.signed_in = False
     settings = current.settings()
     keys = key_file()
     if isinstance(request.routing_exception, SecurityError):
-        return None  # a host that is not served: refused as soon as it is dispatched
+        return  # a host that is not served: refused as soon as it is dispatched
     if request.endpoint in OPEN_ENDPOINTS:
         if keys and request.endpoint == "access.sign_in":
             _check_form_token()
-        return None
+        return
     if request.endpoint == METRICS_ENDPOINT and settings.metrics == "open":
-        return None
+        return
     if keys is None:
         if not open_to_all(settings):
             _only_this_machine()
-        return None
+        return
 
     presented = _presented_key()
     if presented is not None:
@@ -117,9 +119,13 @@ def _identify() -> ResponseReturnValue | None:
         # A browser sends the cookie along whoever's page made it send the request.
         _check_form_token()
     if key is None:
-        return _sign_in_first()
-    g.client = key.name
-    return None
+        g.unknown = True
+    else:
+        g.client = key.name
+
+
+def _refuse_unknown() -> ResponseReturnValue | None:
+    return _sign_in_first() if g.unknown else None
 
 
 def _only_this_machine() -> None:
@@ -137,8 +143,13 @@ def _say_how(response: Response) -> Response:
     return response
 
 
-def init_app(app: Flask) -> None:
-    """Ask every request who it is."""
+def init_app(app: Flask, count: Callable[[], None]) -> None:
+    """Ask every request who it is.
+
+    Args:
+        count: registers what counts requests: those that are refused here count too, or keys could
+            be guessed without end.
+    """
     settings: Settings = app.extensions["settings"]
     path = settings.api_keys_file
     app.extensions["api_keys"] = KeyFile(path) if path else None
@@ -148,4 +159,6 @@ def init_app(app: Flask) -> None:
     app.config["WTF_CSRF_SSL_STRICT"] = False
     csrf.init_app(app)
     app.before_request(_identify)
+    count()
+    app.before_request(_refuse_unknown)
     app.after_request(_say_how)

@@ -34,8 +34,16 @@ def client() -> str:
     return f"address:{address}"
 
 
+def _counted_as() -> str:
+    """The name of what is asked for; the limiter counts nothing without one, and no "static"."""
+    return "unknown" if g.unknown else request.endpoint or "unmatched"
+
+
 def init_app(app: Flask, settings: Settings) -> None:
-    """Count requests, if a limit is set. Must come after the guard, which knows the key."""
+    """Count requests, if a limit is set.
+
+    Must come after the guard has looked at the key, and before it refuses those without.
+    """
     if not settings.rate_limit:
         return
     limiter = Limiter(
@@ -44,8 +52,9 @@ def init_app(app: Flask, settings: Settings) -> None:
         storage_uri=settings.rate_limit_store,
         strategy="sliding-window-counter",
         key_prefix="xray",
+        request_identifier=_counted_as,
     )
-    limiter.request_filter(lambda: request.endpoint in _NOT_COUNTED)
+    limiter.request_filter(lambda: request.endpoint in _NOT_COUNTED and not g.unknown)
     limiter.init_app(app)
 
     def too_often(error: RateLimitExceeded) -> Response:

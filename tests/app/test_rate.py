@@ -93,6 +93,34 @@ def test_each_key_has_its_own_count(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    "address", ["/models", "/metrics", "/docs/swagger/js/swagger-ui-bundle.js", "/nothing"]
+)
+def test_keys_are_not_guessed_without_end(tmp_path: Path, address: str) -> None:
+    keys = KeyFile(tmp_path / "keys")
+    secret = keys.create("ward")
+    client = limited(api_keys_file=keys.path).test_client()
+    wrong = [
+        client.get(address, headers={"X-API-Key": f"xray_{number}"}).status_code
+        for number in range(4)
+    ]
+    assert wrong == [401, 401, 401, 429]
+    right = client.get("/openapi.json", headers={"X-API-Key": secret})
+    assert right.status_code == 200  # its own count
+
+
+def test_people_who_are_sent_to_sign_in_are_counted(tmp_path: Path) -> None:
+    keys = KeyFile(tmp_path / "keys")
+    keys.create("ward")
+    client = limited(api_keys_file=keys.path).test_client()
+    assert [client.get("/").status_code for _ in range(4)] == [303, 303, 303, 429]
+
+
+def test_what_is_not_there_is_counted() -> None:
+    client = limited().test_client()
+    assert [client.get("/nothing").status_code for _ in range(4)] == [404, 404, 404, 429]
+
+
+@pytest.mark.parametrize(
     ("first", "second", "shared"),
     [
         ("192.0.2.7", "192.0.2.8", False),
