@@ -99,9 +99,10 @@ class KeyFile:
         """
         try:
             status = self.path.stat()
-            signature = (status.st_mtime_ns, status.st_size, status.st_ino)
+            # ctime too: nothing else changes in a file that is given to the right user.
+            signature = (status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino)
         except OSError:
-            signature = (0, 0, 0)
+            signature = (0, 0, 0, 0)
         seen, keys = self._seen
         if signature == seen:
             return keys

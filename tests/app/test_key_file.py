@@ -47,3 +47,19 @@ def test_its_bytes_are_on_the_disk_before_its_name(
     monkeypatch.setattr(os, "replace", noted_replace)
     keys.create("ward")
     assert done == ["True fsync", "replace"]
+
+
+def test_a_file_that_is_given_to_the_right_user_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = KeyFile(tmp_path / "api-keys")
+    secret = keys.create("ward")
+
+    def refuse(*_: Any, **__: Any) -> str:
+        raise PermissionError(13, "Permission denied")
+
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setattr(Path, "read_text", refuse)
+        assert keys.identify(secret) is None
+    keys.path.chmod(0o640)  # or chown: neither touches what the file holds
+    assert keys.identify(secret) is not None
