@@ -160,7 +160,7 @@ class KeyFile:
     def _locked(self) -> Iterator[None]:
         # The folder and not the file: the file is replaced under the lock.
         try:
-            folder = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY)
+            folder = os.open(self.path.resolve().parent, os.O_RDONLY | os.O_DIRECTORY)
         except OSError as error:
             raise KeyFileError(f"The folder {self.path.parent} cannot be used: {error}.") from error
         try:
@@ -172,17 +172,19 @@ class KeyFile:
     def _write(self, keys: dict[str, ApiKey]) -> None:
         """Replace the file in one step.
 
-        A new one belongs to whom the folder belongs to, and can be read by nobody else.
+        A new one belongs to whom the folder belongs to, and can be read by nobody else. A link
+        stays, and what it leads to is replaced: the service may know that by another name.
         """
         lines = [f"{key.name} sha256:{key.digest} {key.created}\n" for key in keys.values()]
+        path = self.path.resolve()
         try:
-            before = self.path.stat() if self.path.exists() else None
-            handle, partial = tempfile.mkstemp(dir=self.path.parent, prefix=".api-keys-")
+            before = path.stat() if path.exists() else None
+            handle, partial = tempfile.mkstemp(dir=path.parent, prefix=".api-keys-")
             try:
                 with os.fdopen(handle, "w", encoding="utf-8") as file:
                     file.write(_HEADER + "".join(lines))
                     # The server may run as another user than whoever makes or revokes a key.
-                    owner = before or self.path.parent.stat()
+                    owner = before or path.parent.stat()
                     with suppress(PermissionError):
                         os.fchown(file.fileno(), owner.st_uid, owner.st_gid)
                     if before:
@@ -190,7 +192,7 @@ class KeyFile:
                     # A new name may reach the disk before what it names.
                     file.flush()
                     os.fsync(file.fileno())
-                os.replace(partial, self.path)
+                os.replace(partial, path)
             except BaseException:
                 os.unlink(partial)
                 raise

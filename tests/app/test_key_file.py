@@ -63,3 +63,28 @@ def test_a_file_that_is_given_to_the_right_user_is_read(
         assert keys.identify(secret) is None
     keys.path.chmod(0o640)  # or chown: neither touches what the file holds
     assert keys.identify(secret) is not None
+
+
+def test_what_is_changed_by_a_link_is_changed_by_every_name(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    real = KeyFile(tmp_path / "real" / "api-keys")
+    link = KeyFile(tmp_path / "link")
+    link.path.symlink_to(real.path)
+    secret = link.create("ward")
+    assert real.identify(secret) is not None
+    link.revoke("ward")
+    assert real.identify(secret) is None
+    assert link.path.is_symlink()
+
+
+def test_a_link_is_followed_anew_each_time(tmp_path: Path) -> None:
+    """As Kubernetes changes the files of a secret: the link is switched."""
+    old, new = KeyFile(tmp_path / "old"), KeyFile(tmp_path / "new")
+    before, after = old.create("ward"), new.create("ward")
+    link = KeyFile(tmp_path / "link")
+    link.path.symlink_to(old.path)
+    assert link.identify(before) is not None
+    link.path.unlink()
+    link.path.symlink_to(new.path)
+    assert link.identify(before) is None
+    assert link.identify(after) is not None
