@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shutil
+import socket
 import ssl
 import subprocess
 import time
@@ -28,6 +29,8 @@ from tests.waiting import wait_until
 
 FOLDER = ROOT / "deploy" / "nginx"
 CONFIGURATION = (FOLDER / "nginx.conf").read_text()
+EACH = int(re.findall(r"limit_conn each (\d+);", CONFIGURATION)[0])
+NGINX = shutil.which("nginx") or shutil.which("/usr/sbin/nginx")
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,13 @@ def test_upload_limits_agree_with_the_applications() -> None:
     (limit,) = re.findall(r"client_max_body_size (\w+);", CONFIGURATION)
     largest = Settings().max_upload_bytes + MULTIPART_OVERHEAD_BYTES
     assert largest < bytes_of(limit) <= largest + 2**20
+
+
+def test_one_address_may_open_several_pages_at_once() -> None:
+    """A browser asks for all files of a page together, and each counts."""
+    (everybody,) = re.findall(r"limit_conn all (\d+);", CONFIGURATION)
+    files = [path for path in (ROOT / "static").rglob("*") if path.is_file()]
+    assert 3 * len(files) < EACH < int(everybody) / 2
 
 
 @pytest.mark.parametrize("code", ["not_found", "too_large", "overloaded"])
@@ -129,8 +139,7 @@ def test_only_a_certificate_of_its_own_that_is_about_to_end_is_made_anew(
 
 @pytest.fixture(scope="module")
 def proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
-    nginx = shutil.which("nginx") or shutil.which("/usr/sbin/nginx")
-    if nginx is None or shutil.which("openssl") is None:
+    if NGINX is None or shutil.which("openssl") is None:
         pytest.skip("needs nginx and openssl (Debian's packages nginx-light and openssl)")
     folder = tmp_path_factory.mktemp("nginx")
     (folder / "models" / NAME).mkdir(parents=True)
@@ -166,7 +175,7 @@ def proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
         (folder / "nginx.conf").write_text(text)
         with (folder / "start.log").open("wb") as sink:
             process = subprocess.Popen(
-                [nginx, "-c", str(folder / "nginx.conf"), "-p", str(folder), "-g", "daemon off;"],
+                [NGINX, "-c", str(folder / "nginx.conf"), "-p", str(folder), "-g", "daemon off;"],
                 stderr=sink,
             )
         running = Proxy(port, folder / "fullchain.pem", folder / "access.log", server)
@@ -250,6 +259,62 @@ def test_plain_http_is_sent_to_tls(proxy: Proxy) -> None:
     assert response.status == 308
     assert response.getheader("Location") == f"https://localhost:{proxy.port}/models"
     connection.close()
+
+
+@pytest.mark.slow
+def test_one_machine_does_not_close_nginx_for_all(proxy: Proxy) -> None:
+    def begun(address: str) -> ssl.SSLSocket:
+        context = ssl.create_default_context(cafile=str(proxy.certificate))
+        plain = socket.create_connection(("127.0.0.1", proxy.port), 10, (address, 0))
+        client = context.wrap_socket(plain, server_hostname="localhost")
+        client.sendall(
+            b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/jpeg\r\n"
+            b"Content-Length: 1000\r\n\r\n"
+        )
+        return client
+
+    def answer(address: str) -> bytes:
+        with begun(address) as client:
+            client.sendall(bytes(1000))
+            return client.recv(12)
+
+    slow = [begun("127.0.0.1") for _ in range(EACH)]
+    try:
+        wait_until(lambda: answer("127.0.0.1") == b"HTTP/1.1 503", 5)
+        assert answer("127.0.0.2") == b"HTTP/1.1 415"
+    finally:
+        for client in slow:
+            client.close()
+    wait_until(lambda: answer("127.0.0.1") == b"HTTP/1.1 415", 5)
+
+
+@pytest.mark.slow
+def test_what_fails_on_the_way_is_no_reason_to_log_a_client(proxy: Proxy) -> None:
+    """As with a /tmp that is full: a body finds no place."""
+    folder = proxy.log.parent
+    shutil.rmtree(folder / "body")
+    (folder / "body").write_text("in its place")
+    try:
+        status, _, body = proxy.request(
+            "POST", "/predict?name=Doe", bytes(2**20), **{"Content-Type": "image/jpeg"}
+        )
+    finally:
+        (folder / "body").unlink()
+        (folder / "body").mkdir()
+    assert (status, json.loads(body)["code"]) == (503, "overloaded")
+    assert (folder / "error.log").read_text() == ""
+
+
+@pytest.mark.slow
+def test_what_keeps_nginx_from_starting_is_said(proxy: Proxy) -> None:
+    folder = proxy.log.parent
+    text = (folder / "nginx.conf").read_text()
+    broken = folder / "broken.conf"
+    broken.write_text(text.replace(f"{folder}/privkey.pem", f"{folder}/nothing.pem"))
+    command = [NGINX or "", "-c", str(broken), "-p", str(folder), "-g", "daemon off;"]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=30)
+    assert ended.returncode == 1
+    assert "nothing.pem" in (folder / "error.log").read_text() + ended.stderr
 
 
 @pytest.mark.slow
