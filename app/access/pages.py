@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import timedelta
 from typing import Any
-from urllib.parse import urlsplit
 
 from flask import Blueprint, Flask, Request, abort, g, redirect, render_template, request, session
 from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
@@ -51,9 +50,9 @@ def _for_every_page() -> dict[str, Any]:
 
 def _safe_target(address: str) -> str:
     """A page of this service to return to, never another site's."""
-    parts = urlsplit(address)
-    ours = not parts.scheme and not parts.netloc and address.startswith("/")
-    return address if ours and not address.startswith("//") and "\\" not in address else "/"
+    # Browsers take a backslash for a slash, and drop line ends and tabs before they look.
+    ours = address.startswith("/") and not address.startswith("//")
+    return address if ours and "\\" not in address and address.isprintable() else "/"
 
 
 @blueprint.route("/sign-in", methods=["GET", "POST"])

@@ -256,10 +256,32 @@ def test_a_wrong_key_does_not_sign_in(stranger: FlaskClient) -> None:
 
 
 @pytest.mark.parametrize(
-    "target", ["https://evil.example/", "//evil.example", "/\\evil.example", "javascript:alert(1)"]
+    "target",
+    [
+        "https://evil.example/",
+        "//evil.example",
+        "/\\evil.example",
+        "/\t/evil.example",
+        "javascript:alert(1)",
+        "//[x",
+        "http://[",
+        "//\u2100x",
+        "/\r\nX: y",
+        "",
+    ],
 )
 def test_signing_in_leads_to_no_other_site(stranger: FlaskClient, secret: str, target: str) -> None:
     assert sign_in(stranger, secret, target).location == "/"
+
+
+@pytest.mark.parametrize(
+    ("target", "location"),
+    [("/models?a=//b", "/models?a=//b"), ("/[x", "/%5Bx"), ("/\u2100", "/%E2%84%80")],
+)
+def test_signing_in_leads_to_any_page_of_this_one(
+    stranger: FlaskClient, secret: str, target: str, location: str
+) -> None:
+    assert sign_in(stranger, secret, target).location == location
 
 
 def test_forms_need_their_token(stranger: FlaskClient, secret: str, jpeg: bytes) -> None:

@@ -143,6 +143,8 @@ def test_to_look_at_the_page_changes_nothing_and_opens_the_queue_once(
         ({"Sec-Fetch-Site": "cross-site", "Origin": "https://elsewhere.example"}, 400),
         ({"Sec-Fetch-Site": "same-site"}, 400),
         ({"Origin": "https://elsewhere.example"}, 400),
+        ({"Origin": "http://["}, 400),
+        ({"Origin": "null"}, 400),
         ({"Origin": "http://localhost"}, 303),
         ({"Sec-Fetch-Site": "same-origin", "Origin": "http://localhost"}, 303),
     ],
