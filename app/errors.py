@@ -253,7 +253,11 @@ def _http_error(error: HTTPException) -> Any:
         detail = f"The request is larger than this service accepts ({limit / 2**20:.0f} MiB)."
         return problem_response("too_large", detail)
     if isinstance(error, SecurityError):
-        return problem_response("invalid_parameter", "This service does not answer for that host.")
+        return problem_response(
+            "invalid_parameter",
+            "This service does not answer for that host. Its administrator says in "
+            "XRAY_TRUSTED_HOSTS for which it does.",
+        )
     if status >= 500 and status != 503:
         return _unexpected(error)
     code = _CODE_BY_STATUS.get(status, "invalid_parameter")

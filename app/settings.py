@@ -241,7 +241,8 @@ class Settings(EnvironmentSettings):
         "XRAY_TRUSTED_HOSTS",
         (),
         "Host names that requests may be addressed to, separated by commas; `.example.org` means "
-        "all below it, and those of the loopback are always served. Unset, any name is.",
+        "all below it, and those of the loopback are always served. Unset, any name is; where only "
+        "this machine may ask, the loopback's alone.",
         _names,
     )
     proxy_hops: int = _setting(

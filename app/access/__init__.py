@@ -25,7 +25,8 @@ def init_app(app: Flask, settings: Settings) -> None:
     app.cli.add_command(commands.group)
     # gunicorn.conf.py makes one for all workers of a start.
     app.secret_key = settings.secret_key or secrets.token_hex(32)
-    hosts.init_app(app, settings.trusted_hosts)
+    alone = exposure.only_this_machine(settings)
+    hosts.init_app(app, settings.trusted_hosts, only_this_machine=alone)
     if settings.proxy_hops:
         hops = settings.proxy_hops
         app.wsgi_app = ProxyFix(  # type: ignore[method-assign]

@@ -40,6 +40,11 @@ def open_to_all(settings: Settings) -> bool:
     return settings.allow_anonymous or is_loopback(settings.published_on)
 
 
+def only_this_machine(settings: Settings) -> bool:
+    """Whether the service is open because only this machine can ask: nobody has decided more."""
+    return settings.api_keys_file is None and not open_to_all(settings)
+
+
 def check_settings(settings: Settings) -> None:
     """What can be said before any address is known.
 

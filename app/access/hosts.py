@@ -55,15 +55,20 @@ def _name(setting: str) -> str:
     return dot + match[1]
 
 
-def init_app(app: Flask, trusted: Collection[str]) -> None:
+def init_app(app: Flask, trusted: Collection[str], *, only_this_machine: bool) -> None:
     """Refuse requests to other hosts than ``trusted``, and to what is no host.
 
     Register it before whatever asks who is asking.
 
+    Args:
+        only_this_machine: whether the service is open because nobody else can ask. Then it answers
+            under the loopback's names alone where none is trusted: any website may have its own
+            name lead here, and so have a browser on this machine ask (DNS rebinding).
+
     Raises:
         SettingsError: one of ``trusted`` is no host name.
     """
-    names = [_name(setting) for setting in trusted]
+    names = [_name(setting) for setting in trusted] or (["localhost"] if only_this_machine else [])
 
     def refuse_others() -> None:
         host = request.environ.get("HTTP_HOST")

@@ -126,7 +126,24 @@ def test_only_trusted_hosts_are_served(host: str, served: bool, accept: str) -> 
 
 
 @pytest.mark.parametrize("host", ["anything.example", "xray_app:8000", "[2001:db8::1]", "a:"])
-def test_any_host_is_served_where_none_is_named(client: FlaskClient, host: str) -> None:
+def test_any_host_is_served_where_none_is_named_and_all_may_ask(host: str) -> None:
+    client = client_of(Settings(allow_anonymous=True))
+    assert client.get("/healthz", headers={"Host": host}).status_code == 200
+
+
+@pytest.mark.parametrize("host", ["evil.example:8000", "localhost.evil.example", "10.0.0.7"])
+def test_where_only_this_machine_may_ask_no_other_name_is_served(host: str) -> None:
+    client = client_of(Settings())
+    for address in ("/healthz", "/models", "/docs"):
+        response = client.get(address, headers={"Host": host})
+        assert "XRAY_TRUSTED_HOSTS" in assert_problem(response, "invalid_parameter")["detail"]
+    named = client_of(Settings(trusted_hosts=(host.partition(":")[0],)))
+    assert named.get("/healthz", headers={"Host": host}).status_code == 200
+
+
+@pytest.mark.parametrize("host", ["localhost:8000", "LOCALHOST", "127.0.0.1", "127.1.2.3", "[::1]"])
+def test_where_only_this_machine_may_ask_its_names_are_served(host: str) -> None:
+    client = client_of(Settings())
     assert client.get("/healthz", headers={"Host": host}).status_code == 200
 
 
@@ -154,8 +171,9 @@ def test_a_trusted_host_that_is_none_is_named_at_the_start(name: str) -> None:
 FORWARDED = {"X-Forwarded-For": "192.0.2.7", "X-Forwarded-Proto": "https"}
 
 
-def test_a_proxys_headers_are_not_believed_unasked(client: FlaskClient) -> None:
-    response = client.get("/models", headers=FORWARDED)
+def test_a_proxys_headers_are_not_believed_unasked() -> None:
+    client = client_of(Settings(allow_anonymous=True))
+    response = client.get("/healthz", headers=FORWARDED)
     assert response.status_code == 200
     assert "Strict-Transport-Security" not in response.headers
 

@@ -194,7 +194,7 @@ def test_sigterm_lets_the_request_under_way_finish(tiny_bundle: Path, tmp_path: 
     with running_server(tiny_bundle.parent, tmp_path / "log", **alone) as running:
         with socket.create_connection(("127.0.0.1", running.port), timeout=60) as client:
             head = (
-                "POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\n"
+                "POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/jpeg\r\n"
                 f"Content-Length: {len(film)}\r\nConnection: close\r\n\r\n"
             )
             client.sendall(head.encode() + film[:-100])

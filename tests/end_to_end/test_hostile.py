@@ -20,7 +20,7 @@ def part_of(number: int) -> bytes:
     """The beginning of a request, of which more would have to come."""
     whole = head(len(FILM))
     coded = whole.replace(b"Content-Length: %d" % len(FILM), b"Transfer-Encoding: chunked")
-    get = b"GET /healthz HTTP/1.1\r\nHost: x\r\n"
+    get = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n"
     return (
         whole,
         whole[:20],
@@ -64,7 +64,7 @@ def answers_at_once(server: Server) -> bool:
 
 
 def test_what_comes_after_a_request_holds_no_thread(server: Server) -> None:
-    get = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
+    get = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
     with ExitStack() as stack:
         slow = [
             stack.enter_context(socket.create_connection(("127.0.0.1", server.port), timeout=30))
@@ -97,7 +97,7 @@ def test_bodies_that_are_refused_hold_no_thread(server: Server) -> None:
 
 
 def test_clients_that_take_no_answer_hold_no_thread(server: Server) -> None:
-    get = b"GET /docs/swagger/js/swagger-ui-bundle.js HTTP/1.1\r\nHost: x\r\n\r\n"
+    get = b"GET /docs/swagger/js/swagger-ui-bundle.js HTTP/1.1\r\nHost: localhost\r\n\r\n"
     with ExitStack() as stack:
         deaf = []
         for number in range(60):
@@ -122,7 +122,7 @@ def test_clients_that_take_no_answer_hold_no_thread(server: Server) -> None:
 
 
 def test_a_client_that_does_not_end_keeps_nobody_waiting(server: Server) -> None:
-    get = b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    get = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
     with ExitStack() as stack:
         for _ in range(10):
             client = socket.create_connection(("127.0.0.1", server.port), timeout=30)
@@ -154,11 +154,11 @@ def test_a_body_in_chunks_that_are_none_is_the_clients_fault(
 @pytest.mark.parametrize(
     ("sent", "expected"),
     [
-        (b"GET /" + b"a" * 9000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", 414),
-        (b"GET / HTTP/1.1\r\nHost: x\r\nA: " + b"a" * 9000 + b"\r\n\r\n", 431),
-        (b"GET / HTTP/1.1\r\nHost: x\r\nExpect: all\r\n\r\n", 417),
-        (b"GET / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: lzw\r\n\r\n", 501),
-        (b"GET / HTTP/1.1\r\nHost: x\r\nno header\r\n\r\n", 400),
+        (b"GET /" + b"a" * 9000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n", 414),
+        (b"GET / HTTP/1.1\r\nHost: localhost\r\nA: " + b"a" * 9000 + b"\r\n\r\n", 431),
+        (b"GET / HTTP/1.1\r\nHost: localhost\r\nExpect: all\r\n\r\n", 417),
+        (b"GET / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: lzw\r\n\r\n", 501),
+        (b"GET / HTTP/1.1\r\nHost: localhost\r\nno header\r\n\r\n", 400),
         (b"nonsense\r\n\r\n", 400),
     ],
 )
@@ -174,14 +174,14 @@ def test_what_is_no_request_gets_a_problem_too(server: Server, sent: bytes, expe
 @pytest.mark.parametrize(
     "framing",
     [
-        b"1.2\r\nHost: x\r\nTransfer-Encoding: chunked",
-        b"1.0\r\nHost: x\r\nConnection: keep-alive\r\nTransfer-Encoding: chunked",
-        b"1.1\r\nHost: x\r\nContent-Length: 0\r\nContent-Length: 40",
-        b"1.1\r\nHost: x\r\nContent-Length: 999999999",
+        b"1.2\r\nHost: localhost\r\nTransfer-Encoding: chunked",
+        b"1.0\r\nHost: localhost\r\nConnection: keep-alive\r\nTransfer-Encoding: chunked",
+        b"1.1\r\nHost: localhost\r\nContent-Length: 0\r\nContent-Length: 40",
+        b"1.1\r\nHost: localhost\r\nContent-Length: 999999999",
     ],
 )
 def test_no_request_is_made_of_what_may_be_a_body(server: Server, framing: bytes) -> None:
-    get = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
+    get = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
     with socket.create_connection(("127.0.0.1", server.port), timeout=30) as client:
         client.sendall(b"POST /predict HTTP/" + framing + b"\r\n\r\n" + get)
         answer = answer_of(client)

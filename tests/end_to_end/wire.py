@@ -28,7 +28,7 @@ def post(server: Server, film: bytes, kind: str = "image/jpeg") -> tuple[int, di
 
 def head(length: int, extra: str = "") -> bytes:
     return (
-        "POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\n"
+        "POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/jpeg\r\n"
         f"Content-Length: {length}\r\n{extra}\r\n"
     ).encode()
 
