@@ -129,7 +129,15 @@ def _refuse_unknown() -> ResponseReturnValue | None:
 
 
 def _only_this_machine() -> None:
-    """Last line of defence, for servers that do not ask before they listen."""
+    """Last line of defence, for servers that do not ask before they listen.
+
+    A proxy asks from this machine too, for whoever reaches it.
+    """
+    if "X-Forwarded-For" in request.headers or "Forwarded" in request.headers:
+        raise UnauthorizedError(
+            "This service answers only the machine that it runs on, and a proxy brought this "
+            "request: its administrator sets XRAY_PROXY_HOPS and decides who may come in."
+        )
     if not is_loopback(request.remote_addr or ""):
         raise UnauthorizedError(
             "This service answers only the machine that it runs on until its administrator "

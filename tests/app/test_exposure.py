@@ -178,6 +178,16 @@ def test_a_proxys_headers_are_not_believed_unasked() -> None:
     assert "Strict-Transport-Security" not in response.headers
 
 
+@pytest.mark.parametrize("header", ["X-Forwarded-For", "Forwarded"])
+def test_a_proxy_before_the_loopback_publishes_nothing_unasked(
+    client: FlaskClient, header: str
+) -> None:
+    assert client.get("/models").status_code == 200
+    response = client.get("/models", headers={header: "for=192.0.2.7"})
+    assert "XRAY_PROXY_HOPS" in assert_problem(response, "unauthorized")["detail"]
+    assert client.get("/healthz", headers={header: "for=192.0.2.7"}).status_code == 200
+
+
 def test_a_proxys_headers_are_believed_where_asked(key_path: Path) -> None:
     client = client_of(Settings(api_keys_file=key_path, proxy_hops=1))
     response = client.get("/healthz", headers=FORWARDED)
