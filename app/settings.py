@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
     from cxr.engines import EngineName
@@ -85,6 +86,10 @@ def _rate_limit(text: str) -> str:
 def _store(text: str) -> str:
     if not text.startswith(("memory://", "redis://", "rediss://", "redis+unix://")):
         raise ValueError("must begin with memory://, redis://, rediss:// or redis+unix://")
+    try:
+        urlsplit(text).port  # noqa: B018  # raises
+    except ValueError:  # its words may hold a part of the password
+        raise ValueError("must name a host and a port that is a number up to 65535") from None
     return text
 
 

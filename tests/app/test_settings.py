@@ -89,11 +89,17 @@ def test_every_variable_is_read() -> None:
         ("XRAY_RATE_LIMIT", "often"),
         ("XRAY_RATE_LIMIT", "5/second; 0 per minute"),
         ("XRAY_RATE_LIMIT_STORE", "mysql://x"),
+        ("XRAY_RATE_LIMIT_STORE", "redis://:pw@host:abc/0"),
+        ("XRAY_RATE_LIMIT_STORE", "redis://:pw@host:65536/0"),
+        ("XRAY_RATE_LIMIT_STORE", "redis://:p/w@host/0"),
+        ("XRAY_RATE_LIMIT_STORE", "redis://[::1/0"),
     ],
 )
 def test_a_value_that_cannot_be_used_names_its_variable(variable: str, value: str) -> None:
-    with pytest.raises(SettingsError, match=variable):
+    with pytest.raises(SettingsError, match=variable) as caught:
         Settings.from_environment({variable: value})
+    assert "STORE=" not in str(caught.value)
+    assert "'p'" not in str(caught.value)  # the password, up to its first slash
 
 
 @pytest.mark.parametrize("word", ["1", "on", "ON", "true", "Yes", "0", "off", "False", "NO"])
