@@ -28,7 +28,7 @@ PREFIX = "xray_"
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _LINE = re.compile(r"(?P<name>\S+) sha256:(?P<digest>[0-9a-f]{64}) (?P<created>\d{4}-\d\d-\d\d)")
-_HEADER = "# API keys of the X-Ray Result Interpreter: name, hash, day of creation.\n"
+_HEADER = "# API keys of the X-Ray Result Interpreter: name, hash, day of creation."
 
 
 class KeyFileError(ValueError):
@@ -55,6 +55,11 @@ def digest_of(key: str) -> str:
     return hashlib.sha256(key.encode()).hexdigest()
 
 
+def _name_on(line: str) -> str:
+    """The first word of a line that is to hold a key; nothing of a comment or an empty line."""
+    return "" if line.startswith("#") else line.strip().partition(" ")[0]
+
+
 class KeyFile:
     """The keys of one file. Thread-safe; several processes may read and change the file."""
 
@@ -62,14 +67,9 @@ class KeyFile:
         self.path = path
         self._seen: tuple[tuple[int, ...] | None, dict[str, ApiKey]] = (None, {})
 
-    def read(self) -> dict[str, ApiKey]:
-        """Name → key, as the file says now.
-
-        Raises:
-            KeyFileError: the file is missing, unreadable, or has a line that is no key.
-        """
+    def _text(self) -> str:
         try:
-            text = self.path.read_text("utf-8")
+            return self.path.read_text("utf-8-sig")  # some editors put a mark before the first line
         except PermissionError as error:
             user = os.geteuid()
             raise KeyFileError(
@@ -78,9 +78,20 @@ class KeyFile:
             ) from error
         except (OSError, UnicodeDecodeError) as error:
             raise KeyFileError(f"The key file {self.path} cannot be read: {error}.") from error
-        keys = {}
-        for number, line in enumerate(text.splitlines(), 1):
-            if not line.strip() or line.startswith("#"):
+
+    def read(self) -> dict[str, ApiKey]:
+        """Name → key, as the file says now.
+
+        Of a name that stands on two lines neither key is taken, and the log says so: one of them
+        may be the one that was to end. ``revoke`` removes both.
+
+        Raises:
+            KeyFileError: the file is missing, unreadable, or has a line that is no key.
+        """
+        keys: dict[str, ApiKey] = {}
+        twice = set()
+        for number, line in enumerate(self._text().splitlines(), 1):
+            if not _name_on(line):
                 continue
             match = _LINE.fullmatch(line.strip())
             if match is None:
@@ -89,7 +100,13 @@ class KeyFile:
                     "'NAME sha256:HASH YYYY-MM-DD', as 'flask api-key create' writes it."
                 )
             key = ApiKey(**match.groupdict())
+            if key.name in keys:
+                twice.add(key.name)
             keys[key.name] = key
+        for name in twice:
+            del keys[name]
+            reason = f"The key file {self.path} has two keys named {name}: neither is taken."
+            log.error("API key refused", extra={"fields": {"reason": reason}})
         return keys
 
     def current(self) -> dict[str, ApiKey]:
@@ -136,12 +153,12 @@ class KeyFile:
                 "or digit."
             )
         with self._locked():
-            keys = self.read() if self.path.exists() else {}
-            if name in keys:
+            lines = self._lines() if self.path.exists() else [_HEADER]
+            if name in map(_name_on, lines):
                 raise KeyFileError(f"There is a key named {name} already: revoke it first.")
             secret = PREFIX + secrets.token_urlsafe(32)
             today = datetime.now(UTC).date().isoformat()
-            self._write({**keys, name: ApiKey(name, digest_of(secret), today)})
+            self._write([*lines, f"{name} sha256:{digest_of(secret)} {today}"])
         return secret
 
     def revoke(self, name: str) -> None:
@@ -151,10 +168,16 @@ class KeyFile:
             KeyFileError: there is no key of that name.
         """
         with self._locked():
-            keys = self.read()
-            if keys.pop(name, None) is None:
+            lines = self._lines()
+            kept = [line for line in lines if _name_on(line) != name]
+            if kept == lines:
                 raise KeyFileError(f"There is no key named {name}.")
-            self._write(keys)
+            self._write(kept)
+
+    def _lines(self) -> list[str]:
+        """The lines of a file that can be read, comments too, for one that is to be changed."""
+        self.read()
+        return self._text().splitlines()
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -169,20 +192,19 @@ class KeyFile:
         finally:
             os.close(folder)
 
-    def _write(self, keys: dict[str, ApiKey]) -> None:
+    def _write(self, lines: list[str]) -> None:
         """Replace the file in one step.
 
         A new one belongs to whom the folder belongs to, and can be read by nobody else. A link
         stays, and what it leads to is replaced: the service may know that by another name.
         """
-        lines = [f"{key.name} sha256:{key.digest} {key.created}\n" for key in keys.values()]
         path = self.path.resolve()
         try:
             before = path.stat() if path.exists() else None
             handle, partial = tempfile.mkstemp(dir=path.parent, prefix=".api-keys-")
             try:
                 with os.fdopen(handle, "w", encoding="utf-8") as file:
-                    file.write(_HEADER + "".join(lines))
+                    file.writelines(f"{line}\n" for line in lines)
                     # The server may run as another user than whoever makes or revokes a key.
                     owner = before or path.parent.stat()
                     with suppress(PermissionError):

@@ -88,3 +88,40 @@ def test_a_link_is_followed_anew_each_time(tmp_path: Path) -> None:
     link.path.symlink_to(new.path)
     assert link.identify(before) is None
     assert link.identify(after) is not None
+
+
+def test_what_somebody_wrote_beside_the_keys_stays(tmp_path: Path) -> None:
+    keys = KeyFile(tmp_path / "api-keys")
+    first = keys.create("ward")
+    keys.path.write_text("\ufeff# of the wards\n\n" + keys.path.read_text() + "# of the archive")
+    second = keys.create("pacs")
+    assert keys.identify(first) is not None
+    assert keys.identify(second) is not None
+    keys.revoke("ward")
+    assert keys.identify(first) is None
+    assert keys.identify(second) is not None
+    lines = keys.path.read_text().splitlines()
+    assert lines[:2] == ["# of the wards", ""]
+    assert lines[3] == "# of the archive"
+    assert lines[4].startswith("pacs ")
+
+
+def test_of_two_keys_with_one_name_neither_is_taken(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    keys = KeyFile(tmp_path / "api-keys")
+    old = keys.create("ward")
+    line = keys.path.read_text().splitlines()[1]
+    keys.revoke("ward")
+    new, other = keys.create("ward"), keys.create("pacs")
+    with keys.path.open("a") as file:
+        file.write(f"{line}\n")
+    assert keys.identify(old) is None
+    assert keys.identify(new) is None
+    assert keys.identify(other) is not None
+    (record,) = [record for record in caplog.records if record.levelname == "ERROR"]
+    assert "two keys named ward" in record.__dict__["fields"]["reason"]
+    with pytest.raises(KeyFileError, match="already"):
+        keys.create("ward")
+    keys.revoke("ward")
+    assert keys.identify(keys.create("ward")) is not None
