@@ -25,6 +25,7 @@ from app import master  # noqa: E402  # needs the path above
 from app.admission import usual_at_once  # noqa: E402  # needs the path above
 from app.allocator import give_back, settle  # noqa: E402  # needs the path above
 from app.balance import usual_workers  # noqa: E402  # needs the path above
+from app.crashes import leave_no_core  # noqa: E402  # needs the path above
 from app.listening import ListenSettings  # noqa: E402  # needs the path above
 from app.logs import SERVER_LOGGING  # noqa: E402  # needs the path above
 from app.server import PlainResponse, QuietLogger  # noqa: E402  # needs the path above
@@ -89,6 +90,7 @@ def on_starting(server: Any) -> None:
     from app.access.exposure import check_settings
     from app.pacs.settings import PacsSettings
 
+    leave_no_core()  # nor do the workers
     if server.cfg.is_ssl:
         raise SystemExit(
             "TLS belongs to the proxy in front (deploy/nginx): start without a certificate."

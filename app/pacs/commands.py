@@ -18,9 +18,11 @@ if TYPE_CHECKING:
 @click.command("pacs-node")
 def pacs_node() -> None:
     """Run the DICOM node until it is stopped."""
+    from app.crashes import leave_no_core
     from app.pacs.node import Node, run
     from app.pacs.processes import ReaderProcess, load_models
 
+    leave_no_core()  # nor do the readers
     settings = current.pacs_settings()
     load = partial(load_models, current.settings())
     readers = [ReaderProcess(load) for _ in range(settings.readers)]
