@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,8 @@ from tqdm import tqdm
 from cxr.bundle import Bundle, load_bundle
 from cxr.preprocess import from_eight_bits
 from training.data import Prepared, prepare
-from training.errors import TrainingError
+from training.errors import DataError, TrainingError
+from training.layout import FOLDERS
 from training.metrics import Answers, measure
 from training.predictions import write_predictions
 from training.prepared import INFECTED, merge_infected
@@ -91,14 +93,26 @@ def prepare_as_trained(bundle: Bundle, data: Path, cache: Path) -> Prepared:
             masks=masks,
             progress=progress,
         )
-        if known.dataset.name != trained_on.get("name"):
-            return known
-        as_trained = prepare(data, bundle.spec, cache, seed, masks=masks)
-    if INFECTED in bundle.classes:
-        as_trained = merge_infected(as_trained)
-    if as_trained.dataset.sha256 == trained_on["sha256"]:
-        return as_trained
-    if not any(record.official_split for record in known.dataset.records):
+        name = known.dataset.name
+        as_trained = None
+        if name == trained_on.get("name"):
+            with suppress(DataError):  # of what nothing can be trained on no model was made
+                as_trained = prepare(data, bundle.spec, cache, seed, masks=masks)
+    if as_trained is not None:
+        if INFECTED in bundle.classes:
+            as_trained = merge_infected(as_trained)
+        if as_trained.dataset.sha256 == trained_on["sha256"]:
+            return as_trained
+    if name == FOLDERS:  # what every private collection is called: whose films these are it hides
+        if FOLDERS in data_of_training(bundle):
+            print(
+                "note: the model was trained on folders too: see that none of these films was "
+                "among them.",
+                file=sys.stderr,
+            )
+    elif name == trained_on.get("name") and not any(
+        record.official_split for record in known.dataset.records
+    ):
         raise TrainingError(
             f"{data} is a part or another edition of the data set that the model was "
             "trained on, and it has no official split: which films the model has seen cannot be "
@@ -135,7 +149,7 @@ def _demand_unseen(
     again = bundle.document.get("recalibrated", {}).get("data", {})
     if prepared.dataset.sha256 == again.get("sha256"):
         print("note: half of these films chose this model's calibration.", file=sys.stderr)
-    seen = {prepared.dataset.name, options.data.name} & data_of_training(bundle)
+    seen = ({prepared.dataset.name, options.data.name} & data_of_training(bundle)) - {FOLDERS}
     official = all(prepared.dataset.records[row].official_split == TEST for row in rows)
     if seen and not official:
         raise TrainingError(

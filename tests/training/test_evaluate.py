@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from cxr.bundle import load_bundle
-from tests.training.tiny import write_masks
+from tests.training.tiny import film, write_masks
 from training.__main__ import main
 from training.prepared import prepare_for
 from training.recipe import Recipe
@@ -60,3 +60,22 @@ def test_whose_films_these_are_is_said_where_they_are_asked_for(data, tmp_path, 
     assert "note:" not in capsys.readouterr().err
     assert _evaluate(copy, data, "train", tmp_path) == 0
     assert "'train' films trained the model" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("films", [12, 3])  # of 3 in each class no training could be made
+def test_a_model_of_own_folders_is_measured_on_another_hospital_s_folders(films, tmp_path, capsys):
+    """All private collections are called alike: folders."""
+    copy, other = tmp_path / "models" / "mine", tmp_path / "other"
+    shutil.copytree(MODELS / "pediatric-pneumonia", copy)
+    document = json.loads((copy / "bundle.json").read_text())
+    document["training"]["data"]["name"] = "folders"
+    (copy / "bundle.json").write_text(json.dumps(document))
+    for name in ("Normal", "Tuberculosis"):
+        (other / name).mkdir(parents=True)
+        for number in range(films):
+            content = film(number + 500 * len(name), name != "Normal")
+            (other / name / f"{number}.png").write_bytes(content)
+    assert _evaluate(copy, other, "test", tmp_path) == 0
+    told = capsys.readouterr()
+    assert f"{2 * films} films" in told.out
+    assert "see that none of these films was among them" in told.err
