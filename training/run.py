@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import os
 import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,6 +22,11 @@ if TYPE_CHECKING:
     from training.device import Device
     from training.fit import FitOptions
     from training.recipe import Recipe
+
+#: In a run folder, locked by the process that works there. The system lets go of it when the
+#: process ends, however it ends.
+LOCK_FILE = "lock"
+_locked: dict[Path, int] = {}
 
 
 @dataclass
@@ -89,7 +96,7 @@ def start_run(
         device: what trains, where something does.
 
     Raises:
-        TrainingError: the unfinished run was computed in another way.
+        TrainingError: the run was computed in another way, or another process is at work there.
     """
     computed = {} if device is None else {"precision": device.precision, "backend": device.backend}
     fingerprint = hashlib.sha256(json.dumps(same, sort_keys=True).encode()).hexdigest()
@@ -98,9 +105,11 @@ def start_run(
             document = json.loads(path.read_text())
             if document.get("fingerprint") == fingerprint and "finished" not in document:
                 _demand_alike(document, computed, path.parent)
+                _lock(path.parent)
                 print(f"Going on with {path.parent}, which was cut off (--fresh starts anew).")
                 return Run(path.parent, document)
     folder = _new_folder(runs, f"{name}-{datetime.now().strftime('%Y%m%d-%H%M%S')}")
+    _lock(folder)  # before run.json shows it to others
     run = Run(
         folder,
         {
@@ -131,6 +140,34 @@ def _demand_alike(document: Mapping[str, Any], computed: Mapping[str, str], fold
             f"{computed['backend']}. Give --precision {before['precision']} and "
             f"KERAS_BACKEND={before['backend']}, or start anew (--fresh)."
         )
+
+
+def _lock(folder: Path) -> None:
+    """Until this process ends, no other one works in the folder, where the system has locks.
+
+    Raises:
+        TrainingError: another one does.
+    """
+    if sys.platform == "win32":  # has no such locks
+        return
+    import fcntl
+
+    place = folder.resolve()
+    if place in _locked:
+        return
+    file = os.open(place / LOCK_FILE, os.O_CREAT | os.O_RDWR, 0o644)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(file)
+        raise TrainingError(
+            f"Another process is at work in {folder}. Wait until it has ended; --fresh, where a "
+            "command takes it, begins another run."
+        ) from None
+    except OSError:  # a network disk without locks
+        os.close(file)
+        return
+    _locked[place] = file
 
 
 def _new_folder(runs: Path, name: str) -> Path:

@@ -166,6 +166,22 @@ def test_a_run_is_gone_on_with_in_the_precision_in_which_it_was_begun(tmp_path, 
         shutil.rmtree(max(tmp_path.iterdir()))
 
 
+def test_a_run_in_which_another_process_is_at_work_is_left_to_it(tmp_path):
+    run = start_run("one", tmp_path, {"seed": 0}, {})
+    there = (
+        "import sys; from pathlib import Path; from training.run import start_run\n"
+        "start_run('one', Path(sys.argv[1]), {'seed': 0}, {}, fresh=len(sys.argv) > 2)"
+    )
+
+    def elsewhere(*more: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-c", there, str(tmp_path), *more]
+        return subprocess.run(command, capture_output=True, text=True)
+
+    assert f"Another process is at work in {run.folder}" in elsewhere().stderr
+    assert elsewhere("fresh").returncode == 0
+    shutil.rmtree(max(tmp_path.iterdir()))
+
+
 @pytest.mark.parametrize(
     ("line", "said"),
     [
