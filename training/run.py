@@ -86,6 +86,7 @@ def start_run(
     facts: Mapping[str, Any],
     *,
     fresh: bool = False,
+    reopen: bool = False,
     device: Device | None = None,
 ) -> Run:
     """The unfinished run of that name in which the same was asked for, or a new one.
@@ -93,6 +94,7 @@ def start_run(
     Args:
         same: what must agree for work to be gone on with; part of ``run.json``.
         facts: more for ``run.json``.
+        reopen: go on with a finished run too.
         device: what trains, where something does.
 
     Raises:
@@ -103,10 +105,12 @@ def start_run(
     if not fresh:
         for path in sorted(runs.glob(f"{name}-*/run.json"), reverse=True):
             document = json.loads(path.read_text())
-            if document.get("fingerprint") == fingerprint and "finished" not in document:
+            finished = "finished" in document
+            if document.get("fingerprint") == fingerprint and (reopen or not finished):
                 _demand_alike(document, computed, path.parent)
                 _lock(path.parent)
-                print(f"Going on with {path.parent}, which was cut off (--fresh starts anew).")
+                state = "finished" if finished else "cut off"
+                print(f"Going on with {path.parent}, which was {state} (--fresh starts anew).")
                 return Run(path.parent, document)
     folder = _new_folder(runs, f"{name}-{datetime.now().strftime('%Y%m%d-%H%M%S')}")
     _lock(folder)  # before run.json shows it to others
@@ -135,7 +139,7 @@ def _demand_alike(document: Mapping[str, Any], computed: Mapping[str, str], fold
     before = {name: document.get(name, now) for name, now in computed.items()}
     if before != computed:
         raise TrainingError(
-            f"{folder} was cut off while it computed in {before['precision']} on "
+            f"{folder} was begun in {before['precision']} on "
             f"{before['backend']}; this would go on in {computed['precision']} on "
             f"{computed['backend']}. Give --precision {before['precision']} and "
             f"KERAS_BACKEND={before['backend']}, or start anew (--fresh)."

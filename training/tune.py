@@ -88,6 +88,7 @@ def tune(options: TuneOptions) -> Path:
         same,
         {"recipe_name": options.recipe, "data": options.data.name},
         fresh=options.fresh,
+        reopen=True,  # more trials may be asked for
         device=device,
     )
     study = _open_study(run, options.seed)

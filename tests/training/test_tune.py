@@ -119,3 +119,25 @@ def test_a_hopeless_trial_is_pruned_and_its_weights_removed(tmp_path, monkeypatc
     assert study.trials[0].state == optuna.trial.TrialState.PRUNED
     assert study.trials[0].intermediate_values == {0: 0.9}
     assert not any((tmp_path / "trials").iterdir())
+
+
+def _tune(data: Path, tmp_path: Path, trials: int) -> int:
+    command = ["tune", "residual", "--data", str(data), "--trials", str(trials)]
+    command += ["--precision", "float32", "--runs", str(tmp_path / "runs")]
+    return main([*command, "--cache", str(tmp_path / "cache")])
+
+
+@pytest.mark.usefixtures("tiny_recipe")
+def test_a_finished_search_goes_on_where_more_trials_are_asked_for(data, tmp_path, monkeypatch):
+    tried = []
+
+    def objective(trial, recipe, search, *_):
+        tried.append(suggest(search, trial))
+        return 0.5 / len(tried)
+
+    monkeypatch.setattr(module, "_objective", objective)
+    for trials in (2, 3, 3):
+        assert _tune(data, tmp_path, trials) == 0
+    (run,) = (tmp_path / "runs").iterdir()
+    assert len(tried) == 3
+    assert json.loads((run / "best.json").read_text())["trial"] == 2
