@@ -7,6 +7,8 @@ import hashlib
 import json
 import shutil
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,9 @@ import numpy as np
 import optuna
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+from optuna.exceptions import StorageInternalError
 from optuna.trial import TrialState
+from sqlalchemy.exc import SQLAlchemyError
 
 from training import plots
 from training.data import Prepared
@@ -29,6 +33,8 @@ from training.prepared import prepare_for
 from training.recipe import Recipe, load_recipe, load_search
 from training.run import Run, start_run
 from training.search import Search, apply, resolve, suggest
+
+_STUDY = "study.db"
 
 
 @dataclass(frozen=True)
@@ -91,26 +97,42 @@ def tune(options: TuneOptions) -> Path:
         reopen=True,  # more trials may be asked for
         device=device,
     )
-    study = _open_study(run, options.seed)
-    left = options.trials - _ended(study)
-    if left > 0:
-        study.optimize(
-            lambda trial: _objective(trial, recipe, search, prepared, options.seed, run.folder),
-            n_trials=left,
-            show_progress_bar=False,
-            callbacks=[_say],
-        )
-    best = _write_results(run, study, recipe, search)
+    with _stored(run.folder / _STUDY):
+        study = _open_study(run, options.seed)
+        left = options.trials - _ended(study)
+        if left > 0:
+            study.optimize(
+                lambda trial: _objective(trial, recipe, search, prepared, options.seed, run.folder),
+                n_trials=left,
+                show_progress_bar=False,
+                callbacks=[_say],
+            )
+        best = _write_results(run, study, recipe, search)
     run.finish(device=str(device), seconds={"total": time.time() - started}, best=best)
     print(f"Open {run.folder / 'index.html'}")
     return run.folder
+
+
+@contextmanager
+def _stored(place: Path) -> Iterator[None]:
+    """What the database says when it cannot go on, as a sentence."""
+    try:
+        yield
+    except (SQLAlchemyError, StorageInternalError) as error:
+        reason: BaseException = error
+        while reason.__cause__:  # SQLite's own words, without the statement
+            reason = reason.__cause__
+        raise TrainingError(
+            f"{place} cannot be used: {reason}. If the disk is full, free some room; call again "
+            "and it goes on."
+        ) from error
 
 
 def _open_study(run: Run, seed: int) -> optuna.Study:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(
         study_name="tune",
-        storage=f"sqlite:///{(run.folder / 'study.db').resolve()}",
+        storage=f"sqlite:///{(run.folder / _STUDY).resolve()}",
         load_if_exists=True,
         direction="minimize",
         # Seeded by what is known already: a resumed search does not draw its first points again.

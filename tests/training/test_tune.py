@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import csv
 import json
+import sqlite3
 from pathlib import Path
 
 import numpy as np
 import optuna
 import pytest
+from optuna.exceptions import StorageInternalError
 
 from tests.training.tiny import TINY
 from training import tune as module
@@ -141,3 +143,14 @@ def test_a_finished_search_goes_on_where_more_trials_are_asked_for(data, tmp_pat
     (run,) = (tmp_path / "runs").iterdir()
     assert len(tried) == 3
     assert json.loads((run / "best.json").read_text())["trial"] == 2
+
+
+@pytest.mark.usefixtures("tiny_recipe")
+@pytest.mark.parametrize("name", ["_objective", "_open_study"])
+def test_a_full_disk_ends_a_search_with_a_sentence(name, data, tmp_path, monkeypatch, capsys):
+    def full(*_):
+        raise StorageInternalError from sqlite3.OperationalError("database or disk is full")
+
+    monkeypatch.setattr(module, name, full)
+    assert _tune(data, tmp_path, 2) == 1
+    assert "study.db cannot be used: database or disk is full" in capsys.readouterr().err
