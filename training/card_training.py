@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import PurePath
 from typing import Any
 
 
@@ -19,11 +20,22 @@ def training_paragraph(document: Mapping[str, Any]) -> str:
     )
     libraries = ", ".join(f"{name} {version}" for name, version in document["libraries"].items())
     return (
-        f"Recipe `{training['recipe']}`, from random weights, seed {training['seed']}; "
+        f"Recipe `{training['recipe']}`, from {initial_weights(training)}, "
+        f"seed {training['seed']}; "
         f"input {document['input']['size']} × {document['input']['size']} pixels. "
         f"Networks averaged: {len(training['networks'])}. {networks}. Device: "
         f"{training['device']}. {_lungs(training)}{_exported(training)}{libraries}."
     )
+
+
+def initial_weights(training: Mapping[str, Any]) -> str:
+    """What the network's weights were before it was trained."""
+    weights = training.get("settings", {}).get("network", {}).get("weights", "none")
+    if weights == "none":
+        return "random weights"
+    if weights == "imagenet":
+        return "weights learned from ImageNet (Keras Applications)"
+    return f"the weights in `{PurePath(weights).name}`"
 
 
 def _kept(network: Mapping[str, Any]) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 
 from training.card_recalibrated import population
 from training.card_tables import table
+from training.card_training import initial_weights
 
 _NOT_KNOWN = "not known: the public data sets do not say"
 _NONE = "none"
@@ -37,7 +38,7 @@ CLAIM = (
     ("21", "intended sample size", "none was calculated; all public films are used"),
     ("22", "model", "Training; `training/architectures/`"),
     ("23", "software", "Training; requirements*.txt with hashes"),
-    ("24", "initialisation", "Training: random weights"),
+    ("24", "initialisation", "Training: {initial}"),
     ("25–27", "training, choice of the final model, ensembling",
      "Training; `training/recipes/`; docs/experiments.md"),
     ("28–29", "metrics, statistical uncertainty", "Figures; Calibration"),
@@ -96,21 +97,28 @@ def checklist_sections(document: Mapping[str, Any]) -> list[str]:
         document: ``bundle.json``.
     """
     again = document.get("recalibrated")
-    said = {"prevalence": "one half", "updating": "none"}
+    said = {
+        "prevalence": "one half",
+        "updating": "none",
+        "initial": initial_weights(document["training"]),
+    }
     if again is not None:
         said["updating"] = "calibration and thresholds anew, see Calibrated for another hospital"
         if again["prevalence"] != 0.5:
             said["prevalence"] = population(again["prevalence"])
-    tripod = tuple((item, asks, where.format(**said)) for item, asks, where in TRIPOD_AI)
+    claim, tripod = (
+        [[item, asks, where.format(**said)] for item, asks, where in items]
+        for items in (CLAIM, TRIPOD_AI)
+    )
     head = ["Item", "Asks for", "Answered in"]
     return [
         "## Reporting checklists",
         "CLAIM, 2024 update (Tejani 2024, doi:10.1148/ryai.240300):",
-        _left(head, CLAIM),
+        _left(head, claim),
         "TRIPOD+AI (Collins 2024, doi:10.1136/bmj-2023-078378):",
         _left(head, tripod),
     ]
 
 
-def _left(head: list[str], rows: tuple[tuple[str, str, str], ...]) -> str:
-    return table(head, [list(row) for row in rows]).replace("---:", "---")
+def _left(head: list[str], rows: list[list[str]]) -> str:
+    return table(head, rows).replace("---:", "---")
