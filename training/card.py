@@ -64,7 +64,7 @@ def write_card(
         "infected classes to a probability of infection, and says *uncertain* between its two "
         "thresholds. For research: beside a reader, never in place of one.",
         "## What must not be done with it",
-        "\n".join(f"- {line}" for line in _MUST_NOT),
+        "\n".join(f"- {line}" for line in _must_not(aged=bool(ages))),
         "## Data and licences",
         data["source"],
         f"Licence of the films: {data['licence']}",
@@ -144,16 +144,18 @@ def _stressed(copies: int) -> str:
     )
 
 
-_MUST_NOT = (
-    "Send a patient home, or treat one, on its word alone.",
-    "Read lateral views, other body parts, other modalities, or patients outside the ages above.",
-    "Take *normal* for a film without findings: it knows the classes above and nothing else.",
-    "Trust a probability at another hospital before it was measured, and calibrated, on that "
-    "hospital's own films.",
-    "Take the map for the outline of a disease: it shows what moved the network.",
-    "Move its thresholds to other weights, or choose them anew on its test films.",
-    "Use it as a medical device. It is none, and nobody has certified it.",
-)
+def _must_not(*, aged: bool) -> tuple[str, ...]:
+    patients = "patients outside the ages above" if aged else "patients unlike those of its films"
+    return (
+        "Send a patient home, or treat one, on its word alone.",
+        f"Read lateral views, other body parts, other modalities, or {patients}.",
+        "Take *normal* for a film without findings: it knows the classes above and nothing else.",
+        "Trust a probability at another hospital before it was measured, and calibrated, on that "
+        "hospital's own films.",
+        "Take the map for the outline of a disease: it shows what moved the network.",
+        "Move its thresholds to other weights, or choose them anew on its test films.",
+        "Use it as a medical device. It is none, and nobody has certified it.",
+    )
 
 
 def _data_table(document: Mapping[str, Any]) -> str:

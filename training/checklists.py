@@ -13,9 +13,28 @@ from typing import Any
 from training.card_recalibrated import population
 from training.card_tables import table
 from training.card_training import initial_weights
+from training.layout import FOLDERS
 
-_NOT_KNOWN = "not known: the public data sets do not say"
 _NONE = "none"
+#: What is known of the films: of the public data sets, and of folders of which nothing is.
+_PUBLIC = {
+    "de_identification": "done by the publishers of the data",
+    "annotation": "Data, as far as published; variability not known",
+    "acquisition": "not known: the public data sets do not say",
+    "size": "all public films",
+    "open": "all open",
+    "data_open": "data and code open",
+    "ethics": "public, de-identified data; none is claimed here",
+}
+_PRIVATE = {
+    "de_identification": "not known: the films are a private collection",
+    "annotation": "not known",
+    "acquisition": "not known",
+    "size": "all readable films of the collection",
+    "open": "the software is open, the films are not",
+    "data_open": "code open, data not",
+    "ethics": "not known; none is claimed here",
+}
 
 #: Item numbers, what they ask, where it is answered; in braces what depends on the bundle.
 CLAIM = (
@@ -27,15 +46,15 @@ CLAIM = (
      "excluded"),
     ("9", "preprocessing", "`cxr/preprocess.py`; `input` in bundle.json"),
     ("10", "selection of data subsets", "Data"),
-    ("11", "de-identification", "done by the publishers of the data"),
+    ("11", "de-identification", "{de_identification}"),
     ("12", "missing data", "Data: unreadable files; films without a class do not occur"),
-    ("13", "image acquisition", _NOT_KNOWN),
+    ("13", "image acquisition", "{acquisition}"),
     ("14–15", "reference standard and its rationale", "Data; Limits"),
     ("16–18", "annotators, annotation of the test set, variability",
-     "Data, as far as published; variability not known"),
+     "{annotation}"),
     ("19–20", "partitions, and at what level they are disjoint", "Data: by patient or "
      "near-duplicate group"),
-    ("21", "intended sample size", "none was calculated; all public films are used"),
+    ("21", "intended sample size", "none was calculated; {size} are used"),
     ("22", "model", "Training; `training/architectures/`"),
     ("23", "software", "Training; requirements*.txt with hashes"),
     ("24", "initialisation", "Training: {initial}"),
@@ -50,8 +69,8 @@ CLAIM = (
     ("37–38", "performance with its uncertainty", "Figures; Operating points"),
     ("39", "failure analysis", "Audit: Subgroups, Shortcuts"),
     ("40–41", "limitations, implications for practice", "Limits; What must not be done with it"),
-    ("42–43", "protocol; software, model and data", "no protocol was registered; all open, see "
-     "README.md"),
+    ("42–43", "protocol; software, model and data", "no protocol was registered; {open}, "
+     "see README.md"),
     ("44", "funding", "none declared"),
 )  # fmt: skip
 
@@ -65,7 +84,7 @@ TRIPOD_AI = (
     ("7", "data preparation", "`cxr/preprocess.py`"),
     ("8a–c", "outcome and who assessed it", "Data; Limits"),
     ("9a–c", "predictors", "the film alone"),
-    ("10", "sample size", "all public films; not calculated"),
+    ("10", "sample size", "{size}; not calculated"),
     ("11", "missing data", "Data: unreadable files"),
     ("12a–g", "analysis: partition, model, tuning, performance, calibration, heterogeneity",
      "Data; Training; Figures; Calibration; Audit"),
@@ -74,9 +93,9 @@ TRIPOD_AI = (
     ("14", "fairness", "Audit: Subgroups, as far as the data tell"),
     ("15", "model output and thresholds", "Operating points"),
     ("16", "differences between training and evaluation data", "Limits; Audit: Shortcuts"),
-    ("17", "ethical approval", "public, de-identified data; none is claimed here"),
+    ("17", "ethical approval", "{ethics}"),
     ("18a–f", "funding, conflicts, protocol, registration, data, code",
-     "none declared; no protocol, no registration; data and code open, see README.md"),
+     "none declared; no protocol, no registration; {data_open}, see README.md"),
     ("19", "patient and public involvement", _NONE),
     ("20a–c", "participants: flow, characteristics, training against evaluation", "Data; "
      "characteristics not known"),
@@ -97,10 +116,12 @@ def checklist_sections(document: Mapping[str, Any]) -> list[str]:
         document: ``bundle.json``.
     """
     again = document.get("recalibrated")
+    training = document["training"]
     said = {
         "prevalence": "one half",
         "updating": "none",
-        "initial": initial_weights(document["training"]),
+        "initial": initial_weights(training),
+        **(_PRIVATE if training["data"].get("name") == FOLDERS else _PUBLIC),
     }
     if again is not None:
         said["updating"] = "calibration and thresholds anew, see Calibrated for another hospital"

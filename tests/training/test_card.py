@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from training.card import write_card
+from training.layout import FOLDERS
+from training.provenance import provenance_of
 from training.recipe import load_recipe
 
 MODELS = Path(__file__).parents[2] / "models"
@@ -35,3 +37,22 @@ def test_what_a_network_started_from_is_said(weights, words, document):
     assert f"from {words}, seed" in card
     assert f"| initialisation | Training: {words} |" in card
     assert ("random weights" in card) == (weights == "none")
+
+
+def test_of_a_private_collection_nothing_is_said_that_nobody_knows(document):
+    untold = provenance_of(FOLDERS)
+    document["population"] = {"label": "Patients"}
+    document["training"]["data"] |= {
+        "name": FOLDERS,
+        "source": untold.source,
+        "licence": untold.licence,
+        "caveats": untold.caveats,
+        "companions": [],
+    }
+    card = write_card("mine", document)
+    claims = ("public films", "public data", "public, de-identified", "publishers", "as published",
+              "ages above", "all open", "data and code open")  # fmt: skip
+    for words in claims:
+        assert words not in card, words
+    assert "| de-identification | not known" in card
+    assert "patients unlike those of its films" in card
