@@ -2,7 +2,9 @@
 
 Films of one patient resemble each other: drawing films as if each were a new person makes
 every interval too narrow. So whole patients are drawn with replacement (Efron 1993, the
-percentile method), and a film weighs as often as its patient was drawn.
+percentile method), and a film weighs as often as its patient was drawn. A share of exactly 0
+or 1 is 0 or 1 in every resample, however few the patients are: there it is Wilson's interval
+(1927), for as many patients as hold films that the share is of.
 """
 
 from __future__ import annotations
@@ -12,6 +14,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from training.statistics import wilson
 
 RESAMPLES = 1000
 #: Percentiles of the resampled values between which the figure lies.
@@ -44,6 +48,7 @@ def with_intervals(
     seed: int = 0,
     resamples: int = RESAMPLES,
     upward: frozenset[str] = frozenset(),
+    shares: Mapping[str, NDArray[np.bool_]] | None = None,
 ) -> dict[str, Figure]:
     """Every figure with its interval: name → {"value", "low", "high"}.
 
@@ -53,6 +58,7 @@ def with_intervals(
         upward: figures that are sums of absolute deviations. Noise can only raise those, so
             resamples lie above the value itself; the mean excess is taken off their interval
             (Efron 1993, ch. 10), which would otherwise lie beside the value.
+        shares: figures that are shares, each with the films that it is a share of, shape (n,).
 
     Returns:
         Without the figures that the films do not define.
@@ -69,6 +75,9 @@ def with_intervals(
             drawn = np.maximum(drawn - (drawn.mean() - value), 0.0)
         low, high = np.percentile(drawn, INTERVAL) if len(drawn) else (value, value)
         found[name] = {"value": float(value), "low": float(low), "high": float(high)}
+        if shares and name in shares and value in (0.0, 1.0):
+            patients = len(np.unique(groups[shares[name]]))
+            found[name] = wilson(patients if value else 0, patients)
     return found
 
 

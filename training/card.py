@@ -73,9 +73,11 @@ def write_card(
         *_companions(data),
         *recalibrated_section(document),
         "## Figures",
-        f"95 % intervals in brackets: {RESAMPLES} bootstrap resamples of the patients. Where a "
-        "figure needs one cut, a film counts as infected from a calibrated probability of 0.5 on; "
-        f"calibration and thresholds saw validation films only.{_weighed(document)}",
+        f"95 % intervals in brackets: {RESAMPLES} bootstrap resamples of the patients; of a "
+        "share of exactly 0 or 100 %, which no resample changes, Wilson's interval for as many "
+        "patients as it is a share of. Where a figure needs one cut, a film counts as infected "
+        "from a calibrated probability of 0.5 on; calibration and thresholds saw validation films "
+        f"only.{_weighed(document)}",
         _figure_table(document["metrics"], FIGURES),
         *_confusions(document),
         f"Reproduce: `python -m training {_command(name, document)}`.",

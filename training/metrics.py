@@ -92,6 +92,7 @@ def measure(
             seed=seed,
             resamples=resamples,
             upward=_UPWARD,
+            shares=_shares(answers, thresholds),
         ),
         "decisions": decision_counts(answers, thresholds),
         "reliability": reliability_diagram(
@@ -215,6 +216,19 @@ def _figures(answers: Answers, thresholds: Thresholds) -> Callable[[Weights], di
         return found
 
     return figures
+
+
+def _shares(answers: Answers, thresholds: Thresholds) -> dict[str, NDArray[np.bool_]]:
+    """The films that each of the shares among the figures is a share of."""
+    sick, infection = answers.infected, answers.infection
+    every = np.ones_like(sick)
+    return {
+        **dict.fromkeys(("accuracy", "class_accuracy", "share_decided"), every),
+        **dict.fromkeys(("sensitivity", "sensitivity_rule_out", "kind_accuracy"), sick),
+        **dict.fromkeys(("specificity", "specificity_rule_in"), ~sick),
+        "precision": infection >= CUT,
+        "accuracy_decided": (infection >= thresholds.rule_in) | (infection < thresholds.rule_out),
+    }
 
 
 @dataclass(frozen=True)

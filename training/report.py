@@ -106,7 +106,8 @@ def _figures(measured: dict[str, Any], bundle: Bundle, split: str) -> tuple[str,
         "Figures",
         text(
             f"On {split} films. A film counts as infected from a calibrated probability of "
-            f"{measured['cut']} on; the intervals are a bootstrap by patient."
+            f"{measured['cut']} on; the intervals are a bootstrap by patient, of 0 and "
+            "100 % Wilson's."
         ),
         table(["Figure", "Value [95 % interval]"], rows),
         text(f"Decisions: normal below {low:.3f}, infected from {high:.3f} on, else uncertain."),

@@ -46,8 +46,17 @@ class Selective:
         """Accuracy among the surest films, for each share of them that is taken."""
         taken = weights[self._order]
         reached, wrong = np.cumsum(taken), np.cumsum(taken * self._wrong)
-        last = np.searchsorted(reached, np.asarray(coverages) * reached[-1] - 1e-9)
+        last = _last(reached, coverages)
         return np.asarray(1 - wrong[last] / reached[last])
+
+    def surest(self, coverages: Sequence[float], weights: Weights) -> list[NDArray[np.bool_]]:
+        """The films of which ``accuracies`` speaks, shape (n,) each."""
+        place = np.argsort(self._order)
+        return [place <= last for last in _last(np.cumsum(weights[self._order]), coverages)]
+
+
+def _last(reached: NDArray[np.float64], coverages: Sequence[float]) -> NDArray[np.int64]:
+    return np.searchsorted(reached, np.asarray(coverages) * reached[-1] - 1e-9)
 
 
 def risk_coverage_curve(
@@ -77,5 +86,8 @@ def risk_coverage_curve(
         groups,
         seed=seed,
         resamples=resamples,
+        shares=dict(
+            zip(names, selective.surest(COVERAGES, weigh(np.ones(len(truth)))), strict=True)
+        ),
     )
     return [{"coverage": coverage, **found[str(coverage)]} for coverage in COVERAGES]

@@ -12,6 +12,7 @@ from training.metrics import Answers, Ranking, measure
 from training.recipe import Recipe, Stage
 from training.reliability import calibration_error
 from training.selective import Selective
+from training.statistics import wilson
 
 INFECTED = np.array([False, True, True])
 
@@ -125,6 +126,25 @@ def test_the_reliability_diagram_counts_every_film_and_explains_the_error():
     assert error == pytest.approx(
         calibration_error(answers.infection, answers.infected, np.ones(400))
     )
+
+
+def test_what_never_happened_in_few_patients_may_happen_in_others():
+    """No resample of 20 of 20 right answers holds a wrong one; Wilson (1927) knows better."""
+    infected = np.repeat([True, False], 20)
+    infection = np.where(infected, 0.9, 0.1)
+    answers = Answers(
+        np.stack([1 - infection, infection], axis=1),
+        infected.astype(int),
+        infection,
+        infected,
+        np.arange(40) // 2,  # two films of each patient
+    )
+    measured = measure(answers, Thresholds(0.3, 0.7), resamples=20)
+    for name, patients in (("sensitivity", 10), ("accuracy_decided", 20), ("precision", 10)):
+        assert measured["figures"][name] == pytest.approx(wilson(patients, patients)), name
+    half, whole = (measured["risk_coverage"][place] for place in (0, -1))
+    assert (half["coverage"], whole["coverage"]) == (0.5, 1.0)
+    assert half["low"] < whole["low"] < whole["value"] == 1.0
 
 
 def test_interval_surrounds_the_value_and_widens_when_patients_repeat():

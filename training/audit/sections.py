@@ -34,6 +34,7 @@ def robustness(
         return np.array([thresholds.decide(p) for p in infection])
 
     before = decide(plain.infection)
+    every = np.ones_like(plain.infected)
     lines = []
     for number, change in enumerate(CHANGES):
         after = decide(changed[:, number])
@@ -43,7 +44,9 @@ def robustness(
         )
         side = (changed[:, number] >= CUT) == plain.infected
         named = {"stands": stands, "turned_over": turned, "accuracy": side}
-        figures = with_intervals(_shares(named), plain.groups, seed=seed)
+        figures = with_intervals(
+            _shares(named), plain.groups, seed=seed, shares=dict.fromkeys(named, every)
+        )
         lines.append({"change": change.words, "family": change.family, **figures})
     return lines
 
@@ -56,7 +59,12 @@ def shortcut_pictures(
     lines = []
     for name, (infection, inputs) in views.items():
         ranking, right = Ranking(plain.infected, infection), (infection >= CUT) == plain.infected
-        figures = with_intervals(_told(ranking, right), plain.groups, seed=seed)
+        figures = with_intervals(
+            _told(ranking, right),
+            plain.groups,
+            seed=seed,
+            shares={"accuracy": np.ones_like(right)},
+        )
         relearned = can_be_told(network.pooled(inputs), plain.infected, plain.groups, seed)
         words = WORDS.get(name, "the whole film")
         lines.append({"picture": name, "words": words, **figures, "relearned_auc": relearned})
@@ -81,7 +89,12 @@ def deletion(seen: Examined, plain: Answers, seed: int = 0) -> dict[str, Any] | 
         "calls_lost_hottest": lost,
         "calls_lost_random": lost_random,
     }
-    figures = with_intervals(_means(named), plain.groups[positions], seed=seed)
+    figures = with_intervals(
+        _means(named),
+        plain.groups[positions],
+        seed=seed,
+        shares=dict.fromkeys(("calls_lost_hottest", "calls_lost_random"), np.ones_like(lost)),
+    )
     return {
         "films": len(positions),
         "deleted_share": DELETED,

@@ -33,6 +33,9 @@ def disagreement(answers: Mapping[str, tuple[Answers, Thresholds]]) -> dict[str,
             "same_side_of_the_cut": share((calls == calls[0]).all(axis=0), weights),
         },
         first.groups,
+        shares=dict.fromkeys(
+            ("same_decision", "opposite_decision", "same_side_of_the_cut"), np.ones_like(same)
+        ),
     )
     return {
         "models": list(answers),
