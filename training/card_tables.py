@@ -34,7 +34,12 @@ _PLAIN = frozenset({"auc", "kind_auc", "brier_score", "f1", "risk_coverage_area"
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A Markdown table: the first column to the left, the others to the right."""
     lines = [head, ["---"] + ["---:"] * (len(head) - 1), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    return "\n".join("| " + " | ".join(map(_within, line)) + " |" for line in lines)
+
+
+def _within(cell: str) -> str:
+    """A class may be called ``A | B``: its bar is no border."""
+    return cell.replace("|", r"\|")
 
 
 def cell(name: str, figure: Mapping[str, float] | None) -> str:

@@ -56,3 +56,10 @@ def test_of_a_private_collection_nothing_is_said_that_nobody_knows(document):
         assert words not in card, words
     assert "| de-identification | not known" in card
     assert "patients unlike those of its films" in card
+
+
+def test_a_bar_in_the_name_of_a_class_is_no_border_of_a_table(document):
+    document["classes"][1]["label"] = "Active | healed"
+    rows = [line for line in write_card("mine", document).splitlines() if line.startswith("|")]
+    assert any(r"Active \| healed" in row for row in rows)
+    assert not any("Active | healed" in row for row in rows)
