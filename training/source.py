@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import zipfile
 import zlib
 from collections.abc import Iterable
@@ -183,13 +184,23 @@ def _zip_members(archive: zipfile.ZipFile) -> tuple[Member, ...]:
 
 
 def _folder_members(root: Path) -> tuple[Member, ...]:
+    """The files, those behind symbolic links too; each folder once, links after what they show."""
     members = []
-    for file in root.rglob("*"):
-        path = file.relative_to(root).as_posix()
-        if _is_junk(path) or not file.is_file():
+    seen = set()
+    for place, folders, names in os.walk(root, followlinks=True):
+        folder = Path(place)
+        status = folder.stat()
+        if (status.st_dev, status.st_ino) in seen:  # a link to a folder above never ends
+            folders.clear()
             continue
-        status = file.stat()
-        members.append(Member(path, status.st_size, status.st_mtime_ns))
+        seen.add((status.st_dev, status.st_ino))
+        folders.sort(key=lambda name: ((folder / name).is_symlink(), name))
+        for name in names:
+            file = folder / name
+            path = file.relative_to(root).as_posix()
+            if not _is_junk(path) and file.is_file():
+                status = file.stat()
+                members.append(Member(path, status.st_size, status.st_mtime_ns))
     return tuple(sorted(members, key=lambda member: member.path))
 
 
