@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 
-def write_tiny_bundle(path: Path, *, population: dict | None = None) -> Path:
+def write_tiny_bundle(path: Path, *, population: dict | None = None, mapped: bool = True) -> Path:
     """A whole, valid bundle with an untrained network, small enough to make in a second."""
     import keras
 
@@ -21,7 +21,8 @@ def write_tiny_bundle(path: Path, *, population: dict | None = None) -> Path:
     keras.utils.set_random_seed(0)
     size = 64
     image = keras.Input((size, size, 1))
-    x = keras.layers.Conv2D(8, 3, strides=8, activation="relu", name="features")(image)
+    name = "features" if mapped else "unseen"  # by that name a map is made
+    x = keras.layers.Conv2D(8, 3, strides=8, activation="relu", name=name)(image)
     x = keras.layers.GlobalAveragePooling2D()(x)
     x = keras.layers.Dense(3, name="logits")(x)
     model = keras.Model(image, keras.layers.Softmax()(x))

@@ -1,9 +1,12 @@
-"""A progress bar for what takes longer than two seconds."""
+"""What a terminal shows of what takes longer than two seconds."""
 
 from __future__ import annotations
 
+import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from tqdm import tqdm
 
@@ -21,3 +24,24 @@ def decoding_progress() -> Iterator[Callable[[int, int], None]]:
         yield advance
     finally:
         bar.close()
+
+
+class Steps:
+    """Says what is being done, and how long each step took."""
+
+    def __init__(self) -> None:
+        self._began: float | None = None
+        self._first = time.time()
+
+    def __call__(self, words: str) -> None:
+        self._end()
+        print(f"{words} …", end=" ", file=sys.stderr, flush=True)
+        self._began = time.time()
+
+    def _end(self) -> None:
+        if self._began is not None:
+            print(f"{time.time() - self._began:.0f} s", file=sys.stderr, flush=True)
+
+    def done(self, out: Path) -> None:
+        self._end()
+        print(f"Written to {out} after {time.time() - self._first:.0f} s.", file=sys.stderr)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -42,6 +41,7 @@ from training.evaluate import answer, prepare_as_trained
 from training.files import write_json, write_whole
 from training.lungs import segmenter
 from training.metrics import Answers, measure
+from training.progress import Steps
 
 FORMAT = "xray-audit/1"
 #: Largest difference to a figure in ``bundle.json`` that is put down to another machine.
@@ -70,15 +70,17 @@ def audit(options: AuditOptions) -> dict[str, Any]:
     """Audit a bundle; writes ``audit.json``, the figures and the card.
 
     Raises:
-        TrainingError: the data are not those that the bundle was trained on, or figures in
-            ``bundle.json`` do not come out again.
+        TrainingError: the bundle has no maps, the data are not those that it was trained on, or
+            figures in ``bundle.json`` do not come out again.
         BundleError: a bundle does not verify.
     """
     started = time.time()
     bundle = load_bundle(options.bundle)
+    if not bundle.explains:
+        raise TrainingError(f"{bundle.name} has no activation maps: it cannot be audited.")
     others = [load_bundle(path) for path in options.also]
     prepared = prepare_as_trained(bundle, options.data, options.cache)
-    say = _Steps()
+    say = Steps()
     say("Measuring the figures again")
     metrics, of_test = _metrics(bundle, prepared)
 
@@ -209,8 +211,7 @@ def _offset(bundle: Bundle, images: NDArray[np.uint8], seed: int) -> list[float]
 
     def maps(batch: NDArray[np.float32]) -> NDArray[np.float32]:
         found = bundle.predict(batch).activation_maps
-        if found is None:
-            raise TrainingError(f"{bundle.name} has no activation maps: it cannot be audited.")
+        assert found is not None  # looked at before anything else
         return found
 
     found = map_offset(maps, inputs, seed)
@@ -265,27 +266,6 @@ def _seeds(
             other.thresholds,
         )
     return disagreement(every)
-
-
-class _Steps:
-    """Says what is being done, and how long each step took."""
-
-    def __init__(self) -> None:
-        self._began: float | None = None
-        self._first = time.time()
-
-    def __call__(self, words: str) -> None:
-        self._end()
-        print(f"{words} …", end=" ", file=sys.stderr, flush=True)
-        self._began = time.time()
-
-    def _end(self) -> None:
-        if self._began is not None:
-            print(f"{time.time() - self._began:.0f} s", file=sys.stderr, flush=True)
-
-    def done(self, out: Path) -> None:
-        self._end()
-        print(f"Written to {out} after {time.time() - self._first:.0f} s.", file=sys.stderr)
 
 
 def summary(report: dict[str, Any]) -> list[str]:

@@ -221,6 +221,16 @@ def test_missing_parts_end_in_a_sentence(place, tmp_path, capsys):
     assert "cannot be read" in capsys.readouterr().err
 
 
+def test_a_model_without_a_map_is_told_so_before_anything_is_read(place, tmp_path, capsys):
+    plain = write_tiny_bundle(tmp_path / "plain", mapped=False)
+    known = json.loads((place / "models" / "tiny" / "bundle.json").read_text())
+    _edit(plain, training=known["training"])
+    assert main(["audit", str(plain), *_arguments(place)[2:]]) == 1
+    told = capsys.readouterr().err
+    assert "has no activation maps: it cannot be audited" in told
+    assert "Measuring" not in told
+
+
 def test_help_teaches(capsys):
     with pytest.raises(SystemExit) as ended:
         main(["audit", "--help"])
