@@ -208,14 +208,22 @@ def _external(found: Mapping[str, Any] | None) -> list[str]:
         "### Another hospital",
         f"{found['name']}; {found['question']}: {found['films']} films of {found['patients']} "
         f"patients, {found['infected']} with opacity; {found['left_out']} others of the "
-        "collection answer another question and are left out. Never used for training, "
-        "calibration or choosing anything.",
+        "collection answer another question and are left out"
+        f"{_lost(found)}. Never used for training, calibration or choosing anything.",
         f"**Area under the ROC curve {plain(figures['auc'])}**; at the cut of 0.5 sensitivity "
         f"{percent(figures['sensitivity'])}, specificity {percent(figures['specificity'])}; "
         f"calibration error {percent(figures['calibration_error'])}.",
         table(["Films", "called normal", "uncertain", "called infected"], rows),
         *([_parts(found["parts"])] if found["parts"] else []),
     ]
+
+
+def _lost(found: Mapping[str, Any]) -> str:
+    """Films that should have been measured on and were not."""
+    missing, unreadable = found.get("missing", 0), found.get("unreadable", 0)
+    if not missing and not unreadable:
+        return ""
+    return f"; of {missing} that the list names there was no file, {unreadable} could not be read"
 
 
 def _normals(found: Mapping[str, Any] | None) -> list[str]:

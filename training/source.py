@@ -65,7 +65,7 @@ class Source:
             self._zip = _open_zip(root)
             self.members = _zip_members(self._zip)
         else:
-            raise DataError(f"There is no file or folder {root}. Check the path after --data.")
+            raise DataError(f"There is no file or folder {root}. Check the path.")
 
     def __enter__(self) -> Source:
         return self

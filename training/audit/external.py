@@ -10,16 +10,16 @@ from __future__ import annotations
 
 import csv
 import io
+import sys
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cxr.bundle import Bundle
-from cxr.decode import decode
-from cxr.preprocess import to_model_input
+from training.audit.films import read_inputs
 from training.audit.subgroups import measure_part
 from training.errors import DataError
 from training.metrics import Answers, measure
@@ -40,21 +40,23 @@ def external(bundle: Bundle, data: Path) -> tuple[dict[str, Any], NDArray[np.uin
         DataError: the folder or zip has no ``labels.csv`` of the expected columns, or too
             few films on a side.
     """
-    rows, skipped = _rows(data)
-    inputs = []
+    asked, skipped = read_labels(data)
     with Source(data) as source:
-        by_name = {Path(member.path).name: member.path for member in source.images}
-        rows = [row for row in rows if row["file"] in by_name]
-        for row in rows:
-            film = decode(source.read(by_name[row["file"]]), reduce_to=bundle.spec.reduce_to)
-            inputs.append(to_model_input(film, bundle.spec))
+        by_name = {PurePosixPath(member.path).name: member.path for member in source.images}
+        by_path = {by_name[row["file"]]: row for row in asked if row["file"] in by_name}
+        paths, inputs = read_inputs(source, list(by_path), bundle.spec)
+    missing = sum(row["file"] not in by_name for row in asked)
+    if missing:
+        print(f"\n{missing} films that {LABELS} names are not in {data}.", file=sys.stderr)
+    rows = [by_path[path] for path in paths]
     infected = np.array([row["rsna_class"] == "Lung Opacity" for row in rows], bool)
     if min(infected.sum(), (~infected).sum()) < 20:
         raise DataError(
             f"{data} holds {int(infected.sum())} films of confirmed opacity and "
-            f"{int((~infected).sum())} without finding; at least 20 of each are needed."
+            f"{int((~infected).sum())} without finding that can be read; at least 20 of each are "
+            f"needed. {LABELS} names {missing} more that are not there."
         )
-    probabilities = bundle.predict(np.stack(inputs)).probabilities
+    probabilities = bundle.predict(inputs).probabilities
     answers = Answers(
         probabilities,
         np.full(len(rows), -1),
@@ -74,13 +76,15 @@ def external(bundle: Bundle, data: Path) -> tuple[dict[str, Any], NDArray[np.uin
         )
         for view in views
     ]
-    pixels = (np.stack(inputs)[~infected, :, :, 0] * 255).round().astype(np.uint8)
+    pixels = (inputs[~infected, :, :, 0] * 255).round().astype(np.uint8)
     return (
         {
             "name": "NIH ChestX-ray8, films of another hospital, mostly adults",
             "question": "opacity confirmed by three radiologists (RSNA 2018) against reports "
             "without finding",
             "left_out": skipped,
+            "missing": missing,
+            "unreadable": len(by_path) - len(rows),
             **measured,
             "parts": [part for part in parts if part is not None],
         },
@@ -89,8 +93,12 @@ def external(bundle: Bundle, data: Path) -> tuple[dict[str, Any], NDArray[np.uin
     )
 
 
-def _rows(data: Path) -> tuple[Sequence[dict[str, str]], int]:
-    """The films that the question is about, and how many others there are."""
+def read_labels(data: Path) -> tuple[Sequence[dict[str, str]], int]:
+    """The films that the question is about, ``file`` without folders; how many others there are.
+
+    Raises:
+        DataError: as ``external``.
+    """
     with Source(data) as source:
         names = [member.path for member in source.members if member.path.endswith(LABELS)]
         if not names:
@@ -101,7 +109,8 @@ def _rows(data: Path) -> tuple[Sequence[dict[str, str]], int]:
         raise DataError(
             f"{names[0]} in {data} must have the columns {', '.join(sorted(_COLUMNS))}."
         )
-    lines = list(reader)
+    # Names with folders are known too, as / or \ writes them.
+    lines = [{**line, "file": PureWindowsPath(line["file"] or "").name} for line in reader]
     asked = [
         line
         for line in lines

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -13,15 +15,46 @@ from tqdm import tqdm
 
 from cxr.bundle import Bundle, Prediction
 from cxr.decode import decode
+from cxr.errors import CxrError
 from cxr.preprocess import PreprocessSpec, to_model_input
 from cxr.radiograph import Radiograph, to_eight_bits
 from training.data import Prepared, Record
-from training.source import Source
+from training.source import Source, UnreadableMemberError
 
 Result = TypeVar("Result")
 
 #: Grey levels of one film, uint8, shape (rows, columns), bright = dense.
 Grey = NDArray[np.uint8]
+
+
+def demand_places(*places: Path | None) -> None:
+    """See at the start, not after an hour, that what is read last is there.
+
+    Raises:
+        DataError: it is not.
+    """
+    for place in filter(None, places):
+        with Source(place):
+            pass
+
+
+def read_inputs(
+    source: Source, paths: Sequence[str], spec: PreprocessSpec
+) -> tuple[list[str], NDArray[np.float32]]:
+    """The films that can be read, by path, and their model inputs, shape (n, size, size, 1).
+
+    One damaged film is named and left out: what came before it took hours.
+    """
+    readable, inputs = [], [np.zeros((0, spec.size, spec.size, 1), np.float32)]
+    for path in paths:
+        try:
+            film = decode(source.read(path), reduce_to=spec.reduce_to)
+        except (CxrError, UnreadableMemberError) as error:
+            print(f"\n{path} in {source.root} is left out: {error}", file=sys.stderr)
+            continue
+        readable.append(path)
+        inputs.append(to_model_input(film, spec)[np.newaxis])
+    return readable, np.concatenate(inputs)
 
 
 def sample_of_patients(prepared: Prepared, rows: NDArray[Any], most: int, seed: int) -> NDArray:

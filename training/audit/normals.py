@@ -11,11 +11,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from cxr.bundle import Bundle
-from cxr.decode import decode
-from cxr.preprocess import to_model_input
+from training.audit.films import read_inputs
 from training.companion import held_out, normal_films
 from training.errors import DataError
 from training.source import Source
@@ -37,17 +34,15 @@ def normals_elsewhere(bundle: Bundle, data: Path) -> dict[str, Any]:
     Raises:
         DataError: fewer than 20 films.
     """
-    inputs = []
     with Source(data) as source:
-        for path in filter(held_out, normal_films(source)):
-            film = decode(source.read(path), reduce_to=bundle.spec.reduce_to)
-            inputs.append(to_model_input(film, bundle.spec))
+        paths = list(filter(held_out, normal_films(source)))
+        _, inputs = read_inputs(source, paths, bundle.spec)
     if len(inputs) < _FEWEST:
         raise DataError(
             f"{data} holds {len(inputs)} films that are held out; at least {_FEWEST} are needed. "
             "Films are images/NAME with a masks/NAME, and a quarter of them is held out."
         )
-    probabilities = bundle.predict(np.stack(inputs)).probabilities
+    probabilities = bundle.predict(inputs).probabilities
     infection = bundle.infection_probability(probabilities)
     low, high = bundle.thresholds.rule_out, bundle.thresholds.rule_in
     decided = infection >= high

@@ -18,9 +18,9 @@ from cxr.bundle import AUDIT_FILE, CARD_FILE, DOCUMENT_FILE, Bundle, load_bundle
 from cxr.bundle_fields import FIGURES_FOLDER
 from cxr.preprocess import from_eight_bits
 from training.audit.examine import examine
-from training.audit.external import external
+from training.audit.external import external, read_labels
 from training.audit.figures import draw_figures
-from training.audit.films import sample_of_patients
+from training.audit.films import demand_places, sample_of_patients
 from training.audit.leaks import can_be_told, questions, source_of
 from training.audit.network import Network
 from training.audit.normals import normals_elsewhere
@@ -72,12 +72,16 @@ def audit(options: AuditOptions) -> dict[str, Any]:
     Raises:
         TrainingError: the bundle has no maps, the data are not those that it was trained on, or
             figures in ``bundle.json`` do not come out again.
+        DataError: what was named besides is not there.
         BundleError: a bundle does not verify.
     """
     started = time.time()
     bundle = load_bundle(options.bundle)
     if not bundle.explains:
         raise TrainingError(f"{bundle.name} has no activation maps: it cannot be audited.")
+    demand_places(options.normals, options.lung_masks)
+    if options.external:
+        read_labels(options.external)
     others = [load_bundle(path) for path in options.also]
     prepared = prepare_as_trained(bundle, options.data, options.cache)
     say = Steps()

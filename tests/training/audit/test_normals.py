@@ -59,6 +59,18 @@ def test_it_counts_what_the_bundle_says_of_the_held_out_films(well, bundle):
     assert share["low"] < share["value"] < share["high"]
 
 
+def test_a_damaged_film_is_named_and_left_out(well, bundle, tmp_path, capsys):
+    given = tmp_path / "well.zip"
+    with zipfile.ZipFile(well) as whole, zipfile.ZipFile(given, "w") as archive:
+        broken = next(n for n in whole.namelist() if "/images/" in n and held_out(n))
+        for name in whole.namelist():
+            content = whole.read(name)
+            archive.writestr(name, content[:200] if name == broken else content)
+    found = normals_elsewhere(bundle, given)
+    assert found["films"] == normals_elsewhere(bundle, well)["films"] - 1
+    assert broken in capsys.readouterr().err
+
+
 def test_it_says_whether_others_of_the_source_were_trained_on(well, bundle):
     assert not normals_elsewhere(bundle, well)["trained_on"]
     assert normals_elsewhere(_trained_with(bundle, [{"name": well.name}]), well)["trained_on"]

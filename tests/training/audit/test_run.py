@@ -15,9 +15,10 @@ from cxr.bundle import load_bundle
 from cxr.preprocess import PreprocessSpec
 from tests.conftest import write_tiny_bundle
 from tests.training.tiny import film, threshold, write_masks
-from training import lungs
+from training import card_audit, lungs
 from training.__main__ import main
 from training.audit.changes import CHANGES
+from training.audit.external import external
 from training.audit.run import _metrics as figures_again
 from training.data import prepare
 from training.evaluate import prepare_as_trained
@@ -229,6 +230,35 @@ def test_a_model_without_a_map_is_told_so_before_anything_is_read(place, tmp_pat
     told = capsys.readouterr().err
     assert "has no activation maps: it cannot be audited" in told
     assert "Measuring" not in told
+
+
+@pytest.mark.parametrize("option", ["--external", "--normals", "--lung-masks"])
+def test_a_wrong_path_is_named_before_anything_is_read(option, place, tmp_path, capsys):
+    wrong = tmp_path / "wrong.zip"
+    assert main([*_arguments(place, option, str(wrong)), "--out", str(tmp_path / "out")]) == 1
+    told = capsys.readouterr().err
+    assert f"There is no file or folder {wrong}. Check the path." in told
+    assert "Measuring" not in told
+
+
+def test_films_elsewhere_that_are_damaged_or_not_there_are_counted(place, tmp_path, capsys):
+    given = tmp_path / "external.zip"
+    with zipfile.ZipFile(place / "external.zip") as whole, zipfile.ZipFile(given, "w") as archive:
+        for name in whole.namelist():
+            content = whole.read(name)
+            if name == "labels.csv":  # as Windows writes names
+                content = content.replace(b"\r\n0", b"\r\nfilms\\0")
+            if name == "Pneumonia/00000000_000.jpg":
+                content = content[:200]
+            if name != "No_findings/00000001_000.jpg":
+                archive.writestr(name, content)
+    found, _, _ = external(load_bundle(place / "models" / "tiny"), given)
+    assert (found["films"], found["missing"], found["unreadable"]) == (61, 1, 1)
+    told = capsys.readouterr().err
+    assert "Pneumonia/00000000_000.jpg" in told
+    assert "1 films that labels.csv names are not in" in told
+    words = "; of 1 that the list names there was no file, 1 could not be read."
+    assert words in "".join(card_audit._external(found))
 
 
 def test_help_teaches(capsys):
