@@ -196,6 +196,11 @@ def prepare(
     with Source(data) as source:
         name, named = read_layout([member.path for member in source.images])
         if not named:
+            if source.zips:
+                raise DataError(
+                    f"No radiographs in {data}, but it holds another zip, {source.zips[0]}: "
+                    "extract it, and give what was in it."
+                )
             raise DataError(
                 f"No radiographs in {data}: expected a folder for each class with images "
                 "(JPEG, PNG, TIFF, WebP, BMP or DICOM) in it, or a zip of such folders."

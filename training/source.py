@@ -63,7 +63,7 @@ class Source:
             self.members = _folder_members(root)
         elif root.is_file():
             self._zip = _open_zip(root)
-            self.members = _zip_members(self._zip)
+            self.members, self._names = _zip_members(self._zip)
         else:
             raise DataError(f"There is no file or folder {root}. Check the path.")
 
@@ -99,7 +99,9 @@ class Source:
             return False
         try:
             with (
-                self._zip.open(member.path) if self._zip else (self.root / place).open("rb") as file
+                self._zip.open(self._names[member.path])
+                if self._zip
+                else (self.root / place).open("rb") as file
             ):
                 return file.read(_DICOM_HEAD).endswith(b"DICM")
         except _READ_ERRORS:
@@ -128,6 +130,11 @@ class Source:
         return tuple(m.path for m in self.members if m.path.lower().endswith((".csv", ".tsv")))
 
     @property
+    def zips(self) -> tuple[str, ...]:
+        """Paths of the zips that lie within; they are not looked into."""
+        return tuple(m.path for m in self.members if m.path.lower().endswith(".zip"))
+
+    @property
     def metadata(self) -> tuple[Member, ...]:
         """The ``*.metadata.xlsx`` spreadsheets."""
         return tuple(m for m in self.members if m.path.lower().endswith(".metadata.xlsx"))
@@ -144,7 +151,7 @@ class Source:
                 file = self.root / path
                 _refuse_larger(file.stat().st_size, max_bytes)
                 return file.read_bytes()
-            info = self._zip.getinfo(path)
+            info = self._zip.getinfo(self._names[path])
             _refuse_larger(info.file_size, max_bytes)
             return self._zip.read(info)
         except _READ_ERRORS as error:
@@ -174,13 +181,15 @@ def _open_zip(path: Path) -> zipfile.ZipFile:
         ) from error
 
 
-def _zip_members(archive: zipfile.ZipFile) -> tuple[Member, ...]:
-    members = {
-        info.filename: Member(info.filename, info.file_size, info.CRC)
-        for info in archive.infolist()
-        if not info.is_dir() and not _is_junk(info.filename)
-    }
-    return tuple(members[path] for path in sorted(members))
+def _zip_members(archive: zipfile.ZipFile) -> tuple[tuple[Member, ...], dict[str, str]]:
+    """The files, and by path the name that each has in the zip."""
+    members, names = {}, {}
+    for info in archive.infolist():
+        path = info.filename.replace("\\", "/")  # as old packers for Windows wrote them
+        if not path.endswith("/") and not _is_junk(path):
+            members[path] = Member(path, info.file_size, info.CRC)
+            names[path] = info.filename
+    return tuple(members[path] for path in sorted(members)), names
 
 
 def _folder_members(root: Path) -> tuple[Member, ...]:
