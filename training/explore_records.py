@@ -111,7 +111,8 @@ def duplicates(folder: Path, prepared: Prepared) -> tuple[str, str]:
         f"{p.distance} bits apart"
         for p in telling
     ]
-    above = len(os.path.commonpath(list(row_of))) + 1 if len(row_of) > 1 else 0
+    common = os.path.commonpath(list(row_of))  # a pair is two paths at least
+    above = len(common) + 1 if common else 0
     return section(
         "Duplicates",
         text(

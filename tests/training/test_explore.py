@@ -11,8 +11,11 @@ from pathlib import Path
 import openpyxl
 import pytest
 
+from cxr.preprocess import PreprocessSpec
 from tests.training.trees import covid_files, kermany_files, write_folder, write_zip
 from training.__main__ import main
+from training.data import prepare
+from training.explore_records import duplicates
 
 PLOTS = {
     "classes", "samples", "mean_films", "grey_levels", "brightness_contrast", "sizes", "splits",
@@ -92,3 +95,18 @@ def test_a_broken_zip_ends_in_a_sentence_and_leaves_nothing(tmp_path, capsys, co
     assert message.startswith("error: ")
     assert "not a readable zip" in message
     assert not runs.exists()
+
+
+def test_names_of_duplicates_are_whole_where_folders_share_none_above(tmp_path):
+    files = covid_files(classes=("Normal", "COVID"), each=2)
+    files = {name.split("/", 1)[1]: content for name, content in files.items()}
+    files["COVID/images/COVID-1.png"] = files["Normal/images/Normal-2.png"]
+    read = prepare(
+        write_folder(tmp_path / "data", files),
+        PreprocessSpec(size=64),
+        tmp_path / "cache",
+        for_training=False,
+    )
+    _, html = duplicates(tmp_path, read)
+    for name in ("COVID/images/COVID-1.png", "Normal/images/Normal-2.png"):
+        assert f">{name}<" in html
