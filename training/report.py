@@ -23,7 +23,7 @@ from training.card_tables import CALIBRATION, DECISIONS, FIGURES, cell
 from training.data import Prepared
 from training.errors import TrainingError
 from training.evaluate import answer, prepare_as_trained
-from training.metrics import Answers, measure
+from training.metrics import CUT, Answers, measure
 from training.page import figure, gallery, section, setting, table, text, write_page
 
 _MISTAKES = 10
@@ -176,9 +176,10 @@ def _films(
     bundle: Bundle, prepared: Prepared, rows: NDArray[np.int64], answers: Answers
 ) -> tuple[str, str]:
     error = np.abs(answers.infection - answers.infected)
+    wrong = (answers.infection >= CUT) != answers.infected
     worst = np.argsort(-error)[:_MISTAKES]
-    worst = worst[error[worst] > 0.5]
-    right = np.flatnonzero(error <= 0.5)
+    worst = worst[wrong[worst]]
+    right = np.flatnonzero(~wrong)
     chosen = np.random.default_rng(0).permutation(right)[:_SUCCESSES]
     pictures = [
         gallery(_picture(bundle, prepared, int(rows[i]), answers, int(i)) for i in some)
@@ -220,8 +221,14 @@ def _picture(
         offset = (0.0, 0.0)
     truth = next(f.label for f in prepared.dataset.classes if f.id == record.class_id)
     believed = bundle.classes[int(answers.probabilities[number].argmax())].label
-    words = f"{truth}; read as {believed}, infection {answers.infection[number]:.2f}"
+    words = caption(truth, believed, float(answers.infection[number]))
     return overlay_png(small, activation, offset), words
+
+
+def caption(truth: str, believed: str, infection: float) -> str:
+    """Of three classes the likeliest may be normal, and the others together likelier still."""
+    called = "infected" if infection >= CUT else "normal"
+    return f"{truth}; called {called} ({infection:.2f}), most probable class {believed}"
 
 
 def _training(run: Path) -> list[tuple[str, str]]:
