@@ -50,7 +50,8 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"error: {words}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("\nInterrupted. Call the same command again to go on.", file=sys.stderr)
+        words = getattr(given, "interrupted", "Call the same command again to go on.")
+        print(f"\nInterrupted. {words}", file=sys.stderr)
         return 130
     return 0
 

@@ -226,6 +226,10 @@ def _gate(commands: Any) -> None:
         "not-chest-xray.zip; nih-adult-external.zip and lung-masks.zip are measured if there",
     )
     command.add_argument("--out", type=Path, required=True, metavar="models/gate")
+    command.set_defaults(
+        interrupted="The decoded films are kept, nothing else: called again, it draws its views "
+        "and trains from the start."
+    )
     add_seed(command, "of views and weights")
     add_version(command)
     add_cache(command)

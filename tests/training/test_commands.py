@@ -270,3 +270,16 @@ def test_whom_own_folders_show_is_asked_for(capsys: pytest.CaptureFixture[str]) 
     assert not capsys.readouterr().out
     _say_whether_ages_are_known(options, "folders")
     assert "--ages 18-" in capsys.readouterr().out
+
+
+def test_an_interrupted_gate_does_not_promise_to_go_on(monkeypatch, capsys):
+    import training.gate.run as module
+
+    def interrupted(options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module, "gate", interrupted)
+    assert main(["gate", "--data", "films", "--out", "models/gate"]) == 130
+    told = capsys.readouterr().err
+    assert "to go on" not in told
+    assert "trains from the start" in told
