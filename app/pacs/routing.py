@@ -138,11 +138,18 @@ def _word(dataset: Dataset, keyword: str) -> str:
 
 
 def _coded(dataset: Dataset, keyword: str, words: dict[str, str]) -> str:
-    for item in dataset.get(keyword) or ():
-        word = words.get(str(item.get("CodeValue") or "").strip())
+    """What the codes name: of those unknown here what they mean, for a hand is not nothing."""
+    items = dataset.get(keyword) or ()
+    for item in items:
+        word = words.get(_word(item, "CodeValue"))
         if word:
             return word
-    return ""
+    return "; ".join(filter(None, (_meaning(item) for item in items)))
+
+
+def _meaning(item: Dataset) -> str:
+    kinds = ("CodeMeaning", "CodeValue", "LongCodeValue", "URNCodeValue")
+    return next(filter(None, (_word(item, kind) for kind in kinds)), "")
 
 
 class Router:

@@ -19,10 +19,15 @@ def route(settings: PacsSettings | None = None, **fields: Any) -> Route:
     return router.route(read_header(encode(film(**fields))))
 
 
-def coded(code: str) -> list[Dataset]:
+def coded(code: str, meaning: str = "any") -> list[Dataset]:
     item = Dataset()
-    item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = code, "SCT", "any"
+    item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = code, "SCT", meaning
     return [item]
+
+
+HAND = coded("85562004", "Hand")
+LONG_CODE = Dataset()
+LONG_CODE.LongCodeValue = "85562004-85562004-85562004"
 
 
 @pytest.mark.parametrize(
@@ -34,6 +39,11 @@ def coded(code: str) -> list[Dataset]:
         ({"BodyPartExamined": "HAND"}, "body_part"),
         ({"ViewPosition": "LL"}, "view"),
         ({"ViewPosition": "", "ViewCodeSequence": coded("399067008")}, "view"),
+        ({"BodyPartExamined": None, "AnatomicRegionSequence": HAND}, "body_part"),
+        ({"BodyPartExamined": None, "AnatomicRegionSequence": coded("85562004", "")}, "body_part"),
+        ({"BodyPartExamined": None, "AnatomicRegionSequence": [LONG_CODE]}, "body_part"),
+        ({"ViewPosition": None, "ViewCodeSequence": coded("399260004", "Medio-lateral")}, "view"),
+        ({"ViewPosition": None, "ViewCodeSequence": coded("399260004", "")}, "view"),
     ],
 )
 def test_what_is_not_for_us_is_dropped_with_its_reason(fields: Any, reason: str) -> None:
@@ -47,8 +57,12 @@ def test_what_is_not_for_us_is_dropped_with_its_reason(fields: Any, reason: str)
         {"digital": True},
         {"BodyPartExamined": "THORAX AP"},
         {"BodyPartExamined": None, "AnatomicRegionSequence": coded("816094009")},
+        # A code of the hospital's own says it in words, as Body Part Examined does.
+        {"BodyPartExamined": None, "AnatomicRegionSequence": coded("TX1", "Chest wall")},
+        {"BodyPartExamined": None, "AnatomicRegionSequence": [Dataset()]},
         {"BodyPartExamined": None},
         {"ViewPosition": None},
+        {"ViewPosition": None, "ViewCodeSequence": coded("V1", "PA")},
         {"ViewPosition": "", "ViewCodeSequence": coded("272479007")},
     ],
 )
