@@ -138,7 +138,7 @@ class Predictor:
                 infection), ``map`` (the regions alone) or ``layer`` (the overlay's colours
                 alone, transparent elsewhere).
             heatmap_class: ``infection``, or the id of one of the bundle's classes.
-            map_if_normal: draw the map also where the decision is ``normal``.
+            map_if_normal: have the map, as evidence too, also where the decision is ``normal``.
             with_film: also return the film itself as a picture for people.
             with_evidence: also return the decoded film and what spoke for infection.
             with_thumbnail: also return a small picture of the film.
@@ -178,8 +178,9 @@ class Predictor:
 
         shown = self._for_people(data, radiograph) if with_film else small
         picture = found = None
-        wanted = heatmap != "none" and (map_if_normal or decision != "normal")
-        if wanted or with_evidence:
+        shows_map = map_if_normal or decision != "normal"
+        wanted = heatmap != "none" and shows_map
+        if wanted or (with_evidence and shows_map):
             found = _activation(bundle, prediction, heatmap_class, small)
         if wanted and found is not None:
             height, width = shown.pixels.shape

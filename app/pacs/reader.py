@@ -88,7 +88,7 @@ def _outcome(data: bytes, plan: str | Refusal, predictor: Predictor) -> Reading 
     if isinstance(plan, Refusal):
         return plan
     try:
-        return predictor.read(data, plan, with_evidence=True)
+        return predictor.read(data, plan, with_evidence=True, map_if_normal=False)
     except RadiographError as error:
         return Refusal(error.code, error.detail)
 

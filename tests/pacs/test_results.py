@@ -14,6 +14,7 @@ import pytest
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 
+from app.pacs.reader import Task, read_film
 from app.pacs.results import Refusal, objects_of
 from app.pacs.results.capture import words
 from app.pacs.results.identity import derived_uid, source_of
@@ -203,6 +204,34 @@ def test_the_capture_is_flagged_and_carries_its_words() -> None:
     film_part = pixels[:1024].astype(int)
     coloured = np.abs(film_part[..., 0] - film_part[..., 2]).max(axis=(0, 1))
     assert coloured > 60  # the activation map
+
+
+def test_a_film_called_normal_goes_back_without_a_map(tmp_path: Path) -> None:
+    """As the page has it: no hot spot is burnt into a film of which nothing is to be told."""
+    path = tmp_path / "film.dcm"
+    path.write_bytes(encode(film()))
+    for infection, shown in ((0.05, False), (0.4, True)):
+        bundles: Any = {"for-adults": FakeBundle("for-adults", ADULTS, infection=infection)}
+        task = Task(path, "for-adults", 0.0, RESULTS)
+        files = read_film(Predictor(bundles, Limits()), task).objects
+        objects = {kind: dcmread(BytesIO(file)) for kind, file in files.items()}
+        capture = objects["capture"]
+        pixels = capture.pixel_array[:1024].astype(int)
+        assert (np.abs(pixels[..., 0] - pixels[..., 2]).max() > 10) == shown
+        assert ("activation map" in capture.DerivationDescription) == shown
+        (annotation,) = objects["presentation"].GraphicAnnotationSequence
+        assert ("GraphicObjectSequence" in annotation) == shown
+        assert annotation.TextObjectSequence
+        for kind, file in files.items():
+            assert validation_errors(file, tmp_path) == [], kind
+
+
+def test_the_last_line_speaks_of_colours_where_there_are_some() -> None:
+    reading = read(encode(film()))
+    assert "Colours: what spoke for infection" in words(reading)[-1]
+    assert reading.evidence is not None
+    plain = replace(reading.evidence, activation=np.zeros((1, 1), np.float32))
+    assert words(replace(reading, evidence=plain))[-1] == NOTICE
 
 
 def test_the_presentation_state_shows_the_film_itself() -> None:

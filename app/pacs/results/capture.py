@@ -40,6 +40,8 @@ def capture(verdict: Verdict) -> Dataset:
     image = _template(verdict.software).copy()
     fill_header(image, verdict, "capture")
     image.SourceImageSequence = [_reference(source)]
+    if not _has_map(reading):
+        image.DerivationDescription = "Film with reading burnt in"
     image.Rows, image.Columns = pixels.shape[:2]
     image.LossyImageCompressionRatio = round(pixels.size / len(jpeg), 2)
     image.add_new("PixelData", "OB", encapsulate([jpeg], has_bot=False))
@@ -115,7 +117,7 @@ def _reference(source: Dataset) -> Dataset:
 
 
 def picture(reading: Reading) -> NDArray[np.uint8]:
-    """1024 pixels wide, BGR: the film with its map, below it a band with the words."""
+    """1024 pixels wide, BGR: the film with its map if any, below it a band with the words."""
     evidence = reading.evidence
     assert evidence is not None, "the reading was asked for its evidence"
     film = overlay(evidence.film, evidence.activation, evidence.offset)
@@ -127,6 +129,11 @@ def picture(reading: Reading) -> NDArray[np.uint8]:
     return np.asarray(cv2.cvtColor(shown, cv2.COLOR_RGB2BGR), np.uint8)
 
 
+def _has_map(reading: Reading) -> bool:
+    """Whether any colours lie over the film."""
+    return reading.evidence is not None and bool(reading.evidence.activation.any())
+
+
 def words(reading: Reading) -> tuple[str, ...]:
     """The lines that are burnt in."""
     thresholds, bundle = reading.bundle.thresholds, reading.bundle
@@ -136,7 +143,10 @@ def words(reading: Reading) -> tuple[str, ...]:
         f"  (no sign below {thresholds.rule_out:.1%}, infection from {thresholds.rule_in:.1%})",
         f"{bundle.name} {bundle.version}, weights {bundle.sha256[:12]}"
         + (f". Warnings: {len(reading.warnings)}, see the report." if reading.warnings else "."),
-        f"{NOTICE} Colours: what spoke for infection, not where disease is.",
+        NOTICE
+        + (
+            " Colours: what spoke for infection, not where disease is." if _has_map(reading) else ""
+        ),
     )
 
 
