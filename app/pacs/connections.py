@@ -6,8 +6,11 @@ import logging
 import socket
 import ssl
 import sys
+import time
 from typing import Any
 
+from pynetdicom import AE
+from pynetdicom.association import Association
 from pynetdicom.events import Event
 from pynetdicom.transport import AssociationSocket, ThreadedAssociationServer
 
@@ -24,6 +27,11 @@ _CONNECTIONS_PER_ASSOCIATION = 4
 _PDU_OVERHEAD = 2**20
 #: Bytes that are taken from the system at once, as far as they have come.
 _READ_AHEAD = 2**19
+#: Bytes a second at which a protocol data unit must come at least, beyond the network time-out.
+_LEAST_RATE = 2**14
+#: States in which the library's clock runs until a peer has said who it is, or has gone
+#: (PS3.8 Table 9-10).
+_AWAITING_REQUEST, _AWAITING_CLOSE = "Sta2", "Sta13"
 
 
 def send_at_once(connection: socket.socket) -> None:
@@ -32,6 +40,15 @@ def send_at_once(connection: socket.socket) -> None:
     A request is several writes, and a peer may wait 40 ms before it acknowledges one.
     """
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
+class CallingEntity(AE):
+    """Counts an association from its request on: a connection that says nothing is none yet."""
+
+    @property
+    def active_associations(self) -> list[Association]:
+        """Those that have been asked for."""
+        return [found for found in super().active_associations if found.requestor.primitive]
 
 
 class CallerServer(ThreadedAssociationServer):
@@ -117,18 +134,18 @@ class EagerConnection(AssociationSocket):
         """So many bytes; fewer where the connection ends before.
 
         Raises:
-            OSError: nothing came for the time-out, or a protocol data unit announces more than
+            OSError: they did not come in time, or a protocol data unit announces more than
                 ``most`` bytes, for which no memory is taken: the connection then ends.
         """
         if nr_bytes > self.most:
             raise OSError("a protocol data unit beyond what was negotiated")
+        end = time.monotonic() + self._patience(nr_bytes)
         data = bytearray(nr_bytes)
         view = memoryview(data)
         done = 0
         while done < nr_bytes:
             if not len(self.waiting):
-                assert self.socket is not None, "nobody reads from a closed connection"
-                read = self.socket.recv_into(self.room)
+                read = self._more(end)
                 if not read:
                     return data[:done]
                 self.waiting = self.room[:read]
@@ -137,3 +154,27 @@ class EagerConnection(AssociationSocket):
             self.waiting = self.waiting[len(piece) :]
             done += len(piece)
         return data
+
+    def _patience(self, nr_bytes: int) -> float:
+        """Seconds in which so many bytes must have come.
+
+        The library looks at its clock between protocol data units alone: whoever sends one byte
+        now and then would stay for ever within one.
+        """
+        provider = self.assoc.dul
+        if provider.state_machine.current_state in (_AWAITING_REQUEST, _AWAITING_CLOSE):
+            return provider.artim_timer.remaining
+        return (self.assoc.network_timeout or 0.0) + nr_bytes / _LEAST_RATE
+
+    def _more(self, end: float) -> int:
+        """Take what has come, or what comes until then; 0: the connection has ended."""
+        connection = self.socket
+        assert connection is not None, "nobody reads from a closed connection"
+        seconds = end - time.monotonic()
+        if seconds <= 0:
+            raise TimeoutError("a protocol data unit that takes too long")
+        connection.settimeout(seconds)
+        try:
+            return connection.recv_into(self.room)
+        finally:
+            connection.settimeout(self.assoc.network_timeout)  # what is sent waits for so long

@@ -24,12 +24,12 @@ from pydicom.uid import (
     JPEGLSNearLossless,
     RLELossless,
 )
-from pynetdicom import AE, evt
+from pynetdicom import evt
 from pynetdicom.events import Event
 from pynetdicom.pdu import P_DATA_TF
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
-from app.pacs.connections import CallerServer, EagerConnection
+from app.pacs.connections import CallerServer, CallingEntity, EagerConnection
 from app.pacs.intake import Intake
 from app.pacs.metrics import TOO_LARGE, NodeMetrics
 from app.pacs.routing import SOP_CLASSES, MalformedObjectError
@@ -85,7 +85,7 @@ class StorageProvider:
             SettingsError: a TLS file cannot be used.
         """
         settings = self._settings
-        entity = AE(settings.title)
+        entity = CallingEntity(settings.title)
         entity.require_called_aet = True
         entity.maximum_associations = settings.max_associations
         entity.maximum_pdu_size = settings.max_pdu

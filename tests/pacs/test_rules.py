@@ -38,7 +38,7 @@ def test_what_an_alert_sees_growing_is_there_before_it_grows(tmp_path: Path) -> 
     spool = Spool(tmp_path / "spool", 0)
     registry = NodeMetrics(Queue(spool.root / "queue.sqlite"), spool).registry
     growing = re.findall(r'increase\((\w+)\{(\w+)=~?"([^"]+)"', RULES.read_text())
-    assert len(growing) == RULES.read_text().count("increase(") == 2
+    assert len(growing) == RULES.read_text().count("increase(") == 3
     for name, label, values in growing:
         for value in values.split("|"):
             assert registry.get_sample_value(name, {label: value}) == 0.0, value
@@ -69,7 +69,7 @@ def test_every_alert_says_what_to_do() -> None:
     text = RULES.read_text()
     advice = (ROOT / "docs" / "pacs-node.md").read_text().lower()
     alerts = re.findall(r"alert: (\w+)", text)
-    assert len(alerts) == 7
+    assert len(alerts) == 8
     for alert in alerts:
         assert f"runbook: docs/pacs-node.md#{alert.lower()}" in text
         assert f"#### {alert.lower()}" in advice

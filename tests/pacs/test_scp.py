@@ -6,7 +6,7 @@ import socket
 import ssl
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -281,6 +281,49 @@ def test_a_silent_association_is_ended(pacs_settings: PacsSettings, models: Path
             wait_until(lambda: not opened.is_established, 20)
         with socket.create_connection(("127.0.0.1", hasty.port), timeout=20) as client:
             assert client.recv(1) == b""
+
+
+def test_one_byte_now_and_then_keeps_no_connection(
+    pacs_settings: PacsSettings, models: Path
+) -> None:
+    hasty = replace(pacs_settings, network_timeout=1, acse_timeout=1)
+    with running_node(hasty, models):
+        with socket.create_connection(("127.0.0.1", hasty.port), timeout=0.05) as client:
+            client.sendall(b"\x01\x00\x00\x00\x10\x00")
+            wait_until(lambda: _ended_by_a_byte(client), 20)
+        with association(hasty.port) as opened:
+            connection = opened.dul.socket.socket
+            connection.sendall(b"\x04\x00\x00\x00\x10\x00")
+
+            def ended() -> bool:
+                with suppress(OSError):
+                    connection.sendall(b"\0")
+                return not opened.is_established
+
+            wait_until(ended, 20)
+
+
+def _ended_by_a_byte(client: socket.socket) -> bool:
+    try:
+        client.sendall(b"\0")
+        return client.recv(1) == b""
+    except TimeoutError:
+        return False
+    except OSError:
+        return True
+
+
+def test_who_has_not_said_who_he_is_takes_nobodys_place(
+    pacs_settings: PacsSettings, models: Path
+) -> None:
+    narrow = replace(pacs_settings, max_associations=2)
+    with running_node(narrow, models) as node, ExitStack() as clients:
+        for number in range(6):
+            client = socket.create_connection(("127.0.0.1", narrow.port), timeout=20)
+            clients.enter_context(client).sendall(b"\x01"[: number % 2])
+        wait_until(lambda: len(node.provider._server.active_associations) == 6)  # type: ignore[union-attr]
+        assert store(narrow.port, film()) == StoreStatus.SUCCESS
+        assert metric(node, "xray_pacs_associations_total", result="too_many") == 0
 
 
 def test_an_object_beyond_the_limit_ends_the_connection(
