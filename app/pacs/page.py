@@ -18,7 +18,13 @@ from app.pacs.settings import PacsSettings
 from app.pacs.spool import free_bytes
 from app.presentation import DECISION_WORDS
 
-_MOST_ROWS = 50
+#: Of each kind, unless all are asked for; to SQLite -1 is no limit.
+_MOST_ROWS, _ALL_ROWS = 50, -1
+_LAST_DAY = "finished > ? AND state != 'failed'"
+_FAILED = (
+    "SELECT work AS film, destination, attempts, reason FROM delivery WHERE state = 'dead' "
+    "UNION ALL SELECT id, NULL, attempts, code FROM work WHERE state = 'failed'"
+)
 
 blueprint = Blueprint("pacs", __name__)
 
@@ -48,17 +54,22 @@ class DestinationRow:
 
 
 @dataclass(frozen=True)
-class FailureRow:
-    """Results that could not be delivered, or a film that could not be read.
+class Failures:
+    """What failed alike: results that one destination refused, or films that could not be read.
 
     Attributes:
+        destination: None for films that could not be read.
+        number: how many there are.
+        attempts: that were made of the one that was tried most.
+        films: the numbers of the newest.
         can_be_retried: False where the destination is configured no longer.
     """
 
-    film: int
     destination: str | None
-    attempts: int
     reason: str
+    number: int
+    attempts: int
+    films: list[int]
     can_be_retried: bool
 
 
@@ -82,20 +93,23 @@ def _queue() -> Queue | None:
     return queue
 
 
-def films(db: sqlite3.Connection) -> list[FilmRow]:
-    """The films of the last day in triage order.
+def films(db: sqlite3.Connection, most: int) -> list[FilmRow]:
+    """The films of the last day in triage order, of the urgent ones and the others ``most`` each.
 
     Signs of infection stand first; all others as they came, newest first. Nothing moves a film
     down: "no sign found" is no reason to look later.
     """
     now = time.time()
-    rows = db.execute(
-        "SELECT id, state, decision, probability, model, code, finished, "
-        "EXISTS (SELECT 1 FROM delivery WHERE work = id) AS sent FROM work "
-        "WHERE finished > ? AND state != 'failed' ORDER BY urgent DESC, "
-        "CASE WHEN urgent THEN finished ELSE 0 END DESC, id DESC LIMIT ?",
-        (now - 86_400, _MOST_ROWS),
-    )
+    rows = [
+        row
+        for urgent, order in ((1, "finished"), (0, "id"))
+        for row in db.execute(
+            "SELECT id, state, decision, probability, model, code, finished, "
+            "EXISTS (SELECT 1 FROM delivery WHERE work = id) AS sent FROM work "
+            f"WHERE {_LAST_DAY} AND urgent = ? ORDER BY {order} DESC LIMIT ?",
+            (now - 86_400, urgent, most),
+        )
+    ]
     return [
         FilmRow(
             id=row["id"],
@@ -149,21 +163,30 @@ def destinations(db: sqlite3.Connection, settings: PacsSettings) -> list[Destina
     return rows
 
 
-def failures(db: sqlite3.Connection, settings: PacsSettings) -> list[FailureRow]:
-    """What needs a person: dead letters and films that could not be read."""
-    letters = db.execute(
-        "SELECT work, destination, attempts, reason FROM delivery WHERE state = 'dead' "
-        "ORDER BY work LIMIT ?",
-        (_MOST_ROWS,),
-    )
-    lost = db.execute(
-        "SELECT id, NULL, attempts, code FROM work WHERE state = 'failed' ORDER BY id LIMIT ?",
-        (_MOST_ROWS,),
-    )
+def failures(db: sqlite3.Connection, settings: PacsSettings, most: int) -> list[Failures]:
+    """What needs a person, newest first: dead letters and films that could not be read."""
+    groups = db.execute(
+        f"SELECT destination, reason, COUNT(*), MAX(attempts), MAX(film) FROM ({_FAILED}) "
+        "GROUP BY destination, reason ORDER BY MAX(film) DESC"
+    ).fetchall()
     known = (None, *settings.destination_names)
     return [
-        FailureRow(film, destination, attempts, reason, destination in known)
-        for film, destination, attempts, reason in (*lost, *letters)
+        Failures(
+            destination,
+            reason,
+            number,
+            attempts,
+            [
+                film
+                for (film,) in db.execute(
+                    f"SELECT film FROM ({_FAILED}) WHERE destination IS ? AND reason IS ? "
+                    "ORDER BY film DESC LIMIT ?",
+                    (destination, reason, most),
+                )
+            ],
+            destination in known,
+        )
+        for destination, reason, number, attempts, _ in groups
     ]
 
 
@@ -177,6 +200,14 @@ def overview() -> str:
     db = queue.reading()
     counts = dict.fromkeys(("queued", "delivering", "done", "failed"), 0)
     counts.update(db.execute("SELECT state, COUNT(*) FROM work GROUP BY state"))
+    most = _ALL_ROWS if "all" in request.args else _MOST_ROWS
+    of_day = {0: 0, 1: 0}
+    of_day.update(
+        db.execute(
+            f"SELECT urgent, COUNT(*) FROM work WHERE {_LAST_DAY} GROUP BY urgent",
+            (time.time() - 86_400,),
+        )
+    )
     oldest = db.execute("SELECT MIN(received) FROM work WHERE state = 'queued'").fetchone()[0]
     return render_template(
         "pacs.html",
@@ -184,9 +215,11 @@ def overview() -> str:
         counts=counts,
         oldest=ago(time.time() - oldest) if oldest else None,
         dropped=db.execute("SELECT reason, films FROM dropped ORDER BY films DESC").fetchall(),
-        films=films(db),
+        films=films(db, most),
+        most=most,
+        of_day=of_day,
         destinations=destinations(db, settings),
-        failures=failures(db, settings),
+        failures=failures(db, settings, most),
         free_gigabytes=free_bytes(settings.spool) / 1e9,
         retried=request.args.get("retried", type=int),
         days=settings.history_days,
@@ -195,14 +228,20 @@ def overview() -> str:
 
 @blueprint.post("/pacs/retry")
 def retry() -> Response:
-    """Try failures again: one film's, or all."""
+    """Try failures again: all, or those of a destination, a reason or a film."""
     if not _sent_from_here():
         raise InvalidParameterError("The form was not sent from this page. Open it again.")
     queue = _queue()
     number = 0
     if queue is not None:
         names = current.pacs_settings().destination_names
-        number = put_aside.retry(queue, names, film=request.form.get("film", type=int))
+        number = put_aside.retry(
+            queue,
+            names,
+            destination=request.form.get("destination") or None,
+            reason=request.form.get("reason"),
+            film=request.form.get("film", type=int),
+        )
     return redirect(url_for("pacs.overview", retried=number), 303)
 
 

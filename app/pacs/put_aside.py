@@ -44,6 +44,7 @@ def retry(
     configured: Sequence[str],
     *,
     destination: str | None = None,
+    reason: str | None = None,
     film: int | None = None,
 ) -> int:
     """Queue dead letters and failed films again; how many there were.
@@ -51,21 +52,23 @@ def retry(
     Args:
         configured: names of the destinations; letters for others stay, as nobody delivers them.
         destination: only its dead letters; failed films then stay.
+        reason: only those that were put aside for it, films by their code.
         film: only those of this number.
     """
     now = time.time()
     with queue.writing() as db:
         letters = db.execute(
             "UPDATE delivery SET state = 'waiting', attempts = 0, due = ? WHERE state = 'dead' "
-            f"AND destination IN ({_marks(configured)}) AND {_CHOSEN_LETTERS}",
-            (now, *configured, destination, destination, film, film),
+            f"AND destination IN ({_marks(configured)}) AND {_CHOSEN_LETTERS} "
+            "AND (? IS NULL OR reason = ?)",
+            (now, *configured, destination, destination, film, film, reason, reason),
         ).rowcount
         if destination is not None:
             return letters
         films = db.execute(
             "UPDATE work SET state = 'queued', attempts = 0, due = ? "
-            f"WHERE state = 'failed' AND {_CHOSEN_FILMS}",
-            (now, film, film),
+            f"WHERE state = 'failed' AND {_CHOSEN_FILMS} AND (? IS NULL OR code = ?)",
+            (now, film, film, reason, reason),
         ).rowcount
         return letters + films
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import stat
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -100,6 +101,61 @@ def test_destinations_and_failures_are_shown_and_can_be_retried(
     assert len(queue.due_deliveries("web", 5)) == 1
     assert b"1 will be tried again" in client.post("/pacs/retry", follow_redirects=True).data
     assert len(queue.due_deliveries("web", 5)) == 2
+
+
+def test_what_is_not_shown_is_counted_and_can_be_shown(client: FlaskClient, queue: Queue) -> None:
+    with queue.writing() as db:
+        now = time.time()
+        for number in range(300):
+            decision = "infected" if number % 3 == 0 else "normal"
+            db.execute(
+                "INSERT INTO work (key, state, due, received, finished, urgent, decision) "
+                "VALUES (?, 'delivering', ?, ?, ?, ?, ?)",
+                (str(number), now, now, now + number / 1000, decision == "infected", decision),
+            )
+        db.execute(
+            "INSERT INTO delivery (work, destination, state, due, reason) "
+            "SELECT id, 'web', 'dead', due, 'no' FROM work WHERE id > 140"
+        )
+        db.execute("UPDATE delivery SET reason = 'never' WHERE work <= 143")
+    text = page(client)
+    assert "50 of 100 with signs of infection and 50 of 200 others are shown." in text
+    assert text.count("No sign of infection found under a minute ago") == 50
+    assert text.count("Signs of infection under a minute ago") == 50
+    assert text.index(" 300 No sign of") < text.index(" 299 No sign of")
+    assert " 1 Signs of infection" not in text
+    newest = "157 films, not delivered to web no (0 attempts at most) Retry 157 "
+    newest += "Which, newest first: 50 of 157 shown 300 299 298"
+    assert newest in text
+    other = "3 films, not delivered to web never (0 attempts at most) Retry 3 "
+    assert text.index(newest) < text.index(other + "Which, newest first 143 142 141")
+    whole = client.get("/pacs?all=1").get_data(as_text=True)
+    assert " shown" not in whole
+    assert 'name="film" value="144"' in whole
+    assert "<tr><td>1</td>" in whole
+
+
+def test_what_failed_alike_is_tried_again_together(client: FlaskClient, queue: Queue) -> None:
+    for key in "abc":
+        add(queue, key, Outcome("normal", 0.05, "bundle"))
+    for letter, reason in zip(queue.due_deliveries("web", 5), ("no", "no", "never"), strict=True):
+        queue.not_delivered(letter, reason, None)
+    for reason in ("film_lost", "unreadable"):
+        queue.admit(reason, "bundle", lambda: None)
+        work = queue.claim()
+        assert work is not None
+        queue.fail(work, reason)
+    for form, letters, lost in (
+        ({"destination": "web", "reason": "no"}, 2, 0),
+        ({"destination": "web", "reason": "never", "film": "1"}, 0, 0),
+        ({"destination": "", "reason": "film_lost"}, 0, 1),
+    ):
+        answer = client.post("/pacs/retry", data=form, follow_redirects=True)
+        assert f"{letters + lost} will be tried again".encode() in answer.data
+    assert len(queue.due_deliveries("web", 5)) == 2
+    text = page(client)
+    assert "1 film, not delivered to web never" in text
+    assert "1 film, not read unreadable" in text
 
 
 def test_letters_that_nobody_delivers_have_no_button(client: FlaskClient, queue: Queue) -> None:
