@@ -15,11 +15,13 @@ from highdicom.pr import (
     TextObject,
 )
 from numpy.typing import NDArray
-from pydicom.valuerep import DA, TM
+from pydicom.dataset import Dataset
+from pydicom.valuerep import DA, DS, TM
 
 from app.pacs.results.verdict import PRODUCT, Verdict
 from app.presentation import DECISION_WORDS
 from app.reading import NOTICE, Reading
+from cxr.dicom_grey import numbers
 from cxr.explain import upsample
 
 SERIES_NUMBER = 9903
@@ -67,10 +69,24 @@ def presentation(verdict: Verdict) -> GrayscaleSoftcopyPresentationState:
         ),
         specific_character_set="ISO_IR 192",
     )
+    _shape_pixels(state.DisplayedAreaSelectionSequence[0], source)
     day, time = DA(verdict.when.date()), TM(verdict.when.time())
     state.PresentationCreationDate = state.InstanceCreationDate = day
     state.PresentationCreationTime = state.InstanceCreationTime = time
     return state
+
+
+def _shape_pixels(area: Dataset, source: Dataset) -> None:
+    """Let the film's pixels be as high and wide as it says; highdicom makes them square."""
+    for keyword in ("PixelSpacing", "ImagerPixelSpacing"):
+        spacing = numbers(source.get(keyword))
+        if len(spacing) == 2 and min(spacing) > 0:
+            del area.PresentationPixelAspectRatio
+            area.PresentationPixelSpacing = [DS(size, auto_format=True) for size in spacing]
+            return
+    ratio = numbers(source.get("PixelAspectRatio"))
+    if len(ratio) == 2 and min(ratio) > 0:
+        area.PresentationPixelAspectRatio = [int(side) for side in ratio]
 
 
 def _text(reading: Reading) -> TextObject:
