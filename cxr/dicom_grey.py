@@ -160,7 +160,23 @@ def _look_up(
     Returns:
         The entries, and the largest one that the descriptor's bit depth allows.
     """
-    count, first, depth = (int(number) for number in item.LUTDescriptor)
+    entries, depth = table(item, dataset)
+    first = int(item.LUTDescriptor[1])
+    positions = np.arange(first, first + len(entries), dtype=np.float64)
+    shown = np.interp(values, positions, entries)
+    return shown, float((1 << depth) - 1)
+
+
+def table(item: Dataset, dataset: Dataset) -> tuple[NDArray[np.float64], int]:
+    """The entries of one item of a LUT sequence, and how many bits each has.
+
+    Args:
+        dataset: the file's, whose transfer syntax orders the bytes.
+
+    Raises:
+        UnreadableImageError: there are fewer than announced, or of no number of bits.
+    """
+    count, _, depth = (int(number) for number in item.LUTDescriptor)
     count = count or 1 << 16
     data: Any = item.LUTData
     if isinstance(data, bytes):
@@ -171,6 +187,4 @@ def _look_up(
         entries = np.atleast_1d(np.asarray(data, np.int64))
     if not 8 <= depth <= 16 or len(entries) < count:
         raise UnreadableImageError(DAMAGED.format("DICOM"))
-    positions = np.arange(first, first + count, dtype=np.float64)
-    shown = np.interp(values, positions, entries[:count].astype(np.float64))
-    return shown, float((1 << depth) - 1)
+    return entries[:count].astype(np.float64), depth

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from pydicom import dcmread
 from pydicom.dataset import Dataset
+from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from app.pacs.reader import Task, read_film
 from app.pacs.results import Refusal, objects_of
@@ -248,6 +249,65 @@ def test_the_presentation_state_shows_the_film_itself() -> None:
             assert points.max() <= 256
             assert points[0].tolist() == points[-1].tolist()
         assert "Signs of infection" in annotation.TextObjectSequence[0].UnformattedTextValue
+
+
+def test_the_presentation_state_shows_pixels_as_high_and_wide_as_the_film_says(
+    tmp_path: Path,
+) -> None:
+    fields: Any
+    for fields, spacing, ratio in (
+        ({}, None, [1, 1]),
+        ({"PixelAspectRatio": [2, 1]}, None, [2, 1]),
+        ({"ImagerPixelSpacing": [0.2, 0.1]}, [0.2, 0.1], None),
+        ({"ImagerPixelSpacing": [0.2, 0.1], "PixelSpacing": [0.18, 0.09]}, [0.18, 0.09], None),
+        ({"PixelSpacing": [0, 0]}, None, [1, 1]),
+    ):
+        state = results(film(**fields))["presentation"]
+        (area,) = state.DisplayedAreaSelectionSequence
+        assert area.get("PresentationPixelSpacing") == spacing
+        assert area.get("PresentationPixelAspectRatio") == ratio
+        assert validation_errors(encode(state), tmp_path) == []
+
+
+@pytest.mark.parametrize("windowed", [False, True])
+@pytest.mark.parametrize(
+    ("syntax", "representation"),
+    [
+        (ExplicitVRLittleEndian, "US"),
+        (ExplicitVRLittleEndian, "OW"),
+        (ImplicitVRLittleEndian, "OW"),
+        (ExplicitVRBigEndian, "US"),
+        (ExplicitVRBigEndian, "OW"),
+    ],
+)
+def test_the_presentation_state_has_the_films_table(
+    syntax: Any, representation: str, windowed: bool, tmp_path: Path
+) -> None:
+    """However its numbers are written, and whatever windows there are beside it."""
+    entries = np.linspace(0, 4095, 256).astype(np.uint16)
+    table = Dataset()
+    table.add_new("LUTDescriptor", "US", [256, 0, 12])
+    order = "<u2" if syntax.is_little_endian else ">u2"
+    data = entries.tolist() if representation == "US" else entries.astype(order).tobytes()
+    table.add_new("LUTData", representation, data)
+    source = film(syntax=syntax, VOILUTSequence=[table])
+    if not syntax.is_little_endian:
+        source.PixelData = np.frombuffer(source.PixelData, "<u2").astype(">u2").tobytes()
+    if not windowed:
+        del source.WindowCenter, source.WindowWidth
+    state = results(source)["presentation"]
+    (shown,) = state.SoftcopyVOILUTSequence
+    assert "WindowCenter" not in shown
+    (found,) = shown.VOILUTSequence
+    assert found.LUTDescriptor == [256, 0, 16]
+    shades = np.frombuffer(found.LUTData, "<u2") / 65535
+    assert shades == pytest.approx(entries / 4095, abs=1e-5)
+    assert validation_errors(encode(state), tmp_path) == []
+
+
+def test_a_table_that_cannot_be_used_leaves_the_window() -> None:
+    state = results(film(VOILUTSequence=[Dataset()]))["presentation"]
+    assert state.SoftcopyVOILUTSequence[0].WindowCenter == 2048
 
 
 def test_an_outline_runs_through_the_middle_of_the_cells_it_encloses() -> None:

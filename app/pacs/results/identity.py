@@ -19,6 +19,8 @@ from pydicom import config, dcmread
 from pydicom.dataset import Dataset
 from pydicom.valuerep import DA, TM, validate_value
 
+from cxr.dicom_grey import table
+
 _VERBATIM = ("PatientID", "StudyInstanceUID", "SeriesInstanceUID")
 # Kept from highdicom, which warns of names it finds unlikely and quotes them.
 _NAMES = ("PatientName", "ReferringPhysicianName")
@@ -58,6 +60,7 @@ _IMAGE = (
     "ImagerPixelSpacing",
     "PixelAspectRatio",
 )
+_WINDOW = ("WindowCenter", "WindowWidth", "WindowCenterWidthExplanation", "VOILUTFunction")
 # One without the other means nothing, and highdicom refuses it.
 _PAIRS = (("WindowCenter", "WindowWidth"), ("RescaleSlope", "RescaleIntercept"))
 _SEXES = ("M", "F", "O")
@@ -99,6 +102,8 @@ def source_of(data: bytes) -> Source:
     for keyword in _IMAGE:
         if keyword in header and header[keyword].value not in (None, ""):
             source.add(header[keyword])
+    if "VOILUTSequence" in source:
+        _take_table(source, header)
     for first, second in _PAIRS:
         if _length(source, first) != _length(source, second):
             for keyword in {first, second} & set(source.dir()):
@@ -106,6 +111,29 @@ def source_of(data: bytes) -> Source:
     for keyword in _NAMES:
         setattr(source, keyword, "")
     return Source(source, {keyword: header.get(keyword) or "" for keyword in _NAMES})
+
+
+def _take_table(source: Dataset, header: Dataset) -> None:
+    """Leave the VOI LUT that the reading took, and then no window (``cxr.dicom_grey``).
+
+    Its entries have 16 bits, the lower byte first: a presentation state's have (PS3.3 §C.11.1.1),
+    whatever they have in a film.
+    """
+    items = source.VOILUTSequence
+    del source.VOILUTSequence
+    try:
+        entries, depth = table(items[0], header)
+    except Exception:  # the reading took the window then, or refused the film
+        return
+    for keyword in set(_WINDOW) & set(source.dir()):
+        delattr(source, keyword)
+    item = Dataset()
+    item.LUTDescriptor = [len(entries) % 2**16, items[0].LUTDescriptor[1], 16]
+    item["LUTDescriptor"].VR = items[0]["LUTDescriptor"].VR
+    item.LUTExplanation = items[0].get("LUTExplanation")
+    words = (entries * (65535 / (2**depth - 1))).round().clip(0, 65535).astype("<u2")
+    item.add_new("LUTData", "OW", words.tobytes())
+    source.VOILUTSequence = [item]
 
 
 def _length(dataset: Dataset, keyword: str) -> int:
