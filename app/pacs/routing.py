@@ -29,6 +29,7 @@ _TAGS = [
     "SOPClassUID",
     "SOPInstanceUID",
     "StudyInstanceUID",
+    "SeriesInstanceUID",
     "Modality",
     "BodyPartExamined",
     "AnatomicRegionSequence",
@@ -94,6 +95,7 @@ def read_header(data: bytes) -> Header:
     """
     try:
         dataset = dcmread(io.BytesIO(data), stop_before_pixels=True, specific_tags=list(_TAGS))
+        in_series = bool(dataset.get("SeriesInstanceUID"))
         header = Header(
             sop_class=str(dataset.get("SOPClassUID") or ""),
             sop_instance=str(dataset.get("SOPInstanceUID") or ""),
@@ -107,7 +109,8 @@ def read_header(data: bytes) -> Header:
     except Exception:  # pydicom raises nearly every type on foreign bytes
         # "from None": the cause may quote values of the file.
         raise MalformedObjectError from None
-    if not (header.sop_class and header.sop_instance and header.study):
+    # Of the series no more than that there is one: results refer to it.
+    if not (header.sop_class and header.sop_instance and header.study and in_series):
         raise MalformedObjectError
     return header
 

@@ -104,7 +104,9 @@ def test_bundles_can_be_set() -> None:
     assert route(chosen, PatientAge="", PatientBirthDate="").bundle == "three"
 
 
-@pytest.mark.parametrize("keyword", ["SOPInstanceUID", "StudyInstanceUID", "SOPClassUID"])
+@pytest.mark.parametrize(
+    "keyword", ["SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID", "SOPClassUID"]
+)
 def test_an_object_that_does_not_say_which_one_it_is_is_malformed(keyword: str) -> None:
     dataset = film()
     data = encode(dataset)

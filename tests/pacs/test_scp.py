@@ -219,10 +219,11 @@ def test_below_the_watermark_nothing_is_acknowledged(
             assert opened.send_c_echo().Status == StoreStatus.SUCCESS
 
 
-def test_an_object_that_is_not_the_one_announced_is_refused(
-    node: Node, pacs_settings: PacsSettings
+@pytest.mark.parametrize("keyword", ["StudyInstanceUID", "SeriesInstanceUID"])
+def test_an_object_that_lacks_a_uid_is_refused(
+    node: Node, pacs_settings: PacsSettings, keyword: str
 ) -> None:
-    dataset = film(StudyInstanceUID="")
+    dataset = film(**{keyword: ""})
     assert store(pacs_settings.port, dataset) == StoreStatus.CANNOT_UNDERSTAND
     assert works(node) == 0
 
