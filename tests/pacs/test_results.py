@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -86,6 +86,30 @@ def test_they_belong_to_the_films_study_and_patient() -> None:
         assert str(source.SOPInstanceUID) in str(dataset)
     series = {dataset.SeriesInstanceUID for dataset in results(source).values()}
     assert len(series | {source.SeriesInstanceUID}) == 4
+
+
+@pytest.mark.parametrize("refused", [False, True])
+def test_their_times_are_in_the_zone_of_the_films(refused: bool, tmp_path: Path) -> None:
+    """A node that goes by UTC reported on the day before the study."""
+    received = datetime(2026, 3, 10, 23, 5, tzinfo=UTC)
+    dates = ("InstanceCreationDate", "ContentDate", "PresentationCreationDate")
+    times = ("InstanceCreationTime", "ContentTime", "PresentationCreationTime")
+    data = encode(film(StudyDate="20260311", StudyTime="080000", TimezoneOffsetFromUTC="+0900"))
+    outcome = Refusal("not_a_chest_xray", "A hand.") if refused else read(data)
+    for file in objects_of(data, outcome, received, RESULTS).values():
+        dataset = dcmread(BytesIO(file))
+        assert dataset.TimezoneOffsetFromUTC == "+0900"
+        assert {dataset[name].value for name in dates if name in dataset} == {"20260311"}
+        assert {str(dataset[name].value)[:6] for name in times if name in dataset} == {"080500"}
+        assert validation_errors(file, tmp_path) == []
+
+
+@pytest.mark.parametrize("offset", [None, "", "UTC", "+9", "+0960", "+1500"])
+def test_without_a_zone_times_are_those_of_the_place(offset: str | None) -> None:
+    fields: Any = {} if offset is None else {"TimezoneOffsetFromUTC": offset}
+    for dataset in results(film(**fields)).values():
+        assert "TimezoneOffsetFromUTC" not in dataset
+        assert dataset.InstanceCreationTime == WHEN.strftime("%H%M%S")
 
 
 def test_of_several_values_where_one_belongs_none_is_copied() -> None:

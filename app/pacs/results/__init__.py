@@ -24,7 +24,7 @@ def objects_of(
         data: the film's file.
         outcome: a reading with its evidence, or why there is none: then there is a report
             alone, whatever ``kinds`` says, because a refusal must not be swallowed.
-        when: when the film was received.
+        when: when the film was received, in the time of the place unless it says its zone.
         kinds: some of ``report``, ``capture``, ``presentation``.
     """
     # Imported here: highdicom takes seconds, and the node must listen at once.
@@ -33,6 +33,9 @@ def objects_of(
     from app.pacs.results.report import report
 
     source = source_of(data)
+    if source.offset:  # beside the film's own times, whatever clock the node goes by
+        zone = datetime.strptime(source.offset, "%z").tzinfo
+        when = when.astimezone(zone).replace(tzinfo=None)
     verdict = Verdict(source.dataset, outcome, when)
     if isinstance(outcome, Refusal):
         return {"report": _file(report(verdict), verdict, source)}
@@ -44,6 +47,8 @@ def _file(dataset: Dataset, verdict: Verdict, source: Source) -> bytes:
     # New elements: highdicom shares those it copies with the source, which stays nameless.
     for keyword, name in source.names.items():
         dataset.add_new(keyword, "PN", name)
+    if source.offset:
+        dataset.TimezoneOffsetFromUTC = source.offset
     # highdicom adds itself as equipment that contributed, now.
     for equipment in dataset.get("ContributingEquipmentSequence") or ():
         equipment.ContributionDateTime = verdict.when.strftime("%Y%m%d%H%M%S")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import re
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -63,6 +64,7 @@ _IMAGE = (
 _WINDOW = ("WindowCenter", "WindowWidth", "WindowCenterWidthExplanation", "VOILUTFunction")
 # One without the other means nothing, and highdicom refuses it.
 _PAIRS = (("WindowCenter", "WindowWidth"), ("RescaleSlope", "RescaleIntercept"))
+_OFFSET = re.compile(r"[+-](0\d|1[0-4])[0-5]\d")
 _SEXES = ("M", "F", "O")
 
 
@@ -73,10 +75,12 @@ class Source:
     Attributes:
         dataset: patient, study, and how the pixels are shown; the names in it are empty.
         names: keyword → name.
+        offset: of its times from UTC, such as ``+0900``; "" where it does not say.
     """
 
     dataset: Dataset
     names: Mapping[str, Any]
+    offset: str
 
 
 def source_of(data: bytes) -> Source:
@@ -110,7 +114,13 @@ def source_of(data: bytes) -> Source:
                 delattr(source, keyword)
     for keyword in _NAMES:
         setattr(source, keyword, "")
-    return Source(source, {keyword: header.get(keyword) or "" for keyword in _NAMES})
+    names = {keyword: header.get(keyword) or "" for keyword in _NAMES}
+    return Source(source, names, _offset(header))
+
+
+def _offset(header: Dataset) -> str:
+    text = str(_valid(header, "TimezoneOffsetFromUTC") or "").strip()
+    return text if _OFFSET.fullmatch(text) else ""
 
 
 def _take_table(source: Dataset, header: Dataset) -> None:
