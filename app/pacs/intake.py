@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,11 +12,13 @@ from enum import StrEnum
 from pathlib import Path
 
 from app.pacs.queue import Queue
-from app.pacs.routing import MalformedObjectError, Router, read_header
+from app.pacs.routing import Header, MalformedObjectError, Router, read_header
 from app.pacs.settings import PacsSettings
 from app.pacs.spool import Spool
 from app.population import group_of
 from app.settings import SettingsError
+
+log = logging.getLogger("app.pacs.intake")
 
 
 class Taken(StrEnum):
@@ -123,13 +126,18 @@ class Intake:
         if route.dropped:
             self._queue.count_dropped(route.dropped)
             return Receipt(Taken.DROPPED, route.dropped)
-        # With other weights the same film is another piece of work.
-        key = hashlib.sha256(f"{header.sop_instance}\n{self._fingerprint}".encode()).hexdigest()
+        key = self._key(header)
         if self._queue.knows(key):
             return self._duplicate()
         staged = self._spool.stage([data])
         try:
-            new = self._queue.admit(key, route.bundle, lambda: self._spool.accept(staged, key))
+            new = self._queue.admit(
+                key,
+                route.bundle,
+                lambda: self._spool.accept(staged, key),
+                # The file keeps it, even where the queue is lost.
+                staged.stat().st_mtime,
+            )
         finally:
             self._spool.discard_staged(staged)
         if not new:
@@ -137,6 +145,39 @@ class Intake:
         if self._arrived is not None:
             self._arrived.set()
         return Receipt(Taken.QUEUED)
+
+    def take_back(self) -> None:
+        """Queue the films of the spool that the queue does not know, as when it was lost.
+
+        One that cannot be queued stays where it is: it was acknowledged, and nobody else may
+        have it.
+        """
+        unknown = self._queue.unknown(self._spool.films())
+        taken = sum(map(self._take_back, unknown))
+        if unknown:
+            fields = {"films": taken, "left": len(unknown) - taken}
+            log.error("films that the queue did not know", extra={"fields": fields})
+
+    def _take_back(self, name: str) -> bool:
+        path = self._spool.received(name)
+        try:
+            header = read_header(path.read_bytes())
+        except (OSError, MalformedObjectError):
+            return False
+        route = self._router.route(header)
+        if route.dropped:
+            return False
+        key = self._key(header)  # not the name, where the models are others now
+        taken = self._queue.admit(
+            key, route.bundle, lambda: self._spool.rename(name, key), path.stat().st_mtime
+        )
+        if not taken and name != key:
+            self._spool.discard(name)  # a copy of a film that the queue knows
+        return True
+
+    def _key(self, header: Header) -> str:
+        # With other weights the same film is another piece of work.
+        return hashlib.sha256(f"{header.sop_instance}\n{self._fingerprint}".encode()).hexdigest()
 
     def _duplicate(self) -> Receipt:
         self._queue.count_dropped("duplicate")

@@ -137,12 +137,15 @@ class Node:
         """Clear what a crash left, then listen, read and deliver, each in its threads.
 
         Raises:
-            SettingsError: an address cannot be listened on, or a TLS file cannot be used.
+            SettingsError: an address cannot be listened on, a TLS file or the spool cannot be
+                used.
         """
         names = self.settings.destination_names
-        bury_unknown(self.queue, names)
-        self.spool.clear_unfinished()
-        self._tidy()
+        with spool_errors(self.spool.root):
+            bury_unknown(self.queue, names)
+            self.spool.clear_unfinished()
+            self.intake.take_back()
+            self._tidy()
         if self.settings.metrics_port:
             host, port = self.settings.metrics_host, self.settings.metrics_port
             with _listening("XRAY_PACS_METRICS_", host, port):
@@ -189,11 +192,16 @@ class Node:
         self.queue.close()
 
     def _tidy(self) -> None:
-        """Remove what is delivered and old enough, and what no film of the queue names."""
+        """Remove what is delivered and old enough, and results that no film of the queue names.
+
+        Never a film that it does not name: the queue may be the one that was lost.
+        """
         self.queue.forget(self.settings.history_days)
         with self.queue.writing():
             for key in self.queue.disposable(self.settings.retention_seconds, self.spool.keys()):
                 self.spool.discard(key)
+            for key in self.queue.unknown(self.spool.keys_of_results()):
+                self.spool.discard_results(key)
 
 
 def run(node: Node) -> None:

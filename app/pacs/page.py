@@ -226,6 +226,12 @@ def overview() -> str:
     )
 
 
+@blueprint.errorhandler(sqlite3.DatabaseError)
+def unusable(error: sqlite3.DatabaseError) -> tuple[str, int]:
+    """The queue is damaged, or its disk is: say so, and where stands what to do."""
+    return render_template("pacs.html", started=False, damage=str(error), retried=None), 503
+
+
 @blueprint.post("/pacs/retry")
 def retry() -> Response:
     """Try failures again: all, or those of a destination, a reason or a film."""

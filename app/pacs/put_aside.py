@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from app.pacs.queue import Queue
+from app.pacs.queue import LET_GO, Queue
 
 NO_LONGER_CONFIGURED = "this destination is configured no longer"
 _CHOSEN_LETTERS = "(? IS NULL OR destination = ?) AND (? IS NULL OR work = ?)"
@@ -77,7 +77,7 @@ def discard(queue: Queue, *, destination: str | None = None, film: int | None = 
     """Let dead letters and failed films go; how many there were.
 
     A film of which nothing waits any more is done, and housekeeping removes its files as if it
-    were delivered; a failed one is forgotten, and read if it comes again.
+    were delivered; so is a failed one, which is read if it comes again.
 
     Args:
         destination: only its dead letters; failed films then stay.
@@ -96,7 +96,9 @@ def discard(queue: Queue, *, destination: str | None = None, film: int | None = 
         if destination is not None:
             return letters
         films = db.execute(
-            f"DELETE FROM work WHERE state = 'failed' AND {_CHOSEN_FILMS}", (film, film)
+            "UPDATE work SET state = 'done', code = ?, finished = ? "
+            f"WHERE state = 'failed' AND {_CHOSEN_FILMS}",
+            (LET_GO, time.time(), film, film),
         ).rowcount
         return letters + films
 

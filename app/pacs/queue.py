@@ -16,8 +16,8 @@ from pathlib import Path
 
 from app.pacs.database import Database
 
-#: Code of a film whose file is gone from the spool: the only one that is taken again.
-LOST = "film_lost"
+#: Codes of films that are taken again: the file is gone from the spool, or a person let it go.
+LOST, LET_GO = "film_lost", "let_go"
 
 
 @dataclass(frozen=True)
@@ -72,18 +72,27 @@ class Queue(Database):
     # Intake
 
     def knows(self, key: str) -> bool:
-        """Whether the film has been admitted before, and its file was not lost since."""
+        """Whether the film has been admitted before, and was neither lost nor let go since."""
         row = self.reading().execute(
-            "SELECT 1 FROM work WHERE key = ? AND NOT (state = 'failed' AND code IS ?)", (key, LOST)
+            "SELECT 1 FROM work WHERE key = ? AND (state IN ('queued', 'delivering') "
+            "OR code IS NULL OR code NOT IN (?, ?))",
+            (key, LOST, LET_GO),
         )
         return row.fetchone() is not None
 
-    def admit(self, key: str, bundle: str | None, accept: Callable[[], None]) -> bool:
-        """Queue a film once; one whose file was lost, again.
+    def admit(
+        self,
+        key: str,
+        bundle: str | None,
+        accept: Callable[[], None],
+        received: float | None = None,
+    ) -> bool:
+        """Queue a film once; one whose file was lost, or that was let go, again.
 
         Args:
             accept: gives the film its name in the spool; called only for a new film, before
                 the queue knows it, so that the queue never names a film that is not there.
+            received: when it came, in seconds since the epoch; None: now.
 
         Returns:
             False where the film is known already.
@@ -98,7 +107,7 @@ class Queue(Database):
                 "VALUES (?, 'queued', ?, ?, ?) ON CONFLICT (key) DO UPDATE SET "
                 "state = excluded.state, bundle = excluded.bundle, due = excluded.due, "
                 "received = excluded.received, attempts = 0, finished = NULL, code = NULL",
-                (key, bundle, now, now),
+                (key, bundle, now, now if received is None else received),
             )
         return True
 
@@ -243,11 +252,17 @@ class Queue(Database):
 
     # Housekeeping
 
-    def disposable(self, retention_seconds: float, keys: set[str]) -> list[str]:
-        """Those of ``keys`` whose films are delivered and may go, or that no film knows.
+    def unknown(self, keys: set[str]) -> list[str]:
+        """Those of ``keys`` that no film has.
 
         Ask inside ``writing``: a film that is being admitted meanwhile would look unknown.
         """
+        db = self.reading()
+        asked = "SELECT 1 FROM work WHERE key = ?"
+        return [key for key in sorted(keys) if db.execute(asked, (key,)).fetchone() is None]
+
+    def disposable(self, retention_seconds: float, keys: set[str]) -> list[str]:
+        """Those of ``keys`` whose films are delivered and may go."""
         kept = {
             row["key"]
             for row in self.reading().execute(
@@ -255,7 +270,7 @@ class Queue(Database):
                 (time.time() - retention_seconds,),
             )
         }
-        return sorted(keys - kept)
+        return sorted(keys - kept - set(self.unknown(keys - kept)))
 
     def forget(self, days: float) -> None:
         """Remove the lines of films that were done longer ago."""

@@ -81,6 +81,10 @@ class Spool:
         os.replace(staged, self._received / key)
         _flush_folder(self._received)
 
+    def rename(self, old: str, key: str) -> None:
+        """Give a film another name."""
+        self.accept(self._received / old, key)
+
     def received(self, key: str) -> Path:
         """Where the film of a key lies."""
         return self._received / key
@@ -115,11 +119,23 @@ class Spool:
     def discard(self, key: str) -> None:
         """Remove a film and its results; nothing happens where they are gone."""
         (self._received / key).unlink(missing_ok=True)
+        self.discard_results(key)
+
+    def discard_results(self, key: str) -> None:
+        """Remove the results of a film; nothing happens where they are gone."""
         shutil.rmtree(self._results / key, ignore_errors=True)
+
+    def films(self) -> set[str]:
+        """The keys of the films that lie here."""
+        return {path.name for path in self._received.iterdir()}
+
+    def keys_of_results(self) -> set[str]:
+        """The keys of the films whose results lie here."""
+        return {path.name for path in self._results.iterdir()}
 
     def keys(self) -> set[str]:
         """The keys of everything that lies here."""
-        return {path.name for path in (*self._received.iterdir(), *self._results.iterdir())}
+        return self.films() | self.keys_of_results()
 
     def clear_unfinished(self) -> None:
         """Remove what a crash left unfinished: the node's own, and what is old."""

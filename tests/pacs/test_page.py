@@ -217,3 +217,12 @@ def test_another_site_cannot_press_the_button(
 )
 def test_spans_in_words(seconds: float, words: str) -> None:
     assert ago(seconds) == words
+
+
+def test_a_damaged_queue_is_a_sentence(client: FlaskClient, pacs_settings: PacsSettings) -> None:
+    assert pacs_settings.spool is not None
+    pacs_settings.spool.mkdir()
+    (pacs_settings.spool / "queue.sqlite").write_bytes(b"no database" * 100)
+    answer = client.get("/pacs", headers={"Accept": "text/html"})
+    assert answer.status_code == 503
+    assert "The queue cannot be read: file is not a database" in answer.get_data(as_text=True)

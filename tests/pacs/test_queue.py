@@ -167,7 +167,8 @@ def test_a_film_is_done_after_its_last_delivery(queue: Queue) -> None:
     assert not queue.delivered(first)
     assert queue.disposable(0, {"a"}) == []
     assert queue.delivered(second)
-    assert queue.disposable(-1, {"a", "unknown"}) == ["a", "unknown"]
+    assert queue.disposable(-1, {"a", "unknown"}) == ["a"]
+    assert queue.unknown({"a", "unknown"}) == ["unknown"]
     assert queue.disposable(1000, {"a"}) == []
 
 
