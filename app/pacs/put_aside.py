@@ -55,20 +55,19 @@ def retry(
         reason: only those that were put aside for it, films by their code.
         film: only those of this number.
     """
-    now = time.time()
     with queue.writing() as db:
         letters = db.execute(
-            "UPDATE delivery SET state = 'waiting', attempts = 0, due = ? WHERE state = 'dead' "
+            "UPDATE delivery SET state = 'waiting', attempts = 0, due = 0 WHERE state = 'dead' "
             f"AND destination IN ({_marks(configured)}) AND {_CHOSEN_LETTERS} "
             "AND (? IS NULL OR reason = ?)",
-            (now, *configured, destination, destination, film, film, reason, reason),
+            (*configured, destination, destination, film, film, reason, reason),
         ).rowcount
         if destination is not None:
             return letters
         films = db.execute(
-            "UPDATE work SET state = 'queued', attempts = 0, due = ? "
+            "UPDATE work SET state = 'queued', attempts = 0, due = 0 "
             f"WHERE state = 'failed' AND {_CHOSEN_FILMS} AND (? IS NULL OR code = ?)",
-            (now, film, film, reason, reason),
+            (film, film, reason, reason),
         ).rowcount
         return letters + films
 

@@ -8,6 +8,7 @@ destination) → ``done``; a film that cannot even be refused properly becomes `
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -16,6 +17,11 @@ from pathlib import Path
 
 from app.pacs.database import Database
 
+#: Nothing waits longer. What is due later than that was dated by a clock that has gone back.
+LONGEST_WAIT_SECONDS = 3600.0
+#: What is due from the beginning, whatever the clock says.
+_AT_ONCE = 0.0
+_IS_DUE = "due NOT BETWEEN ? AND ?"
 #: Codes of films that are taken again: the file is gone from the spool, or a person let it go.
 LOST, LET_GO = "film_lost", "let_go"
 
@@ -97,7 +103,6 @@ class Queue(Database):
         Returns:
             False where the film is known already.
         """
-        now = time.time()
         with self.writing() as db:
             if self.knows(key):
                 return False
@@ -107,7 +112,7 @@ class Queue(Database):
                 "VALUES (?, 'queued', ?, ?, ?) ON CONFLICT (key) DO UPDATE SET "
                 "state = excluded.state, bundle = excluded.bundle, due = excluded.due, "
                 "received = excluded.received, attempts = 0, finished = NULL, code = NULL",
-                (key, bundle, now, now if received is None else received),
+                (key, bundle, _AT_ONCE, time.time() if received is None else received),
             )
         return True
 
@@ -131,8 +136,8 @@ class Queue(Database):
         with self._claiming, self.writing(durable=False) as db:
             rows = db.execute(
                 "SELECT id, key, bundle, attempts, received FROM work "
-                "WHERE state = 'queued' AND due <= ? ORDER BY id LIMIT ?",
-                (time.time(), len(self._claimed) + 1),
+                f"WHERE state = 'queued' AND {_IS_DUE} ORDER BY id LIMIT ?",
+                (*_not_yet(), len(self._claimed) + 1),
             )
             for row in rows.fetchall():
                 if row["id"] not in self._claimed:
@@ -148,7 +153,6 @@ class Queue(Database):
 
     def finish(self, work: Work, outcome: Outcome, destinations: list[str]) -> None:
         """The film is read and its results lie in the spool: queue them for each destination."""
-        now = time.time()
         with self.writing() as db:
             db.execute(
                 "UPDATE work SET state = 'delivering', decision = ?, probability = ?, model = ?, "
@@ -159,14 +163,14 @@ class Queue(Database):
                     outcome.model,
                     outcome.code,
                     outcome.urgent,
-                    now,
+                    time.time(),
                     work.id,
                 ),
             )
             db.executemany(
                 "INSERT OR IGNORE INTO delivery (work, destination, state, urgent, due) "
                 "VALUES (?, ?, 'waiting', ?, ?)",
-                [(work.id, name, outcome.urgent, now) for name in destinations],
+                [(work.id, name, outcome.urgent, _AT_ONCE) for name in destinations],
             )
 
     def postpone(self, work: Work, seconds: float, code: str, *, count: bool = True) -> None:
@@ -196,9 +200,9 @@ class Queue(Database):
         rows = self.reading().execute(
             "SELECT work, key, destination, delivery.attempts FROM delivery "
             "JOIN work ON work.id = delivery.work WHERE destination = ? "
-            "AND delivery.state = 'waiting' AND delivery.due <= ? "
+            f"AND delivery.state = 'waiting' AND delivery.{_IS_DUE} "
             "ORDER BY delivery.urgent DESC, work LIMIT ?",
-            (destination, time.time(), limit),
+            (destination, *_not_yet(), limit),
         )
         return [Delivery(**row) for row in rows.fetchall()]
 
@@ -279,3 +283,9 @@ class Queue(Database):
                 "DELETE FROM work WHERE state = 'done' AND finished < ?",
                 (time.time() - 86_400 * days,),
             )
+
+
+def _not_yet() -> tuple[float, float]:
+    """Between which times what is not due yet is due; for ``_IS_DUE``."""
+    now = time.time()
+    return math.nextafter(now, math.inf), now + LONGEST_WAIT_SECONDS

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import time
 from pathlib import Path
 from typing import Any
 
@@ -143,6 +144,27 @@ def test_a_postponed_film_waits(queue: Queue) -> None:
     assert again is not None
     # The first attempt counts twice no more: the second wait was not the film's fault.
     assert again.attempts == 1
+
+
+def test_a_clock_that_goes_back_parks_nothing(
+    queue: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now)
+    finished(queue, "a", "normal", ["archive"])
+    admit(queue, "b")
+    admit(queue, "c")
+    waits = queue.claim()
+    assert waits is not None
+    queue.postpone(waits, 3600, "spool_full")
+    queue.release(waits)
+    (letter,) = queue.due_deliveries("archive", 10)
+    queue.not_delivered(letter, "no", 3600)
+    assert queue.due_deliveries("archive", 10) == []
+    now -= 86_400
+    assert len(queue.due_deliveries("archive", 10)) == 1
+    claimed = [queue.claim() for _ in range(3)]
+    assert [work.key if work else None for work in claimed] == ["b", "c", None]
 
 
 def finished(queue: Queue, key: str, decision: str, destinations: list[str]) -> int:
