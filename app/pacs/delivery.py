@@ -5,25 +5,27 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections import Counter
 
-from app.pacs.destinations import RefusedError, Sender, UnreachableError
 from app.pacs.metrics import NodeMetrics
-from app.pacs.queue import Delivery, Queue
+from app.pacs.queue import LONGEST_WAIT_SECONDS, Delivery, Queue
+from app.pacs.sender import NoAnswerError, RefusedError, Sender, UnreachableError
 from app.pacs.spool import Spool
 
 log = logging.getLogger("app.pacs.delivery")
 
 _BATCH = 16
 _IDLE_SECONDS = 1.0
-_MAX_WAIT_SECONDS = 3600.0
 #: That a destination answers is remembered once in so many seconds.
 _HEALTH_SECONDS = 5.0
 #: A destination that cannot be reached is tried again at least this often: nothing is wrong
 #: with the letters, so they neither count attempts nor become dead.
 _MAX_UNREACHABLE_SECONDS = 60.0
+#: The same for a letter in the middle of which it fell silent; others are tried meanwhile.
+_MAX_SILENT_SECONDS = 600.0
 
 
-def backoff(first_seconds: float, attempts: int, most: float = _MAX_WAIT_SECONDS) -> float:
+def backoff(first_seconds: float, attempts: int, most: float = LONGEST_WAIT_SECONDS) -> float:
     """Seconds to wait after so many failed attempts: doubling, bounded."""
     return min(first_seconds * 2.0 ** min(attempts - 1, 30), most)
 
@@ -56,6 +58,7 @@ class Courier:
         self._max_attempts = max_attempts
         self._retain = retain
         self._unreachable = 0
+        self._silences: Counter[int] = Counter()  # by film: how often it got no answer
         self._noted: tuple[str | None, float] = ("", 0.0)  # at the start nobody knows
         self.wake = threading.Event()
 
@@ -83,7 +86,7 @@ class Courier:
     def deliver_due(self, stop: threading.Event) -> float:
         """Deliver a batch; seconds to wait before the next one."""
         due = self._queue.due_deliveries(self._name, _BATCH)
-        if not due:
+        if not due and not self._queue.waits_for(self._name):
             self._forget_trouble()
         for delivery in due:
             if stop.is_set():
@@ -98,6 +101,10 @@ class Courier:
                 self._note(str(error))
                 self._unreachable += 1
                 return backoff(self._retry_seconds, self._unreachable, _MAX_UNREACHABLE_SECONDS)
+            except NoAnswerError as error:
+                self._note(str(error))
+                self._fell_silent(delivery, str(error))
+                return 0.0  # to what was never tried, before the next that was tried in vain
             except RefusedError as error:
                 self._answered()
                 self._refused(delivery, str(error))
@@ -108,6 +115,7 @@ class Courier:
                 self._sender.close()
             else:
                 self._answered()
+                self._silences.pop(delivery.work, None)
                 self._metrics.deliveries.labels(self._name, "delivered").inc()
                 last = self._queue.delivered(delivery)
                 if last and not self._retain:
@@ -119,11 +127,18 @@ class Courier:
         self._note(None)
 
     def _forget_trouble(self) -> None:
-        """Nothing is due, so nobody tries a destination that did not answer, or will know."""
+        """Nothing waits, so nobody tries a destination that did not answer, or will know."""
         self._unreachable = 0
+        self._silences.clear()
         if self._noted[0] is not None:
             self._queue.forget_trouble(self._name)
             self._noted = (None, 0.0)
+
+    def _fell_silent(self, delivery: Delivery, reason: str) -> None:
+        """The letter waits, and as nothing may be wrong with it, no attempt counts."""
+        self._silences[delivery.work] += 1
+        wait = backoff(self._retry_seconds, self._silences[delivery.work], _MAX_SILENT_SECONDS)
+        self._queue.not_delivered(delivery, reason, wait, count=False)
 
     def _refused(self, delivery: Delivery, reason: str) -> None:
         attempts = delivery.attempts + 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import requests
 from dicomweb_client import DICOMwebClient
@@ -26,6 +26,7 @@ from requests.adapters import HTTPAdapter
 
 from app.pacs.connections import send_at_once
 from app.pacs.peers import Peer
+from app.pacs.sender import NoAnswerError, RefusedError, Sender, UnreachableError
 from app.pacs.settings import PacsSettings
 from app.pacs.statuses import describe, is_stored
 from app.pacs.tls import client_tls
@@ -44,31 +45,8 @@ RESULT_CLASSES = (
 _SYNTAX_NOT_SUPPORTED = 0xC122
 
 
-class UnreachableError(Exception):
-    """The destination cannot be spoken to at all; the text says why, without identity."""
-
-
-class RefusedError(Exception):
-    """The destination did not take an object; the text says why, without identity."""
-
-
 class _SyntaxNotTakenError(RefusedError):
     """The destination does not take an object in the way it is compressed."""
-
-
-class Sender(Protocol):
-    """One way to a destination. Used by one thread."""
-
-    def send(self, paths: Sequence[Path]) -> None:
-        """Send the results of one film; they are stored there when this returns.
-
-        Raises:
-            UnreachableError, RefusedError: they are not, or not all. Whatever else it raises
-                is the fault of what is sent.
-        """
-
-    def close(self) -> None:
-        """End what is open; ``send`` opens it again."""
 
 
 class StoreSender:
@@ -91,7 +69,7 @@ class StoreSender:
                 raise RefusedError(f"{path.stem}: this kind of object is not accepted") from None
             if "Status" not in answer:
                 self.close()
-                raise RefusedError(f"{path.stem}: no answer")
+                raise NoAnswerError(f"{path.stem}: no answer")
             if not is_stored(answer.Status):
                 raise RefusedError(f"{path.stem}: {describe(answer.Status)}")
 

@@ -196,15 +196,27 @@ class Queue(Database):
     # Delivery
 
     def due_deliveries(self, destination: str, limit: int) -> list[Delivery]:
-        """What is due for a destination: infections first, then by arrival."""
+        """What is due for a destination: infections first, then by arrival.
+
+        What was tried in vain stands behind all that was not, so that it cannot stop the rest.
+        """
         rows = self.reading().execute(
             "SELECT work, key, destination, delivery.attempts FROM delivery "
             "JOIN work ON work.id = delivery.work WHERE destination = ? "
             f"AND delivery.state = 'waiting' AND delivery.{_IS_DUE} "
-            "ORDER BY delivery.urgent DESC, work LIMIT ?",
+            "ORDER BY delivery.due > 0, (delivery.due = 0 AND delivery.urgent) DESC, "
+            "delivery.due, work LIMIT ?",
             (destination, *_not_yet(), limit),
         )
         return [Delivery(**row) for row in rows.fetchall()]
+
+    def waits_for(self, destination: str) -> bool:
+        """Whether anything waits for a destination, due or not."""
+        row = self.reading().execute(
+            "SELECT 1 FROM delivery WHERE destination = ? AND state = 'waiting' LIMIT 1",
+            (destination,),
+        )
+        return row.fetchone() is not None
 
     def delivered(self, delivery: Delivery) -> bool:
         """Mark a delivery; True where it was the film's last one."""
@@ -221,14 +233,21 @@ class Queue(Database):
             )
             return changed.rowcount > 0
 
-    def not_delivered(self, delivery: Delivery, reason: str, wait: float | None) -> None:
-        """Try again after ``wait`` seconds; None: a dead letter."""
+    def not_delivered(
+        self, delivery: Delivery, reason: str, wait: float | None, *, count: bool = True
+    ) -> None:
+        """Try again after ``wait`` seconds; None: a dead letter.
+
+        Args:
+            count: whether the attempt counts.
+        """
         with self.writing() as db:
             db.execute(
-                "UPDATE delivery SET state = ?, attempts = attempts + 1, reason = ?, due = ? "
+                "UPDATE delivery SET state = ?, attempts = attempts + ?, reason = ?, due = ? "
                 "WHERE work = ? AND destination = ?",
                 (
                     "dead" if wait is None else "waiting",
+                    int(count),
                     reason,
                     time.time() + (wait or 0.0),
                     delivery.work,

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from app.pacs.delivery import Courier
-from app.pacs.destinations import RefusedError, UnreachableError
 from app.pacs.metrics import NodeMetrics
 from app.pacs.queue import Outcome, Queue
+from app.pacs.sender import NoAnswerError, RefusedError, UnreachableError
 from app.pacs.spool import Spool
 
 
@@ -137,6 +137,41 @@ def test_a_destination_that_refuses_answers(post: Callable[..., Post]) -> None:
     letters.deliver()
     assert letters.health() == [None]
     assert letters.letters() == [("waiting", 1, "no")]
+
+
+def test_a_film_that_silences_the_destination_stops_none_behind_it(
+    post: Callable[..., Post],
+) -> None:
+    letters = post(*[NoAnswerError("report: no answer")] * 3)
+    letters.write("bad", "worse", "worst", "good")
+    assert letters.deliver() == 0.0
+    assert letters.health() == ["report: no answer"]
+    for _ in range(3):
+        letters.deliver()
+    assert letters.sender.sent == ["good"]
+    # Nothing may be wrong with the others, so they never become dead.
+    assert letters.letters() == [("waiting", 0, "report: no answer")] * 3 + [("delivered", 0, None)]
+
+
+def test_what_was_tried_in_vain_stands_behind_what_was_not(post: Callable[..., Post]) -> None:
+    letters = post(*[NoAnswerError("report: no answer")] * 2)
+    letters.write("bad", "worse")
+    for _ in range(2):
+        letters.deliver()
+    with letters.queue.writing() as db:
+        db.execute("UPDATE delivery SET due = 1, urgent = 1")
+    letters.write("good")
+    assert [letter.key for letter in letters.queue.due_deliveries("archive", 9)] == [
+        *("good", "bad", "worse")
+    ]
+
+
+def test_a_silent_destination_stays_down_while_its_letters_wait(post: Callable[..., Post]) -> None:
+    letters = post(NoAnswerError("report: no answer"))
+    letters.write("a")
+    letters.deliver()
+    assert letters.deliver() == 1.0  # nothing is due
+    assert letters.health() == ["report: no answer"]
 
 
 def test_results_that_are_gone_say_nothing_about_the_destination(
