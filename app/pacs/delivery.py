@@ -107,7 +107,7 @@ class Courier:
                 return 0.0  # to what was never tried, before the next that was tried in vain
             except RefusedError as error:
                 self._answered()
-                self._refused(delivery, str(error))
+                self._refused(delivery, str(error), for_good=error.for_good)
             except Exception as error:
                 # One letter that cannot be sent must not stop those behind it. Of the error only
                 # its type: its words may quote the object, and so the patient.
@@ -140,9 +140,9 @@ class Courier:
         wait = backoff(self._retry_seconds, self._silences[delivery.work], _MAX_SILENT_SECONDS)
         self._queue.not_delivered(delivery, reason, wait, count=False)
 
-    def _refused(self, delivery: Delivery, reason: str) -> None:
+    def _refused(self, delivery: Delivery, reason: str, *, for_good: bool = False) -> None:
         attempts = delivery.attempts + 1
-        dead = attempts >= self._max_attempts
+        dead = for_good or attempts >= self._max_attempts
         wait = None if dead else backoff(self._retry_seconds, attempts)
         self._queue.not_delivered(delivery, reason, wait)
         self._metrics.deliveries.labels(self._name, "dead" if dead else "retried").inc()

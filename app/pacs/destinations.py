@@ -56,22 +56,45 @@ class StoreSender:
         self._peer = peer
         self._settings = settings
         self._association: Association | None = None
+        self._stored: set[str] = set()  # of films that are not stored whole
 
     def send(self, paths: Sequence[Path]) -> None:
         association = self._association
         if association is None or not association.is_established:
             association = self._association = associate(self._peer, self._settings, RESULT_CLASSES)
+        uids, refusals = [], []
         for path in paths:
+            dataset = dcmread(path)
+            uids.append(str(dataset.SOPInstanceUID))
+            if uids[-1] in self._stored:
+                continue
             try:
-                dataset = _as_accepted(dcmread(path), association)
-                answer = association.send_c_store(dataset)
-            except ValueError:
-                raise RefusedError(f"{path.stem}: this kind of object is not accepted") from None
-            if "Status" not in answer:
-                self.close()
-                raise NoAnswerError(f"{path.stem}: no answer")
-            if not is_stored(answer.Status):
-                raise RefusedError(f"{path.stem}: {describe(answer.Status)}")
+                self._store(path.stem, dataset, association)
+            except RefusedError as refusal:  # one object does not keep the others from arriving
+                refusals.append(refusal)
+            else:
+                self._stored.add(uids[-1])
+        if refusals:
+            raise RefusedError.of(refusals)
+        self._stored.difference_update(uids)
+
+    def _store(self, kind: str, dataset: Dataset, association: Association) -> None:
+        accepted = {context.abstract_syntax for context in association.accepted_contexts}
+        if dataset.SOPClassUID not in accepted:
+            raise RefusedError(
+                f"{kind}: this kind of object is not accepted; "
+                f"take `{kind}` out of XRAY_PACS_RESULTS",
+                for_good=True,
+            )
+        try:
+            answer = association.send_c_store(_as_accepted(dataset, association))
+        except ValueError:
+            raise RefusedError(f"{kind}: it cannot be sent in any way that is accepted") from None
+        if "Status" not in answer:
+            self.close()
+            raise NoAnswerError(f"{kind}: no answer")
+        if not is_stored(answer.Status):
+            raise RefusedError(f"{kind}: {describe(answer.Status)}")
 
     def close(self) -> None:
         association, self._association = self._association, None

@@ -29,6 +29,12 @@ class RefusedError(Exception):
         super().__init__(reason)
         self.for_good = for_good
 
+    @classmethod
+    def of(cls, refusals: Sequence[RefusedError]) -> RefusedError:
+        """Several as one, which is for good where nothing is left that may yet be taken."""
+        reasons = "; ".join(map(str, refusals))
+        return cls(reasons, for_good=all(refusal.for_good for refusal in refusals))
+
 
 class Sender(Protocol):
     """One way to a destination. Used by one thread."""

@@ -113,8 +113,9 @@ class Spool:
             raise _translated(error) from error
 
     def results(self, key: str) -> list[Path]:
-        """The objects of a film, in a fixed order."""
-        return sorted((self._results / key).glob("*.dcm"))
+        """The objects of a film, in a fixed order: the report before what illustrates it."""
+        found = (self._results / key).glob("*.dcm")
+        return sorted(found, key=lambda path: (path.stem != "report", path.name))
 
     def discard(self, key: str) -> None:
         """Remove a film and its results; nothing happens where they are gone."""

@@ -174,6 +174,13 @@ def test_a_silent_destination_stays_down_while_its_letters_wait(post: Callable[.
     assert letters.health() == ["report: no answer"]
 
 
+def test_what_is_refused_for_good_is_dead_at_once(post: Callable[..., Post]) -> None:
+    letters = post(RefusedError("not accepted", for_good=True))
+    letters.write("a")
+    letters.deliver()
+    assert letters.letters() == [("dead", 1, "not accepted")]
+
+
 def test_results_that_are_gone_say_nothing_about_the_destination(
     post: Callable[..., Post],
 ) -> None:

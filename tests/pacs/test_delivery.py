@@ -156,7 +156,9 @@ def test_what_is_refused_becomes_a_dead_letter_with_its_reason_and_can_be_retrie
         node.intake.take([encode(film())])
         wait_until(lambda: states(node) == {"archive0": "dead"})
         row = node.queue.reading().execute("SELECT attempts, reason FROM delivery").fetchone()
-        assert tuple(row) == (2, "capture: out of resources (0xA700)")
+        kinds = ("report", "capture", "presentation")
+        reason = "; ".join(f"{kind}: out of resources (0xA700)" for kind in kinds)
+        assert tuple(row) == (2, reason)
         archive.status = 0x0000
         assert retry(node.queue, ["archive0"]) == 1
         wait_until(lambda: len(archive.stored) == 3)

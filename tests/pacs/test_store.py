@@ -9,11 +9,16 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from pydicom.uid import (
+    ComprehensiveSRStorage,
+    GrayscaleSoftcopyPresentationStateStorage,
+    SecondaryCaptureImageStorage,
+)
 from pynetdicom import AE, evt
 
 from app.pacs.destinations import StoreSender
 from app.pacs.peers import read_peers
-from app.pacs.sender import NoAnswerError
+from app.pacs.sender import NoAnswerError, RefusedError
 from app.pacs.settings import PacsSettings
 from app.pacs.spool import Spool
 from tests.pacs.test_delivery import CLASSES
@@ -70,6 +75,51 @@ def test_an_archive_that_takes_the_association_and_falls_silent_refuses_nothing(
 ) -> None:
     with (
         archive(pacs_settings, silent) as sender,
-        pytest.raises(NoAnswerError, match="no answer"),
+        pytest.raises(NoAnswerError, match="report: no answer"),
     ):
         sender.send(paths)
+
+
+def test_one_kind_that_is_not_accepted_keeps_no_other_away(
+    pacs_settings: PacsSettings, paths: list[Path]
+) -> None:
+    taken: list[str] = []
+
+    def store(event: evt.Event) -> int:
+        taken.append(event.request.AffectedSOPClassUID)
+        return 0x0000
+
+    classes = (ComprehensiveSRStorage, SecondaryCaptureImageStorage)
+    with archive(pacs_settings, store, classes) as sender:
+        for _ in range(2):  # and the second time only the rest is sent
+            with pytest.raises(RefusedError) as refused:
+                sender.send(paths)
+            assert taken == list(classes)
+            assert refused.value.for_good
+            assert "take `presentation` out of XRAY_PACS_RESULTS" in str(refused.value)
+
+
+def test_what_may_yet_be_taken_is_tried_again_and_nothing_else(
+    pacs_settings: PacsSettings, paths: list[Path]
+) -> None:
+    full, taken = [True], []
+
+    def store(event: evt.Event) -> int:
+        taken.append(event.request.AffectedSOPClassUID)
+        return 0xA700 if full[0] and taken[-1] == SecondaryCaptureImageStorage else 0x0000
+
+    with archive(pacs_settings, store) as sender:
+        with pytest.raises(RefusedError) as refused:
+            sender.send(paths)
+        assert str(refused.value) == "capture: out of resources (0xA700)"
+        assert not refused.value.for_good
+        full[0] = False
+        sender.send(paths)
+        assert taken == [
+            ComprehensiveSRStorage,
+            SecondaryCaptureImageStorage,
+            GrayscaleSoftcopyPresentationStateStorage,
+            SecondaryCaptureImageStorage,
+        ]
+        sender.send(paths)  # as after a retry by a person: all of them
+        assert len(taken) == 7
