@@ -6,13 +6,13 @@ import hashlib
 import json
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
 from app.pacs.queue import Queue
-from app.pacs.routing import Header, MalformedObjectError, Router, read_header
+from app.pacs.routing import Header, MalformedObjectError, Route, Router, read_header
 from app.pacs.settings import PacsSettings
 from app.pacs.spool import Spool
 from app.population import group_of
@@ -44,14 +44,17 @@ class ModelShelf:
     Attributes:
         child, adult: names of the bundles for children and adults, "" where there is none. One
             that states no ages stands for both where it is the only one.
-        fingerprint: changes when any bundle's weights change.
-        bundles: name, version and hash of each.
+        bundles: name, version and sha256 of the weights of each.
     """
 
     child: str
     adult: str
-    fingerprint: str
-    bundles: tuple[tuple[str, str, str], ...] = ()
+    bundles: tuple[tuple[str, str, str], ...]
+
+    @property
+    def weights(self) -> Mapping[str, str]:
+        """Their sha256, by the bundle's name."""
+        return {name: sha256 for name, _, sha256 in self.bundles}
 
 
 def look_at_models(models: Path, settings: PacsSettings) -> ModelShelf:
@@ -85,8 +88,7 @@ def look_at_models(models: Path, settings: PacsSettings) -> ModelShelf:
             )
     alone = by_group.get(None, "") if len(names) == 1 else ""
     child, adult = by_group.get("child", alone), by_group.get("adult", alone)
-    hashes = "\n".join(sha256 for _, _, sha256 in bundles)
-    return ModelShelf(child, adult, hashlib.sha256(hashes.encode()).hexdigest(), tuple(bundles))
+    return ModelShelf(child, adult, tuple(bundles))
 
 
 class Intake:
@@ -104,7 +106,7 @@ class Intake:
         self._queue = queue
         self._settings = settings
         self._router = Router(settings, shelf.child, shelf.adult)
-        self._fingerprint = shelf.fingerprint
+        self._weights = shelf.weights
         self._arrived = arrived
 
     def take(self, parts: Sequence[bytes], *, expected_instance: str | None = None) -> Receipt:
@@ -126,7 +128,7 @@ class Intake:
         if route.dropped:
             self._queue.count_dropped(route.dropped)
             return Receipt(Taken.DROPPED, route.dropped)
-        key = self._key(header)
+        key = self._key(header, route)
         if self._queue.knows(key):
             return self._duplicate()
         staged = self._spool.stage([data])
@@ -167,7 +169,7 @@ class Intake:
         route = self._router.route(header)
         if route.dropped:
             return False
-        key = self._key(header)  # not the name, where the models are others now
+        key = self._key(header, route)  # not the name, where the models are others now
         taken = self._queue.admit(
             key, route.bundle, lambda: self._spool.rename(name, key), path.stat().st_mtime
         )
@@ -175,9 +177,11 @@ class Intake:
             self._spool.discard(name)  # a copy of a film that the queue knows
         return True
 
-    def _key(self, header: Header) -> str:
-        # With other weights the same film is another piece of work.
-        return hashlib.sha256(f"{header.sop_instance}\n{self._fingerprint}".encode()).hexdigest()
+    def _key(self, header: Header, route: Route) -> str:
+        # For other weights the same film is another piece of work; bundles that do not read it
+        # make no difference.
+        weights = self._weights.get(route.bundle or "", "")
+        return hashlib.sha256(f"{header.sop_instance}\n{weights}".encode()).hexdigest()
 
     def _duplicate(self) -> Receipt:
         self._queue.count_dropped("duplicate")

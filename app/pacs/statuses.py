@@ -26,6 +26,8 @@ PENDING_STATUSES = frozenset({RetrieveStatus.PENDING, RetrieveStatus.PENDING_WIT
 #: A peer stored the object and says so with a remark (PS3.4 Table B.2-1): coercion of
 #: elements, elements discarded, data set does not match the SOP class.
 STORED_WITH_WARNING = frozenset({0xB000, 0xB006, 0xB007})
+#: A peer has an object of the same UID already (PS3.7 §C.5.11): ours, as no other has it.
+DUPLICATE = 0x0111
 
 _FAMILIES = (
     (0xFF00, 0xA700, "out of resources"),
@@ -50,4 +52,4 @@ def describe(status: int) -> str:
 
 def is_stored(status: int) -> bool:
     """Whether the peer has the object now."""
-    return status == StoreStatus.SUCCESS or status in STORED_WITH_WARNING
+    return status in {StoreStatus.SUCCESS, DUPLICATE} | STORED_WITH_WARNING

@@ -159,6 +159,16 @@ def test_other_weights_make_other_objects_of_the_same_film() -> None:
         assert old.SeriesInstanceUID != new.SeriesInstanceUID
 
 
+def test_what_is_said_otherwise_has_another_uid() -> None:
+    data = encode(film())
+    later = WHEN.replace(second=6)
+    refusals = [Refusal(code, "No.") for code in ("age_unknown", "internal_error")]
+    said = [(read(data), WHEN), (read(data), later), *((each, WHEN) for each in refusals)]
+    made = [dcmread(BytesIO(objects_of(data, *each, ["report"])["report"])) for each in said]
+    assert len({report.SOPInstanceUID for report in made}) == 4
+    assert len({report.SeriesInstanceUID for report in made}) == 2  # that of the weights, or none
+
+
 def test_uids_are_valid_and_depend_on_every_part() -> None:
     uids = {derived_uid("1.2", "ab", kind) for kind in RESULTS} | {derived_uid("1.2a", "b")}
     assert len(uids) == 4

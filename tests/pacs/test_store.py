@@ -123,3 +123,10 @@ def test_what_may_yet_be_taken_is_tried_again_and_nothing_else(
         ]
         sender.send(paths)  # as after a retry by a person: all of them
         assert len(taken) == 7
+
+
+def test_an_archive_that_has_the_objects_already_has_them(
+    pacs_settings: PacsSettings, paths: list[Path]
+) -> None:
+    with archive(pacs_settings, lambda _: 0x0111) as sender:
+        sender.send(paths)

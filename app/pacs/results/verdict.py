@@ -56,8 +56,14 @@ class Verdict:
         return PRODUCT
 
     def instance_uid(self, kind: str) -> str:
-        """SOP Instance UID of one result of this film by these weights."""
-        return derived_uid(str(self.source.SOPInstanceUID), self.weights, kind)
+        """SOP Instance UID of one result of this film by these weights.
+
+        Whatever is said otherwise has another UID: when the film was received, and why it is
+        not read.
+        """
+        why = self.outcome.code if isinstance(self.outcome, Refusal) else ""
+        film = str(self.source.SOPInstanceUID)
+        return derived_uid(film, self.weights, why, self.when.isoformat(), kind)
 
     def series_uid(self, kind: str) -> str:
         """Series Instance UID of all results of a kind by these weights in the study."""
