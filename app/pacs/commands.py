@@ -71,7 +71,7 @@ _film = click.option("--film", type=int, help="Only those of the film of this nu
 @_destination
 @_film
 def pacs_retry(destination: str | None, film: int | None) -> None:
-    """Try dead letters and failed films again."""
+    """Try dead letters and failed films again, and with --film one that was not read."""
     from app.pacs.put_aside import retry, unknown_letters
 
     names = current.pacs_settings().destination_names

@@ -13,6 +13,8 @@ from app.pacs.queue import LET_GO, Queue
 NO_LONGER_CONFIGURED = "this destination is configured no longer"
 _CHOSEN_LETTERS = "(? IS NULL OR destination = ?) AND (? IS NULL OR work = ?)"
 _CHOSEN_FILMS = "(? IS NULL OR id = ?)"
+#: A film that was reported as not read, where it is named.
+_NOT_READ = "state = 'done' AND decision IS NULL AND id = ?"
 
 
 def bury_unknown(queue: Queue, configured: Sequence[str]) -> None:
@@ -53,7 +55,8 @@ def retry(
         configured: names of the destinations; letters for others stay, as nobody delivers them.
         destination: only its dead letters; failed films then stay.
         reason: only those that were put aside for it, films by their code.
-        film: only those of this number.
+        film: only those of this number. It is read again too where it was reported as not read;
+            if its file has left the spool, it becomes one that was lost, and is taken again.
     """
     with queue.writing() as db:
         letters = db.execute(
@@ -64,10 +67,14 @@ def retry(
         ).rowcount
         if destination is not None:
             return letters
+        # Its report was delivered; what comes now is to be delivered again.
+        db.execute(
+            f"DELETE FROM delivery WHERE work IN (SELECT id FROM work WHERE {_NOT_READ})", (film,)
+        )
         films = db.execute(
-            "UPDATE work SET state = 'queued', attempts = 0, due = 0 "
-            f"WHERE state = 'failed' AND {_CHOSEN_FILMS} AND (? IS NULL OR code = ?)",
-            (film, film, reason, reason),
+            "UPDATE work SET state = 'queued', attempts = 0, due = 0, finished = NULL WHERE "
+            f"(state = 'failed' AND {_CHOSEN_FILMS} AND (? IS NULL OR code = ?)) OR ({_NOT_READ})",
+            (film, film, reason, reason, film),
         ).rowcount
         return letters + films
 

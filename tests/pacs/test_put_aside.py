@@ -11,7 +11,7 @@ from click.testing import Result
 from flask.testing import FlaskCliRunner
 
 from app import create_app
-from app.pacs.node import open_queue
+from app.pacs.node import Node, open_queue
 from app.pacs.peers import read_peers
 from app.pacs.put_aside import (
     NO_LONGER_CONFIGURED,
@@ -26,7 +26,9 @@ from app.settings import Settings
 from tests.pacs.conftest import running_node
 from tests.pacs.fakes import load_fake
 from tests.pacs.films import encode, film
+from tests.pacs.test_delivery import Archive, archive_peers
 from tests.pacs.test_queue import admit, finished
+from tests.server import free_port
 from tests.waiting import wait_until
 
 
@@ -115,6 +117,33 @@ def test_one_film_is_let_go_and_no_other(queue: Queue) -> None:
     assert discard(queue, film=first) == 1
     assert discard(queue, film=second) == 1
     assert films(queue) == {"a": "done", "b": "done", "c": "delivering", "d": "failed"}
+
+
+@pytest.mark.parametrize("retention", [0, 3600])
+def test_a_film_that_was_not_read_can_be_read_again(
+    pacs_settings: PacsSettings, models: Path, retention: int
+) -> None:
+    port = free_port()
+    settings = replace(pacs_settings, destinations=archive_peers(port), retention_seconds=retention)
+    archive, unknown = Archive(), [encode(film(PatientAge=None, StudyDate=""))]
+
+    def is_(node: Node, state: str) -> bool:
+        return list(films(node.queue).values()) == [state]
+
+    with archive.running(port), running_node(settings, models) as node:
+        for data in (unknown, [encode(film())]):
+            node.intake.take(data)
+        wait_until(lambda: set(films(node.queue).values()) == {"done"})
+        assert retry(node.queue, ["archive0"]) == 0  # unless it is named
+        assert retry(node.queue, ["archive0"], film=2) == 0  # it was read
+        with node.queue.writing() as db:
+            db.execute("DELETE FROM work WHERE id = 2")
+        assert retry(node.queue, ["archive0"], film=1) == 1
+        if retention == 0:  # its file is gone
+            wait_until(lambda: is_(node, "failed"))
+            assert node.intake.take(unknown).taken == "queued"
+        wait_until(lambda: is_(node, "done"))
+        assert len(archive.stored) == 1 + 3 + 1
 
 
 @pytest.fixture
