@@ -7,6 +7,7 @@ it at the same time.
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 import threading
@@ -54,6 +55,16 @@ CREATE TABLE IF NOT EXISTS health (
     checked REAL NOT NULL
 ) WITHOUT ROWID;
 """
+
+
+def trouble(error: Exception) -> str:
+    """What an error says without its words, which may quote a file; a full disk by name."""
+    full = (
+        error.errno in (errno.ENOSPC, errno.EDQUOT)
+        if isinstance(error, OSError)
+        else getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
+    )
+    return "disk full" if full else type(error).__name__
 
 
 class Database:

@@ -7,6 +7,7 @@ import threading
 import time
 from collections import Counter
 
+from app.pacs.database import trouble
 from app.pacs.metrics import NodeMetrics
 from app.pacs.queue import LONGEST_WAIT_SECONDS, Delivery, Queue
 from app.pacs.sender import NoAnswerError, RefusedError, Sender, UnreachableError
@@ -58,6 +59,8 @@ class Courier:
         self._max_attempts = max_attempts
         self._retain = retain
         self._unreachable = 0
+        self._failures = 0  # of the queue, one after the other
+        self._sent: Delivery | None = None  # and not yet recorded
         self._silences: Counter[int] = Counter()  # by film: how often it got no answer
         self._noted: tuple[str | None, float] = ("", 0.0)  # at the start nobody knows
         self.wake = threading.Event()
@@ -68,8 +71,11 @@ class Courier:
             try:
                 wait = self.deliver_due(stop)
             except Exception as error:  # the disk or the database, for a while
-                log.error("queue failed", extra={"fields": {"error": type(error).__name__}})
-                wait = _IDLE_SECONDS
+                log.error("queue failed", extra={"fields": {"error": trouble(error)}})
+                self._failures += 1
+                wait = backoff(_IDLE_SECONDS, self._failures, _MAX_UNREACHABLE_SECONDS)
+            else:
+                self._failures = 0
             if wait:
                 self._sender.close()
                 self._pause(stop, wait)
@@ -77,7 +83,7 @@ class Courier:
         self._queue.close()
 
     def _pause(self, stop: threading.Event, seconds: float) -> None:
-        if self._unreachable:
+        if self._unreachable or self._failures:
             stop.wait(seconds)
         else:
             self.wake.wait(seconds)
@@ -85,6 +91,7 @@ class Courier:
 
     def deliver_due(self, stop: threading.Event) -> float:
         """Deliver a batch; seconds to wait before the next one."""
+        self._record_sent()
         due = self._queue.due_deliveries(self._name, _BATCH)
         if not due and not self._queue.waits_for(self._name):
             self._forget_trouble()
@@ -114,13 +121,20 @@ class Courier:
                 self._refused(delivery, type(error).__name__)
                 self._sender.close()
             else:
-                self._answered()
                 self._silences.pop(delivery.work, None)
                 self._metrics.deliveries.labels(self._name, "delivered").inc()
-                last = self._queue.delivered(delivery)
-                if last and not self._retain:
-                    self._spool.discard(delivery.key)
+                self._sent = delivery
+                self._record_sent()
+                self._answered()
         return 0.0 if len(due) == _BATCH else _IDLE_SECONDS
+
+    def _record_sent(self) -> None:
+        """What was sent is delivered; where the disk is full, before it would be sent again."""
+        if self._sent is not None:
+            last = self._queue.delivered(self._sent)
+            if last and not self._retain:
+                self._spool.discard(self._sent.key)
+            self._sent = None
 
     def _answered(self) -> None:
         self._unreachable = 0

@@ -17,6 +17,7 @@ from typing import Any
 
 from prometheus_client import start_http_server
 
+from app.pacs.database import trouble
 from app.pacs.delivery import Courier
 from app.pacs.destinations import sender
 from app.pacs.intake import Intake, look_at_models
@@ -188,7 +189,7 @@ class Node:
             try:
                 self._tidy()
             except Exception as error:  # the disk or the database, for a while
-                log.error("tidying failed", extra={"fields": {"error": type(error).__name__}})
+                log.error("tidying failed", extra={"fields": {"error": trouble(error)}})
         self.queue.close()
 
     def _tidy(self) -> None:

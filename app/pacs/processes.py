@@ -18,6 +18,7 @@ from typing import Any
 
 from app.errors import NotReadyError, UnknownModelError
 from app.logs import configure
+from app.pacs.database import trouble
 from app.pacs.reader import FilmLostError, Results, Task, read_film
 from app.predictor import Predictor
 from app.registry import make_registry
@@ -180,5 +181,5 @@ def what_failed(error: Exception) -> dict[str, Any]:
     if isinstance(error, ReadingFailedError):
         name, frames = error.args
     else:
-        name, frames = type(error).__name__, frames_of(error)
+        name, frames = trouble(error), frames_of(error)
     return {"error": name, "frames": frames}

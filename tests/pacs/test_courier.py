@@ -107,9 +107,43 @@ def test_an_error_of_the_queue_is_no_fault_of_the_letter(
         raise OSError("the disk is full")
 
     monkeypatch.setattr(letters.queue, "delivered", full)
-    with pytest.raises(OSError, match="disk"):
-        letters.deliver()
+    for _ in range(3):
+        with pytest.raises(OSError, match="disk"):
+            letters.deliver()
     assert letters.letters() == [("waiting", 0, None)]
+    assert letters.sender.sent == ["a"]  # it need not be sent again
+    monkeypatch.undo()
+    letters.write("b")
+    letters.deliver()
+    assert letters.letters() == [("delivered", 0, None)] * 2
+    assert letters.sender.sent == ["a", "b"]
+
+
+def test_a_courier_whose_disk_is_full_says_so_and_waits_longer_each_time(
+    post: Callable[..., Post], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    letters, stop, waits = post(), threading.Event(), []
+    letters.write("a")
+    with letters.queue.writing() as db:
+        pages = db.execute("PRAGMA page_count").fetchone()[0]
+
+    def wait(stop: threading.Event, seconds: float) -> None:
+        waits.append(seconds)
+        if len(waits) == 8:
+            stop.set()
+
+    def full(_: object) -> bool:
+        with letters.queue.writing() as db:  # as the system says it of a full disk
+            db.execute(f"PRAGMA max_page_count = {pages}")
+            db.execute("UPDATE work SET code = zeroblob(?)", (pages * 4096,))
+        return True
+
+    monkeypatch.setattr(letters.queue, "delivered", full)
+    monkeypatch.setattr(letters.courier, "_pause", wait)
+    letters.courier.run(stop)
+    assert waits == [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0]
+    said = [line.fields for line in caplog.records if line.message == "queue failed"]  # type: ignore[attr-defined]
+    assert said == [{"error": "disk full"}] * 8
 
 
 def test_a_destination_that_cannot_be_reached_is_tried_every_minute(
