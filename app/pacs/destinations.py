@@ -1,4 +1,4 @@
-"""Sending results: C-STORE to a DICOM node, STOW-RS to a DICOMweb server."""
+"""Sending results: C-STORE to a DICOM node; ``stow`` sends to a DICOMweb server."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import requests
-from dicomweb_client import DICOMwebClient
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.uid import (
@@ -22,31 +20,24 @@ from pydicom.uid import (
 from pynetdicom import AE, evt
 from pynetdicom.association import Association
 from pynetdicom.events import Event
-from requests.adapters import HTTPAdapter
 
 from app.pacs.connections import send_at_once
 from app.pacs.peers import Peer
-from app.pacs.sender import NoAnswerError, RefusedError, Sender, UnreachableError
+from app.pacs.sender import NoAnswerError, RefusedError, Sender, UnreachableError, uncompressed
 from app.pacs.settings import PacsSettings
 from app.pacs.statuses import describe, is_stored
+from app.pacs.stow import StowSender
 from app.pacs.tls import client_tls
 from app.settings import SettingsError
 
-# All of them quote what they send or are answered, which names patients.
-for _logger in ("pynetdicom", "dicomweb_client", "urllib3"):
-    logging.getLogger(_logger).setLevel(logging.CRITICAL + 1)
+# It quotes what it sends or is answered, which names patients.
+logging.getLogger("pynetdicom").setLevel(logging.CRITICAL + 1)
 
 RESULT_CLASSES = (
     ComprehensiveSRStorage,
     SecondaryCaptureImageStorage,
     GrayscaleSoftcopyPresentationStateStorage,
 )
-# PS3.18 Table 10.5.3-1: the referenced transfer syntax is not supported.
-_SYNTAX_NOT_SUPPORTED = 0xC122
-
-
-class _SyntaxNotTakenError(RefusedError):
-    """The destination does not take an object in the way it is compressed."""
 
 
 class StoreSender:
@@ -110,13 +101,7 @@ def _as_accepted(dataset: Dataset, association: Association) -> Dataset:
         for context in association.accepted_contexts
         if context.abstract_syntax == dataset.SOPClassUID
     }
-    return dataset if syntax in accepted else _uncompressed(dataset)
-
-
-def _uncompressed(dataset: Dataset) -> Dataset:
-    if dataset.file_meta.TransferSyntaxUID.is_compressed:
-        dataset.decompress(generate_instance_uid=False)
-    return dataset
+    return dataset if syntax in accepted else uncompressed(dataset)
 
 
 def associate(peer: Peer, settings: PacsSettings, classes: Sequence[str]) -> Association:
@@ -181,75 +166,6 @@ def _keep_answers(association: Any) -> None:
 def _opened(event: Event) -> None:
     connection: Any = event.assoc.dul.socket
     send_at_once(connection.socket)
-
-
-class _WithTimeout(HTTPAdapter):
-    """A server that never answers must not hold its queue for ever."""
-
-    def __init__(self, seconds: float) -> None:
-        super().__init__()
-        self._seconds = seconds
-
-    def send(self, *arguments: Any, **options: Any) -> requests.Response:
-        options["timeout"] = options.get("timeout") or self._seconds
-        return super().send(*arguments, **options)
-
-
-def web_client(peer: Peer, settings: PacsSettings) -> DICOMwebClient:
-    """A client of a DICOMweb server that neither waits for ever nor tries again by itself."""
-    session = requests.Session()
-    session.trust_env = False
-    if peer.username:
-        session.auth = (peer.username, peer.password)
-    if settings.tls_authorities is not None:
-        session.verify = str(settings.tls_authorities)
-    if settings.tls_certificate is not None and settings.tls_key is not None:
-        session.cert = (str(settings.tls_certificate), str(settings.tls_key))
-    for scheme in ("http://", "https://"):
-        session.mount(scheme, _WithTimeout(settings.dimse_timeout))
-    client = DICOMwebClient(url=peer.url, session=session)
-    client.set_http_retry_params(retry=False)
-    return client
-
-
-class StowSender:
-    """STOW-RS: the results of one film in one request (PS3.18 §10.5)."""
-
-    def __init__(self, peer: Peer, settings: PacsSettings) -> None:
-        self._client = web_client(peer, settings)
-
-    def send(self, paths: Sequence[Path]) -> None:
-        objects = [dcmread(path) for path in paths]
-        try:
-            self._store(objects)
-        except _SyntaxNotTakenError:
-            self._store([_uncompressed(dataset) for dataset in objects])
-
-    def _store(self, objects: Sequence[Dataset]) -> None:
-        try:
-            answer = self._client.store_instances(objects)
-        except requests.HTTPError as error:
-            status = error.response.status_code if error.response is not None else 0
-            if status == 415:
-                raise _SyntaxNotTakenError(f"it answers with status {status}") from None
-            if status in (401, 403, 429) or status >= 500:
-                raise UnreachableError(f"it answers with status {status}") from None
-            raise RefusedError(f"it answers with status {status}") from None
-        except requests.exceptions.InvalidJSONError:
-            raise RefusedError("its answer cannot be understood") from None
-        except OSError as error:  # those of requests, and what it says of our TLS files
-            raise UnreachableError(f"it does not answer ({type(error).__name__})") from None
-        failed = answer.get("FailedSOPSequence") or ()
-        stored = {item.ReferencedSOPInstanceUID for item in answer.get("ReferencedSOPSequence", ())}
-        if failed:
-            reason = int(failed[0].get("FailureReason") or 0)
-            refused = _SyntaxNotTakenError if reason == _SYNTAX_NOT_SUPPORTED else RefusedError
-            raise refused(f"{len(failed)} of {len(objects)} objects: {describe(reason)}")
-        if len(stored) != len(objects):
-            raise RefusedError(f"it says it stored {len(stored)} of {len(objects)} objects")
-
-    def close(self) -> None:
-        """Nothing stays open that would matter."""
 
 
 def sender(peer: Peer, settings: PacsSettings) -> Sender:

@@ -20,13 +20,15 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
     StudyRootQueryRetrieveInformationModelMove,
 )
 
-from app.pacs.destinations import UnreachableError, associate, web_client
+from app.pacs.destinations import associate
 from app.pacs.intake import Intake
 from app.pacs.peers import Peer
 from app.pacs.routing import SOP_CLASSES, MalformedObjectError
+from app.pacs.sender import UnreachableError
 from app.pacs.settings import PacsSettings
 from app.pacs.spool import SpoolFullError
 from app.pacs.statuses import PENDING_STATUSES, RetrieveStatus, describe
+from app.pacs.stow import web_client
 
 _FIND = StudyRootQueryRetrieveInformationModelFind
 _MOVE = StudyRootQueryRetrieveInformationModelMove

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
+from pydicom.dataset import Dataset
+
 
 class UnreachableError(Exception):
     """The destination cannot be spoken to at all; the text says why, without identity."""
@@ -34,6 +36,13 @@ class RefusedError(Exception):
         """Several as one, which is for good where nothing is left that may yet be taken."""
         reasons = "; ".join(map(str, refusals))
         return cls(reasons, for_good=all(refusal.for_good for refusal in refusals))
+
+
+def uncompressed(dataset: Dataset) -> Dataset:
+    """The same object, its picture uncompressed."""
+    if dataset.file_meta.TransferSyntaxUID.is_compressed:
+        dataset.decompress(generate_instance_uid=False)
+    return dataset
 
 
 class Sender(Protocol):

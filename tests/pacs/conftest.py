@@ -16,9 +16,11 @@ import pytest
 
 from app.pacs.node import Node
 from app.pacs.peers import Callers, read_callers, read_peers
-from app.pacs.reader import Reader
-from app.pacs.settings import PacsSettings
+from app.pacs.reader import Reader, Task, read_film
+from app.pacs.settings import RESULTS, PacsSettings
+from app.pacs.spool import Spool
 from tests.pacs.fakes import ReaderHere, fake_source, write_models
+from tests.pacs.films import encode, film
 from tests.pacs.orthanc import Orthanc, running_orthanc
 from tests.server import ROOT, free_port
 
@@ -43,6 +45,16 @@ def pacs_settings(tmp_path: Path) -> PacsSettings:
         readers=1,
         destinations=read_peers(f"archive=dicom://ORTHANC@127.0.0.1:{free_port()}"),
     )
+
+
+@pytest.fixture
+def result_paths(tmp_path: Path) -> list[Path]:
+    """The results of a film, in a spool."""
+    spool = Spool(tmp_path / "results", 0)
+    spool.accept(spool.stage([encode(film())]), "film")
+    task = Task(spool.received("film"), "for-adults", 1.0e9, RESULTS)
+    spool.write_results("film", read_film(fake_source()(), task).objects)
+    return spool.results("film")
 
 
 @contextmanager

@@ -20,22 +20,11 @@ from app.pacs.destinations import StoreSender
 from app.pacs.peers import read_peers
 from app.pacs.sender import NoAnswerError, RefusedError
 from app.pacs.settings import PacsSettings
-from app.pacs.spool import Spool
 from tests.pacs.test_delivery import CLASSES
-from tests.pacs.test_results import results
-from tests.pacs.films import encode, film
 from tests.server import free_port
 
 #: An archive's answer to an object of a class.
 Answer = Callable[[evt.Event], int]
-
-
-@pytest.fixture
-def paths(tmp_path: Path) -> list[Path]:
-    """The results of a film, in the spool."""
-    spool = Spool(tmp_path / "results", 0)
-    spool.write_results("film", {kind: encode(made) for kind, made in results(film()).items()})
-    return spool.results("film")
 
 
 @contextmanager
@@ -71,17 +60,17 @@ def abort(event: evt.Event) -> int:
 
 @pytest.mark.parametrize("silent", [hang, abort])
 def test_an_archive_that_takes_the_association_and_falls_silent_refuses_nothing(
-    pacs_settings: PacsSettings, paths: list[Path], silent: Answer
+    pacs_settings: PacsSettings, result_paths: list[Path], silent: Answer
 ) -> None:
     with (
         archive(pacs_settings, silent) as sender,
         pytest.raises(NoAnswerError, match="report: no answer"),
     ):
-        sender.send(paths)
+        sender.send(result_paths)
 
 
 def test_one_kind_that_is_not_accepted_keeps_no_other_away(
-    pacs_settings: PacsSettings, paths: list[Path]
+    pacs_settings: PacsSettings, result_paths: list[Path]
 ) -> None:
     taken: list[str] = []
 
@@ -93,14 +82,14 @@ def test_one_kind_that_is_not_accepted_keeps_no_other_away(
     with archive(pacs_settings, store, classes) as sender:
         for _ in range(2):  # and the second time only the rest is sent
             with pytest.raises(RefusedError) as refused:
-                sender.send(paths)
+                sender.send(result_paths)
             assert taken == list(classes)
             assert refused.value.for_good
             assert "take `presentation` out of XRAY_PACS_RESULTS" in str(refused.value)
 
 
 def test_what_may_yet_be_taken_is_tried_again_and_nothing_else(
-    pacs_settings: PacsSettings, paths: list[Path]
+    pacs_settings: PacsSettings, result_paths: list[Path]
 ) -> None:
     full, taken = [True], []
 
@@ -110,23 +99,23 @@ def test_what_may_yet_be_taken_is_tried_again_and_nothing_else(
 
     with archive(pacs_settings, store) as sender:
         with pytest.raises(RefusedError) as refused:
-            sender.send(paths)
+            sender.send(result_paths)
         assert str(refused.value) == "capture: out of resources (0xA700)"
         assert not refused.value.for_good
         full[0] = False
-        sender.send(paths)
+        sender.send(result_paths)
         assert taken == [
             ComprehensiveSRStorage,
             SecondaryCaptureImageStorage,
             GrayscaleSoftcopyPresentationStateStorage,
             SecondaryCaptureImageStorage,
         ]
-        sender.send(paths)  # as after a retry by a person: all of them
+        sender.send(result_paths)  # as after a retry by a person: all of them
         assert len(taken) == 7
 
 
 def test_an_archive_that_has_the_objects_already_has_them(
-    pacs_settings: PacsSettings, paths: list[Path]
+    pacs_settings: PacsSettings, result_paths: list[Path]
 ) -> None:
     with archive(pacs_settings, lambda _: 0x0111) as sender:
-        sender.send(paths)
+        sender.send(result_paths)

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.server
+import re
+import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from pydicom.dataset import Dataset
 from pydicom.uid import JPEGBaseline8Bit
 
 from app.pacs.peers import Peer, read_peers
+from app.pacs.sender import NoAnswerError, RefusedError, UnreachableError
 from app.pacs.settings import PacsSettings
+from app.pacs.stow import StowSender
 from tests.pacs.conftest import running_node
 from tests.pacs.films import encode, film
 from tests.pacs.test_delivery import states
+from tests.server import free_port
 from tests.waiting import wait_until
 
 
@@ -28,6 +36,9 @@ class _Answers(http.server.BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         self.bodies.append(b"".join(self._parts()))
+        self.reply()
+
+    def reply(self) -> None:
         self.send_response(self.status)
         if self.content_type:
             self.send_header("Content-Type", self.content_type)
@@ -54,18 +65,132 @@ def web_server(
 ) -> Iterator[tuple[tuple[Peer, ...], list[bytes]]]:
     """A DICOMweb server that always answers so: the destination, and what it is sent."""
     bodies: list[bytes] = []
-    said = {"status": status, "answer": answer, "content_type": content_type, "bodies": bodies}
-    handler = type("Handler", (_Answers,), said)
+    said = {"status": status, "answer": answer, "content_type": content_type}
+    with _serving(_Answers, bodies, said) as web:
+        yield web, bodies
+
+
+@contextmanager
+def _serving(
+    answers: type[_Answers], bodies: list[bytes], said: dict[str, object]
+) -> Iterator[tuple[Peer, ...]]:
+    handler = type("Handler", (answers,), {**said, "bodies": bodies})
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
-        yield (
-            read_peers(f"web=http://user:secret@127.0.0.1:{server.server_port}/dicom-web"),
-            bodies,
-        )
+        yield read_peers(f"web=http://user:secret@127.0.0.1:{server.server_port}/dicom-web")
     finally:
         server.shutdown()
         server.server_close()
+
+
+class _Accounts(_Answers):
+    """Answers each request with the next of a list of accounts: the status, and each object's
+    failure reason, 0 where it is stored."""
+
+    accounts: list[tuple[int, list[int]]]
+
+    def reply(self) -> None:
+        status, reasons = self.accounts.pop(0)
+        uids = re.findall(rb"\x02\x00\x03\x00UI..([0-9.]+)", self.bodies[-1], re.DOTALL)
+        stored, failed = [], []
+        for uid, reason in zip(uids, reasons, strict=True):
+            item = Dataset()
+            item.ReferencedSOPInstanceUID = uid.decode()
+            if reason:
+                item.FailureReason = reason
+            (failed if reason else stored).append(item)
+        account = Dataset()
+        account.ReferencedSOPSequence, account.FailedSOPSequence = stored, failed
+        self._write(status, account.to_json().encode())
+
+    def _write(self, status: int, answer: bytes) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", "application/dicom+json")
+        self.send_header("Content-Length", str(len(answer)))
+        self.end_headers()
+        self.wfile.write(answer)
+
+
+class _Drips(_Accounts):
+    """Answers, but never to the end."""
+
+    def reply(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "application/dicom+json")
+        self.send_header("Content-Length", "100000")
+        self.end_headers()
+        with contextlib.suppress(OSError):  # until the other gives up
+            while True:
+                self.wfile.write(b" ")
+                time.sleep(0.2)
+
+
+class _Silent(_Answers):
+    """Takes a request and does not answer it."""
+
+    def reply(self) -> None:
+        time.sleep(2)
+
+
+class _Drops(_Answers):
+    """Takes a request and ends the connection."""
+
+    def reply(self) -> None:
+        self.connection.shutdown(socket.SHUT_RDWR)
+
+
+def send(web: tuple[Peer, ...], settings: PacsSettings, paths: list[Path], times: int = 1) -> None:
+    sender = StowSender(web[0], replace(settings, dimse_timeout=1))
+    for left in reversed(range(times)):
+        with contextlib.suppress(RefusedError) if left else contextlib.nullcontext():
+            sender.send(paths)
+
+
+def test_a_picture_that_is_refused_compressed_is_sent_uncompressed(
+    pacs_settings: PacsSettings, result_paths: list[Path]
+) -> None:
+    bodies: list[bytes] = []
+    accounts = [(409, [0xC122] * 3), (200, [0] * 3)]
+    with _serving(_Accounts, bodies, {"accounts": accounts}) as web:
+        send(web, pacs_settings, result_paths)
+    assert [JPEGBaseline8Bit.encode() in body for body in bodies] == [True, False]
+
+
+@pytest.mark.parametrize("reason", [0x0111, 0xB00E])
+def test_a_server_that_has_the_objects_already_has_them(
+    pacs_settings: PacsSettings, result_paths: list[Path], reason: int
+) -> None:
+    with _serving(_Accounts, [], {"accounts": [(409, [reason] * 3)]}) as web:
+        send(web, pacs_settings, result_paths)
+
+
+def test_only_what_is_not_stored_is_sent_again(
+    pacs_settings: PacsSettings, result_paths: list[Path]
+) -> None:
+    accounts = [(202, [0, 0xA700, 0]), (202, [0xA700]), (200, [0]), (200, [0] * 3)]
+    with _serving(_Accounts, [], {"accounts": accounts}) as web:
+        send(web, pacs_settings, result_paths, times=3)
+        send(web, pacs_settings, result_paths)
+    assert accounts == []
+
+
+@pytest.mark.parametrize("answers", [_Drips, _Silent, _Drops])
+def test_a_server_that_falls_silent_is_waited_for_no_longer_than_is_set(
+    pacs_settings: PacsSettings, result_paths: list[Path], answers: type[_Answers]
+) -> None:
+    began = time.monotonic()
+    with _serving(answers, [], {}) as web, pytest.raises(NoAnswerError, match="does not answer"):
+        send(web, pacs_settings, result_paths)
+    assert time.monotonic() - began < 4
+
+
+def test_a_server_that_is_not_there_is_unreachable(
+    pacs_settings: PacsSettings, result_paths: list[Path]
+) -> None:
+    web = read_peers(f"web=http://127.0.0.1:{free_port()}/dicom-web")
+    with pytest.raises(UnreachableError, match="does not answer"):
+        send(web, pacs_settings, result_paths)
 
 
 @pytest.mark.parametrize(("status", "dead"), [(503, False), (409, True)])
