@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from app.pacs.housekeeping import unknown
 from app.pacs.queue import Queue
 from app.pacs.routing import Header, MalformedObjectError, Route, Router, read_header
 from app.pacs.settings import PacsSettings
@@ -154,10 +155,10 @@ class Intake:
         One that cannot be queued stays where it is: it was acknowledged, and nobody else may
         have it.
         """
-        unknown = self._queue.unknown(self._spool.films())
-        taken = sum(map(self._take_back, unknown))
-        if unknown:
-            fields = {"films": taken, "left": len(unknown) - taken}
+        names = unknown(self._queue, self._spool.films())
+        taken = sum(map(self._take_back, names))
+        if names:
+            fields = {"films": taken, "left": len(names) - taken}
             log.error("films that the queue did not know", extra={"fields": fields})
 
     def _take_back(self, name: str) -> bool:

@@ -20,6 +20,7 @@ from prometheus_client import start_http_server
 from app.pacs.database import trouble
 from app.pacs.delivery import Courier
 from app.pacs.destinations import sender
+from app.pacs.housekeeping import tidy
 from app.pacs.intake import Intake, look_at_models
 from app.pacs.metrics import NodeMetrics
 from app.pacs.put_aside import bury_unknown
@@ -193,16 +194,12 @@ class Node:
         self.queue.close()
 
     def _tidy(self) -> None:
-        """Remove what is delivered and old enough, and results that no film of the queue names.
-
-        Never a film that it does not name: the queue may be the one that was lost.
-        """
-        self.queue.forget(self.settings.history_days)
-        with self.queue.writing():
-            for key in self.queue.disposable(self.settings.retention_seconds, self.spool.keys()):
-                self.spool.discard(key)
-            for key in self.queue.unknown(self.spool.keys_of_results()):
-                self.spool.discard_results(key)
+        tidy(
+            self.queue,
+            self.spool,
+            retention_seconds=self.settings.retention_seconds,
+            history_days=self.settings.history_days,
+        )
 
 
 def run(node: Node) -> None:

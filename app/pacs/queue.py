@@ -273,36 +273,6 @@ class Queue(Database):
                 "DELETE FROM health WHERE destination = ? AND reason IS NOT NULL", (destination,)
             )
 
-    # Housekeeping
-
-    def unknown(self, keys: set[str]) -> list[str]:
-        """Those of ``keys`` that no film has.
-
-        Ask inside ``writing``: a film that is being admitted meanwhile would look unknown.
-        """
-        db = self.reading()
-        asked = "SELECT 1 FROM work WHERE key = ?"
-        return [key for key in sorted(keys) if db.execute(asked, (key,)).fetchone() is None]
-
-    def disposable(self, retention_seconds: float, keys: set[str]) -> list[str]:
-        """Those of ``keys`` whose films are delivered and may go."""
-        kept = {
-            row["key"]
-            for row in self.reading().execute(
-                "SELECT key FROM work WHERE state != 'done' OR finished > ?",
-                (time.time() - retention_seconds,),
-            )
-        }
-        return sorted(keys - kept - set(self.unknown(keys - kept)))
-
-    def forget(self, days: float) -> None:
-        """Remove the lines of films that were done longer ago."""
-        with self.writing() as db:
-            db.execute(
-                "DELETE FROM work WHERE state = 'done' AND finished < ?",
-                (time.time() - 86_400 * days,),
-            )
-
 
 def _not_yet() -> tuple[float, float]:
     """Between which times what is not due yet is due; for ``_IS_DUE``."""

@@ -11,6 +11,7 @@ from click.testing import Result
 from flask.testing import FlaskCliRunner
 
 from app import create_app
+from app.pacs.housekeeping import disposable
 from app.pacs.node import Node, open_queue
 from app.pacs.peers import read_peers
 from app.pacs.put_aside import (
@@ -105,7 +106,7 @@ def test_what_is_let_go_is_done_and_its_files_may_go(queue: Queue) -> None:
     assert discard(queue) == 2
     assert films(queue) == {"a": "done", "b": "delivering", "c": "done"}
     assert letters(queue) == [("new", "waiting")]
-    assert queue.disposable(0, {"a", "b", "c"}) == ["a", "c"]
+    assert disposable(queue, 0, {"a", "b", "c"}) == ["a", "c"]
     assert queue.knows("a")
     assert not queue.knows("c")  # read if it comes again
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from app.pacs.housekeeping import disposable, tidy, unknown
 from app.pacs.queue import LOST, Outcome, Queue
 from app.pacs.spool import Spool, SpoolFullError
 
@@ -187,11 +188,11 @@ def test_a_film_is_done_after_its_last_delivery(queue: Queue) -> None:
     (first,) = queue.due_deliveries("one", 10)
     (second,) = queue.due_deliveries("two", 10)
     assert not queue.delivered(first)
-    assert queue.disposable(0, {"a"}) == []
+    assert disposable(queue, 0, {"a"}) == []
     assert queue.delivered(second)
-    assert queue.disposable(-1, {"a", "unknown"}) == ["a"]
-    assert queue.unknown({"a", "unknown"}) == ["unknown"]
-    assert queue.disposable(1000, {"a"}) == []
+    assert disposable(queue, -1, {"a", "unknown"}) == ["a"]
+    assert unknown(queue, {"a", "unknown"}) == ["unknown"]
+    assert disposable(queue, 1000, {"a"}) == []
 
 
 def test_health_remembers_since_when(queue: Queue) -> None:
@@ -213,3 +214,18 @@ def test_what_a_crash_left_unfinished_is_cleared_but_not_a_pull_under_way(
     os.utime(old, (0, 0))
     spool.clear_unfinished()
     assert (mine.exists(), other.exists(), old.exists()) == (False, True, False)
+
+
+@pytest.mark.parametrize(("retention_days", "kept"), [(60, True), (0, False), (35, False)])
+def test_a_line_is_there_as_long_as_its_files(
+    spool: Spool, tmp_path: Path, retention_days: float, kept: bool
+) -> None:
+    queue = Queue(tmp_path / "queue.sqlite")
+    finished(queue, "a", "normal", ["archive"])
+    (letter,) = queue.due_deliveries("archive", 1)
+    queue.delivered(letter)
+    spool.accept(spool.stage([b"film"]), "a")
+    with queue.writing() as db:
+        db.execute("UPDATE work SET finished = finished - 40 * 86400")
+    tidy(queue, spool, retention_seconds=retention_days * 86_400, history_days=30)
+    assert (spool.keys() == {"a"}) == queue.knows("a") == kept
