@@ -159,6 +159,14 @@ def test_other_weights_make_other_objects_of_the_same_film() -> None:
         assert old.SeriesInstanceUID != new.SeriesInstanceUID
 
 
+def test_results_of_films_with_the_same_number_have_others_in_their_series() -> None:
+    study: Any = {"StudyInstanceUID": film().StudyInstanceUID}
+    films = [film(**study, InstanceNumber=number) for number in (1, 1, 2, None, 2**31 - 1)]
+    numbers = [results(each)["report"].InstanceNumber for each in films]
+    assert len(set(numbers)) == len(films)
+    assert max(numbers[:2]) < numbers[2] < numbers[4] < 2**31
+
+
 def test_what_is_said_otherwise_has_another_uid() -> None:
     data = encode(film())
     later = WHEN.replace(second=6)

@@ -13,6 +13,8 @@ from app.reading import Reading
 PRODUCT = "X-Ray Result Interpreter"
 #: Stands for the weights in the UIDs of a refusal that no bundle was chosen for.
 NO_WEIGHTS = "none"
+#: Together they fit an IS: at most 2147483647 (PS3.5 §6.2).
+_NUMBERS, _MOST_FILMS = 1_000_000, 2146
 
 
 @dataclass(frozen=True)
@@ -71,8 +73,13 @@ class Verdict:
 
     @property
     def instance_number(self) -> int:
-        """Number of the result within its series: that of the film, where it has one."""
+        """Number of the result within its series, in the order of the films' numbers.
+
+        Films of several series have the same ones: their UIDs make the last six digits.
+        """
         try:
-            return max(int(self.source.get("InstanceNumber") or 1), 1)
+            film = int(self.source.get("InstanceNumber") or 1)
         except (TypeError, ValueError):
-            return 1
+            film = 1
+        last = int(derived_uid(str(self.source.SOPInstanceUID)).split(".")[-1]) % _NUMBERS
+        return min(max(film, 1), _MOST_FILMS) * _NUMBERS + last
