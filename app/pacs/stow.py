@@ -118,7 +118,8 @@ class StowSender:
         try:
             account = self._client.store_instances(objects)
         except requests.HTTPError as error:
-            assert error.response is not None, "raised for a status"
+            if error.response is None:  # it is never raised without one
+                raise
             account = _account_of_failure(error.response)
         except InvalidJSONError:
             raise RefusedError("its answer cannot be understood") from None
