@@ -50,6 +50,21 @@ def bundle_for_age(bundles: Iterable[Bundle], age_years: float) -> Bundle | None
     return None
 
 
+def serves_several(bundles: Iterable[Bundle]) -> bool:
+    """Whether there are bundles for children as well as for adults."""
+    return len({group_of(bundle.population) for bundle in bundles} - {None}) > 1
+
+
+def patient_unknown(bundle: Bundle) -> ReadingWarning:
+    """Said of a reading by the default bundle that nobody chose, where another might be meant."""
+    return ReadingWarning(
+        "patient_unknown",
+        "Neither the request nor the file says how old the patient is, so the model for "
+        f"{describe(bundle.population)} read the film. Name the model of the patient's group "
+        "(model=), or send a DICOM file that states the age.",
+    )
+
+
 def _age_words(years: float) -> str:
     if years >= 2:
         return f"{years:.0f} years"

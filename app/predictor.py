@@ -15,7 +15,13 @@ from numpy.typing import NDArray
 from app.admission import Admission
 from app.errors import InvalidParameterError, PatientUnknownError, UnknownModelError
 from app.pictures import THUMBNAIL_SIDE, film_png
-from app.population import ReadingWarning, bundle_for_age, warnings_for
+from app.population import (
+    ReadingWarning,
+    bundle_for_age,
+    patient_unknown,
+    serves_several,
+    warnings_for,
+)
 from app.reading import Evidence, Reading
 from cxr.decode import decode
 from cxr.explain import (
@@ -133,7 +139,8 @@ class Predictor:
         Args:
             data: the file's bytes; its format is found from the content.
             model: name of a bundle; None lets the age in a DICOM file choose between child
-                and adult, and takes the default bundle where there is no age.
+                and adult. Where there is no age, the default bundle reads, with a warning if
+                there are bundles for both.
             heatmap: ``none``, ``overlay`` (the film with the regions that spoke for
                 infection), ``map`` (the regions alone) or ``layer`` (the overlay's colours
                 alone, transparent elsewhere).
@@ -168,7 +175,9 @@ class Predictor:
             radiograph = small  # the same, and full-size pixels are free before the network runs
         doubtful = self.gate is not None and self.gate.check(small).doubtful
 
-        bundle = named or self._bundle_for(radiograph, needs_patient)
+        age = radiograph.dicom.patient_age_years if radiograph.dicom else None
+        bundle = named or self._bundle_for(age, needs_patient)
+        assumed = named is None and age is None and serves_several(self.bundles.values())
         _check_class(heatmap_class, bundle)
         prediction = bundle.predict(to_model_input(small, bundle.spec)[np.newaxis])
         probabilities = prediction.probabilities[0]
@@ -198,6 +207,7 @@ class Predictor:
             infection_probability=infection,
             probabilities={label: float(p) for label, p in zip(labels, probabilities, strict=True)},
             warnings=(
+                *((patient_unknown(bundle),) if assumed else ()),
                 *warnings_for(film, bundle, spread, doubtful=doubtful),
                 *((NO_HEATMAP,) if wanted and found is None else ()),
             ),
@@ -217,8 +227,7 @@ class Predictor:
             },
         )
 
-    def _bundle_for(self, radiograph: Radiograph, needs_patient: bool) -> Bundle:
-        age = radiograph.dicom.patient_age_years if radiograph.dicom else None
+    def _bundle_for(self, age: float | None, needs_patient: bool) -> Bundle:
         if age is None:
             if needs_patient and len(self.bundles) > 1:
                 raise PatientUnknownError("The file does not say how old the patient is.")

@@ -35,6 +35,7 @@ WARNING_TITLES = {
     "low_contrast": "Hardly any contrast",
     "heavily_cropped": "Cut off",
     "no_heatmap": "No heatmap",
+    "patient_unknown": "The patient's age is not known",
     "age_outside_population": "The patient's age does not fit",
     "view_outside_population": "Not a frontal view",
     "body_part_outside_population": "Perhaps not a chest",

@@ -12,9 +12,6 @@ from pathlib import Path
 #: CR, chest, PA, MONOCHROME1, 1955 × 1841, 15 bits, JPEG 2000 (the smallest of its variants).
 FILE_NAME = "RG1_J2KI.dcm"
 
-#: The film is a woman's; the file says no age, but a date of birth that makes her an adult.
-AGE_YEARS = 18
-
 DESCRIPTION = (
     "A real digital chest radiograph of an adult (computed radiography, PA), from the test "
     "files of the pydicom project. It is read like any other file; nobody has published a "

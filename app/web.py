@@ -10,11 +10,10 @@ from flask import Blueprint, abort, render_template, request, url_for
 
 from app import current
 from app.errors import NotReadyError
-from app.population import bundle_for_age
 from app.predictor import Predictor
 from app.presentation import BY_AGE, DECISION_WORDS, choices, present
 from app.reading import NOTICE, Reading
-from app.sample import AGE_YEARS, DESCRIPTION, sample_path
+from app.sample import DESCRIPTION, sample_path
 from app.settings import PROJECT_ROOT
 from app.uploads import radiograph_bytes
 
@@ -38,20 +37,12 @@ def _station_modules() -> tuple[str, ...]:
     return tuple(sorted(path.name for path in scripts if path.name != "theme.js"))
 
 
-def _sample_bundle(predictor: Predictor) -> str | None:
-    """The name of the bundle that reads the sample film, the adults'."""
-    bundle = bundle_for_age(predictor.bundles.values(), AGE_YEARS)
-    return bundle.name if bundle else None
-
-
 @blueprint.get("/")
 def index() -> str:
     """The page with the form; says so while the models are still loading."""
     registry = current.registry()
-    sample_model = None
     try:
         patients = choices(registry.predictor)
-        sample_model = _sample_bundle(registry.predictor)
         trouble = None
     except NotReadyError as error:
         patients = []
@@ -62,7 +53,6 @@ def index() -> str:
         trouble=trouble,
         loading=registry.loading,
         decisions=DECISION_WORDS,
-        sample_model=sample_model or "",
         station_modules=[url_for("static", filename=f"js/{name}") for name in _station_modules()],
     )
 
@@ -79,12 +69,12 @@ def read() -> str:
 
 @blueprint.post("/sample")
 def read_sample() -> str:
-    """The result page for the sample radiograph, read by the adults' model."""
+    """The result page for the sample radiograph: an adult's, by the dates in its file."""
     predictor = current.predictor()
     path = sample_path()
     if path is None:
         abort(404)
-    return _result(predictor, path.read_bytes(), _sample_bundle(predictor), is_sample=True)
+    return _result(predictor, path.read_bytes(), None, is_sample=True)
 
 
 def _result(

@@ -3,7 +3,8 @@
 Tolerant when reading (PS3.10 files without preamble, missing optional elements, odd
 lengths), strict about what is meant: an image whose grey scale or modality says that it is
 no projection radiograph is refused with the reason. Only the elements listed in
-``cxr/dicom_file.py`` are ever parsed, so no name, id or date can reach a result, a log or an error.
+``cxr/dicom_file.py`` are ever parsed, and of the two dates among them only the years between
+them are kept, so no name, id or date can reach a result, a log or an error.
 """
 
 from __future__ import annotations
@@ -200,9 +201,30 @@ def _fields(dataset: Dataset) -> DicomFields:
         modality=_text(dataset, "Modality"),
         body_part_examined=_text(dataset, "BodyPartExamined"),
         view_position=_text(dataset, "ViewPosition"),
-        patient_age_years=age_in_years(str(dataset.get("PatientAge") or "")),
+        patient_age_years=age_of(dataset),
         photometric_interpretation=str(dataset.PhotometricInterpretation).strip().upper(),
     )
+
+
+def age_of(dataset: Dataset) -> float | None:
+    """The age in years: as stated, or from the dates of birth and study; None without either."""
+    stated = age_in_years(str(dataset.get("PatientAge") or ""))
+    if stated is not None:
+        return stated
+    born, studied = (_date(dataset.get(name)) for name in ("PatientBirthDate", "StudyDate"))
+    if born is None or studied is None or studied < born:
+        return None
+    years = studied[0] - born[0] - (studied[1:] < born[1:])
+    return float(years) if years <= 120 else None
+
+
+def _date(value: Any) -> tuple[int, int, int] | None:
+    text = str(value or "").strip()
+    if len(text) != 8 or not text.isdigit():
+        return None
+    year, month, day = int(text[:4]), int(text[4:6]), int(text[6:])
+    # A year alone is written as its first of January; year 1 and 1900 stand for "unknown".
+    return (year, month, day) if year > 1900 else None
 
 
 def age_in_years(age: str) -> float | None:

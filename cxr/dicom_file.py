@@ -37,6 +37,8 @@ _ELEMENTS = [
     "BodyPartExamined",
     "ViewPosition",
     "PatientAge",
+    "PatientBirthDate",
+    "StudyDate",
     "SamplesPerPixel",
     "PhotometricInterpretation",
     "PlanarConfiguration",
@@ -94,6 +96,12 @@ _PIXEL_DATA = Tag("PixelData")
 _SEQUENCES = (Tag("ModalityLUTSequence"), Tag("VOILUTSequence"))
 
 
+def _too_many_elements() -> UnsuitableImageError:
+    return UnsuitableImageError(
+        "The DICOM file has more elements than any radiograph. Export the image again."
+    )
+
+
 class _CountedReader(io.BytesIO):
     """Bytes that can be asked for so often and no more."""
 
@@ -102,9 +110,7 @@ class _CountedReader(io.BytesIO):
     def read(self, size: int | None = -1, /) -> bytes:
         self.reads += 1
         if self.reads > _MAX_READS:
-            raise UnsuitableImageError(
-                "The DICOM file has more elements than any radiograph. Export the image again."
-            )
+            raise _too_many_elements()
         return super().read(size)
 
 
@@ -140,7 +146,12 @@ def parse(data: bytes, limits: Limits) -> Dataset:
     if syntax == DeflatedExplicitVRLittleEndian:
         data = _unfolded(data, start, limits)
     reader = (_LendingReader if syntax in _AS_STORED else _CountedReader)(data)
-    dataset = dcmread(reader, force=not has_preamble, specific_tags=list(_ELEMENTS))
+    try:
+        dataset = dcmread(reader, force=not has_preamble, specific_tags=list(_ELEMENTS))
+    except Exception:
+        if reader.reads > _MAX_READS:  # within a sequence pydicom makes another error of it
+            raise _too_many_elements() from None
+        raise
     _refuse_long_elements(dataset)
     if not has_preamble and "Rows" not in dataset and "SOPClassUID" not in dataset:
         raise UnsupportedFormatError(

@@ -79,7 +79,8 @@ class DicomFields:
         modality: (0008,0060), upper case; None where missing.
         body_part_examined: (0018,0015), upper case; None where missing or free text.
         view_position: (0018,5101), upper case; None where missing or free text.
-        patient_age_years: (0010,1010) in years; None where missing or not an age.
+        patient_age_years: (0010,1010) in years, or in whole years from the dates of birth and
+            study; None where neither says it.
         photometric_interpretation: (0028,0004) of the file. The pixels are bright = dense
             whatever it says.
     """

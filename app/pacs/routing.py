@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass
-from typing import Any
 
 from pydicom import dcmread
 from pydicom.dataset import Dataset
@@ -16,7 +15,7 @@ from pydicom.uid import (
 
 from app.pacs.settings import MISSING, PacsSettings
 from app.population import ADULT_AGE_YEARS
-from cxr.dicom import age_in_years
+from cxr.dicom import age_of
 
 #: What the node takes, by the SOP classes of PS3.4 §B.5.
 SOP_CLASSES = (
@@ -113,27 +112,6 @@ def read_header(data: bytes) -> Header:
     if not (header.sop_class and header.sop_instance and header.study and in_series):
         raise MalformedObjectError
     return header
-
-
-def age_of(dataset: Dataset) -> float | None:
-    """The age in years: as stated, or from the dates of birth and study."""
-    stated = age_in_years(str(dataset.get("PatientAge") or ""))
-    if stated is not None:
-        return stated
-    born, studied = (_date(dataset.get(name)) for name in ("PatientBirthDate", "StudyDate"))
-    if born is None or studied is None or studied < born:
-        return None
-    years = studied[0] - born[0] - (studied[1:] < born[1:])
-    return float(years) if years <= 120 else None
-
-
-def _date(value: Any) -> tuple[int, int, int] | None:
-    text = str(value or "").strip()
-    if len(text) != 8 or not text.isdigit():
-        return None
-    year, month, day = int(text[:4]), int(text[4:6]), int(text[6:])
-    # A year alone is written as its first of January; year 1 and 1900 stand for "unknown".
-    return (year, month, day) if year > 1900 else None
 
 
 def _word(dataset: Dataset, keyword: str) -> str:

@@ -291,7 +291,7 @@ class Station {
     event.preventDefault();
     const { sample: model } = event.target.dataset;
     try {
-      this.take([await fetchSample()], { sample: "1", ...(model && { model }) });
+      this.take([await fetchSample()], { sample: "1", model });
     } catch {
       event.target.submit(); // the plain way
     }

@@ -23,6 +23,7 @@ from app.presentation import WARNING_TITLES
 from app.sample import sample_path
 from app.settings import PROJECT_ROOT, Settings
 from cxr.decode import decode
+from tests.app.conftest import CHILDREN
 from tests.app.multipart import multipart
 from tests.app.problems import assert_problem
 from tests.phantoms import encode_dicom, encode_jpeg, encode_png
@@ -53,7 +54,7 @@ def film() -> np.ndarray:
 
 
 def predict(client: FlaskClient, data: bytes):
-    return client.post("/predict", **multipart(data))
+    return client.post(f"/predict?model={CHILDREN}", **multipart(data))
 
 
 def codes(response) -> list[str]:

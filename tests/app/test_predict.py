@@ -14,6 +14,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from app import predictor as predictor_module
+from app.presentation import WARNING_TITLES
 from cxr.bundle import Bundle
 from cxr.calibrate import Thresholds
 from cxr.decode import decode
@@ -162,10 +163,37 @@ def test_a_model_that_cuts_borders_off_first_shows_no_map(
     assert reading.evidence.activation.max() == 0
 
 
-def test_the_default_bundle_reads_when_nothing_else_chooses(
+def test_the_default_bundle_reads_when_nothing_else_chooses_and_says_so(
     client: FlaskClient, jpeg: bytes
 ) -> None:
-    assert post_file(client, jpeg).get_json()["model"]["name"] == CHILDREN
+    for data in (jpeg, dicom(PatientAge="")):
+        reading = post_file(client, data).get_json()
+        assert reading["model"]["name"] == CHILDREN
+        assert codes(reading) == ["patient_unknown"]
+        assert "Children, 1 to 5 years" in reading["warnings"][0]["detail"]
+        assert codes(post_file(client, data, f"?model={ADULTS}").get_json()) == []
+        page = client.post("/", **multipart(data)).get_data(as_text=True)
+        assert WARNING_TITLES["patient_unknown"].replace("'", "&#39;") in page
+
+
+def test_one_group_alone_needs_no_word_of_the_patient(
+    app: Flask, monkeypatch: pytest.MonkeyPatch, jpeg: bytes
+) -> None:
+    predictor = app.extensions["registry"].predictor
+    monkeypatch.delitem(predictor.bundles, ADULTS)
+    assert predictor.read(jpeg).warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("born", "expected"), [("19610713", ADULTS), ("20060301", CHILDREN), ("20060229", ADULTS)]
+)
+def test_without_an_age_the_dates_of_birth_and_study_choose_the_bundle(
+    client: FlaskClient, born: str, expected: str
+) -> None:
+    film = dicom(PatientAge=None, PatientBirthDate=born, StudyDate="20240229")
+    reading = post_file(client, film).get_json()
+    assert reading["model"]["name"] == expected
+    assert "patient_unknown" not in codes(reading)
 
 
 @pytest.mark.parametrize(
@@ -230,7 +258,7 @@ def test_low_resolution_warns(client: FlaskClient, side: int, warned: bool) -> N
 
 
 def test_resolution_is_that_of_the_file_not_of_the_reduced_decode(client: FlaskClient) -> None:
-    reading = post_file(client, encode_jpeg(chest_phantom(2048))).get_json()
+    reading = post_file(client, encode_jpeg(chest_phantom(2048)), f"?model={CHILDREN}").get_json()
     assert codes(reading) == []
     assert reading["image"]["width"] == 2048
 

@@ -12,6 +12,7 @@ from flask.testing import FlaskClient
 from pydicom.dataset import Dataset
 from werkzeug import formparser
 
+from tests.app.conftest import CHILDREN
 from tests.app.multipart import multipart
 from tests.phantoms import (
     PATIENT_ID,
@@ -81,6 +82,8 @@ def test_a_dicom_full_of_names_leaves_none_behind(
         client.post("/", **multipart(data, name)),
         client.post("/predict", **multipart(data, name, patient="Zebediah")),
         client.post("/predict?model=Zebediah", **multipart(data, name)),
+        # The age out of both dates, and a warning that names it.
+        client.post(f"/predict?model={CHILDREN}", **multipart(full_dicom(PatientAge=None), name)),
         # Damaged or odd: what a library says about it must not quote it either.
         client.post("/predict", **multipart(data[:-5000], name)),
         client.post("/predict", **multipart(data.replace(b"CHEST", b"\xff\xfe\x00^\x01"), name)),
@@ -89,7 +92,7 @@ def test_a_dicom_full_of_names_leaves_none_behind(
         client.get(f"/{PATIENT_ID}/{PATIENT_NAME}"),
     ]
     codes = [answer.status_code for answer in answers]
-    assert codes == [200, 400, 200, 200, 404, 422, 200, 422, 200, 404]
+    assert codes == [200, 400, 200, 200, 404, 200, 422, 200, 422, 200, 404]
     out, err = capfd.readouterr()
     assert err.count('"event": "request"') == len(answers)
     metrics = client.get("/metrics").get_data(as_text=True)
