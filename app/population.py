@@ -7,7 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from cxr.radiograph import DicomFields, Radiograph
-from cxr.suitability import CROPPED_ASPECT, LOW_CONTRAST, LOW_RESOLUTION_SIDE
+from cxr.suitability import (
+    COLOURED_CHROMA,
+    CROPPED_ASPECT,
+    LOW_CONTRAST,
+    LOW_RESOLUTION_SIDE,
+)
 
 if TYPE_CHECKING:
     from cxr.bundle import Bundle
@@ -139,6 +144,14 @@ def _warnings_of_the_picture(radiograph: Radiograph, spread: float) -> list[Read
                 "low_contrast",
                 "The image uses only a small part of the grey scale: most of its detail was lost "
                 "when it was exposed or exported. Export it with the window it is read with.",
+            )
+        )
+    if radiograph.chroma > COLOURED_CHROMA:
+        found.append(
+            ReadingWarning(
+                "coloured_picture",
+                "The picture is coloured and a radiograph is grey: it may be a heatmap laid over a "
+                "film, a photograph or a screenshot. Send the film itself.",
             )
         )
     return found

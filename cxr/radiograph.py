@@ -103,6 +103,8 @@ class Radiograph:
         format: of the file, by its content.
         width, height: of the original in pixels, as displayed (after EXIF orientation).
         dicom: the fields of a DICOM file, None for the other formats.
+        chroma: how far red, green and blue lie apart in the file, in levels of 8 bits, on the
+            average of its pixels; 0 where it is grey.
     """
 
     pixels: Pixels
@@ -110,3 +112,4 @@ class Radiograph:
     width: int
     height: int
     dicom: DicomFields | None = None
+    chroma: float = 0.0

@@ -39,6 +39,8 @@ warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 Image.preinit()
 
 _BAND_ROWS = 256
+_CHROMA_SIDE = 128
+_GREY_MODES = ("1", "L", "LA", "La", "I", "F")
 _SAMPLE_FORMAT, _SIGNED = 339, 2  # TIFF 6.0 §19
 _NOT_READ = (
     "The image stores its pixels in a way that is not read here. Export the radiograph as grey "
@@ -80,6 +82,7 @@ def read_raster(
                     if kind == "JPEG":  # in inks: at small scale, only to hear whether it is whole
                         decode_grey(data, *image.size, REDUCTIONS[0])
                     pixels = _to_grey(image)
+                chroma = _chroma(image)
     except CxrError:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
@@ -89,7 +92,7 @@ def read_raster(
         ) from None
     except Exception as error:  # decoders of foreign bytes raise nearly every type
         raise UnreadableImageError(DAMAGED.format(kind)) from error
-    return Radiograph(_upright(pixels, orientation), kind, width, height)
+    return Radiograph(_upright(pixels, orientation), kind, width, height, chroma=chroma)
 
 
 def _opened(data: bytes, kind: ImageFormat) -> Image.Image:
@@ -182,6 +185,22 @@ def _sixteen_bit(image: Image.Image) -> NDArray[np.uint16]:
     if bits < 16:
         pixels = np.rint(pixels * (65535 / (2**bits - 1))).astype(np.uint16)
     return ~pixels if white_is_zero else pixels
+
+
+def _chroma(image: Image.Image) -> float:
+    """How far red, green and blue lie apart on the average; see ``Radiograph``."""
+    if image.mode in _GREY_MODES or image.mode.startswith("I;16"):
+        return 0.0
+    image.draft("RGB", (_CHROMA_SIDE, _CHROMA_SIDE))  # a JPEG: decoded at an eighth
+    side = (min(image.width, _CHROMA_SIDE), min(image.height, _CHROMA_SIDE))
+    # Pixels are picked, not averaged: the whole image is converted nowhere.
+    small = image.resize(side, Image.Resampling.NEAREST)
+    transparent = "transparency" in image.info or image.mode in ("PA", "RGBA", "RGBa")
+    bands = [np.asarray(band) for band in small.convert("RGBA" if transparent else "RGB").split()]
+    red, green, blue = bands[:3]
+    apart = np.maximum(np.maximum(red, green), blue) - np.minimum(np.minimum(red, green), blue)
+    # On black, as the pixels are: what is transparent has no colour.
+    return float(np.average(apart * (bands[3] / 255) if transparent else apart))
 
 
 def _cmyk(image: Image.Image) -> NDArray[np.uint8]:

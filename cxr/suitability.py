@@ -15,6 +15,9 @@ BLANK_CONTRAST, LOW_CONTRAST = 2 / 256, 16 / 256
 #: Longer side over shorter, above which a good part of the chest must have been cut off: film
 #: formats go up to 1.25 (35 × 43 cm).
 CROPPED_ASPECT = 2.0
+#: ``Radiograph.chroma`` above which a picture is coloured: films that were saved in a colour mode
+#: have none.
+COLOURED_CHROMA = 1.0
 
 #: Why a blank picture is refused.
 NO_CONTRAST = "no_contrast"

@@ -18,7 +18,7 @@ from app.presentation import WARNING_TITLES
 from cxr.bundle import Bundle
 from cxr.calibrate import Thresholds
 from cxr.decode import decode
-from cxr.explain import class_activation, map_png
+from cxr.explain import class_activation, map_png, overlay_png
 from cxr.preprocess import to_model_input
 from tests.app.conftest import ADULTS, CHILDREN
 from tests.app.multipart import multipart
@@ -261,6 +261,15 @@ def test_resolution_is_that_of_the_file_not_of_the_reduced_decode(client: FlaskC
     reading = post_file(client, encode_jpeg(chest_phantom(2048)), f"?model={CHILDREN}").get_json()
     assert codes(reading) == []
     assert reading["image"]["width"] == 2048
+
+
+def test_an_overlay_that_is_sent_back_for_a_film_warns(client: FlaskClient, jpeg: bytes) -> None:
+    activation = np.zeros((4, 4), np.float32)
+    activation[1, 1] = 1
+    data = overlay_png(decode(jpeg), activation)
+    assert codes(post_file(client, data, f"?model={CHILDREN}").get_json()) == ["coloured_picture"]
+    page = client.post(f"/?model={CHILDREN}", **multipart(data)).get_data(as_text=True)
+    assert WARNING_TITLES["coloured_picture"] in page
 
 
 @pytest.mark.parametrize("with_film", [False, True])

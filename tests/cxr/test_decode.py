@@ -306,3 +306,27 @@ def test_eight_bits_hold_the_same_grey_levels() -> None:
         shown = to_eight_bits(deep + np.uint16(low_byte))
         assert shown.dtype == np.uint8
         np.testing.assert_array_equal(shown, levels)
+
+
+def tinted(picture: NDArray[np.uint8]) -> Image.Image:
+    """The phantom with its right half in warm colours, as under a heatmap."""
+    colours = np.dstack([picture] * 3)
+    colours[:, 100:, 2] //= 2
+    return Image.fromarray(colours)
+
+
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "TIFF", "WEBP", "BMP"])
+def test_colour_is_measured_and_grey_in_a_colour_mode_has_none(format: str) -> None:
+    assert decode(saved(format, tinted(GREY))).chroma > 10
+    large = np.asarray(cv2.resize(GREY, (2000, 1600)))
+    assert decode(saved(format, tinted(large)), reduce_to=160).chroma > 10
+    assert decode(saved(format, PICTURE.convert("RGB"))).chroma < 0.1
+
+
+def test_colour_of_palettes_inks_and_what_is_transparent() -> None:
+    assert decode(saved("PNG", tinted(GREY).quantize(64))).chroma > 10
+    assert decode(saved("PNG", palette(PICTURE))).chroma == 0
+    assert decode(cmyk_jpeg(adobe=True)).chroma < 0.5
+    hidden = tinted(GREY)
+    hidden.putalpha(0)
+    assert decode(saved("PNG", hidden)).chroma == 0
