@@ -12,6 +12,8 @@ from cxr.suitability import (
     CROPPED_ASPECT,
     LOW_CONTRAST,
     LOW_RESOLUTION_SIDE,
+    OVEREXPOSED_WHITE,
+    white,
 )
 
 if TYPE_CHECKING:
@@ -144,6 +146,14 @@ def _warnings_of_the_picture(radiograph: Radiograph, spread: float) -> list[Read
                 "low_contrast",
                 "The image uses only a small part of the grey scale: most of its detail was lost "
                 "when it was exposed or exported. Export it with the window it is read with.",
+            )
+        )
+    if white(radiograph) > OVEREXPOSED_WHITE:
+        found.append(
+            ReadingWarning(
+                "overexposed",
+                "A large part of the film is pure white: detail was lost in exposure or in the "
+                "window. Export it with a wider window.",
             )
         )
     if radiograph.chroma > COLOURED_CHROMA:

@@ -33,6 +33,7 @@ WARNING_TITLES = {
     "low_resolution": "Low resolution",
     "doubtful_chest_xray": "Perhaps not a frontal chest radiograph",
     "low_contrast": "Hardly any contrast",
+    "overexposed": "Burnt out",
     "coloured_picture": "In colour",
     "heavily_cropped": "Cut off",
     "no_heatmap": "No heatmap",

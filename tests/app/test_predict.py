@@ -263,6 +263,23 @@ def test_resolution_is_that_of_the_file_not_of_the_reduced_decode(client: FlaskC
     assert reading["image"]["width"] == 2048
 
 
+@pytest.mark.parametrize(
+    ("data", "warned"),
+    [
+        (encode_png(np.clip(chest_phantom(400) * 2.5, 0, 255).astype(np.uint8)), True),
+        (encode_png(np.pad(chest_phantom(400), 40, constant_values=255)), False),
+        (dicom(WindowCenter=60 * 257, WindowWidth=80 * 257), True),
+        (dicom(WindowCenter=128 * 257, WindowWidth=255 * 257), False),
+    ],
+    ids=["brightened", "in a white frame", "narrow window", "wide window"],
+)
+def test_a_burnt_out_film_warns(client: FlaskClient, data: bytes, warned: bool) -> None:
+    reading = post_file(client, data, f"?model={CHILDREN}").get_json()
+    assert codes(reading) == (["overexposed"] if warned else [])
+    page = client.post(f"/?model={CHILDREN}", **multipart(data)).get_data(as_text=True)
+    assert (WARNING_TITLES["overexposed"] in page) is warned
+
+
 def test_an_overlay_that_is_sent_back_for_a_film_warns(client: FlaskClient, jpeg: bytes) -> None:
     activation = np.zeros((4, 4), np.float32)
     activation[1, 1] = 1
