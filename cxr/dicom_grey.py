@@ -20,6 +20,8 @@ from pydicom.pixels.processing import apply_rescale, apply_windowing
 from cxr.dicom_pixels import bits_stored, is_signed
 from cxr.errors import DAMAGED, UnreadableImageError
 
+#: Share of the pixels at either end that do not set the grey scale: hot and dead ones.
+BEYOND = 0.0001
 WINDOW_FUNCTIONS = ("LINEAR", "LINEAR_EXACT", "SIGMOID")
 
 
@@ -42,12 +44,13 @@ def display_values(
     if table is None:
         # No VOI transformation: PS3.3 §C.11.2 leaves the display open. The values that occur
         # are spread over the full scale, as viewers do; the range that could be stored is
-        # often much wider and would come out nearly black.
+        # often much wider and would come out nearly black, as it would with one hot pixel.
         # calcHist and LUT work on 16 bits in place; numpy would widen every pixel to 64.
         counts = cv2.calcHist([stored], [0], None, [len(levels)], [0, len(levels)]).ravel()
         shown = (counts > 0) & ~padding
-        used = modality[shown] if shown.any() else modality
-        low, high = float(used.min()), float(used.max())
+        if not shown.any():
+            shown = np.ones_like(shown)
+        low, high = spread_between(modality[shown], counts[shown])
         table = (modality - low) / (high - low) if high > low else np.zeros(len(levels))
     if not np.isfinite(table).all():
         raise UnreadableImageError(
@@ -63,6 +66,21 @@ def display_values(
     if stored.dtype == np.uint8:
         return np.asarray(entries[stored])
     return np.asarray(cv2.LUT(stored, entries), np.uint16)
+
+
+def spread_between(values: NDArray[Any], counts: NDArray[Any]) -> tuple[float, float]:
+    """The values that show black and white where the file names no window.
+
+    Args:
+        values: each different value of a picture, in any order.
+        counts: how many pixels have it. ``BEYOND`` of them may lie below, and as many above.
+    """
+    order = np.argsort(values, kind="stable")
+    values, counts = values[order], counts[order].astype(np.float64)
+    least = BEYOND * counts.sum()
+    low = float(values[np.argmax(np.cumsum(counts) > least)])
+    high = float(values[::-1][np.argmax(np.cumsum(counts[::-1]) > least)])
+    return (low, high) if low < high else (float(values[0]), float(values[-1]))
 
 
 def padding_levels(levels: NDArray[np.int32], dataset: Dataset) -> NDArray[np.bool_]:

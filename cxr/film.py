@@ -22,6 +22,7 @@ from cxr.dicom_grey import (
     modality_values,
     numbers,
     padding_levels,
+    spread_between,
     window_function,
     windows,
 )
@@ -124,10 +125,12 @@ def _linear_film(
         for low, high in _windows(dataset)
     )
     if not shown:  # as display_values does: what occurs fills the scale
-        low, high = (int(used[0]), int(used[-1])) if len(used) else (0, len(levels) - 1)
+        low, high = (0.0, len(levels) - 1.0)
+        if len(used):
+            low, high = spread_between(used, counts[used])
         if slope < 0:
             low, high = high, low
-        shown = (Window(float(low), float(high)),)
+        shown = (Window(low, high),)
     if padding.any():
         stored = _with_padding_black(stored, padding, shown[0], inverted)
     return Film(stored, shown, inverted, slope, intercept, spacing)

@@ -184,6 +184,9 @@ def _sixteen_bit(image: Image.Image) -> NDArray[np.uint16]:
     pixels = np.asarray(image).astype(np.uint16)
     if bits < 16:
         pixels = np.rint(pixels * (65535 / (2**bits - 1))).astype(np.uint16)
+    else:
+        # 10 or 12 bits in 16, without a word about it: white is the power of two above them.
+        pixels <<= 16 - max(8, int(pixels.max()).bit_length())
     return ~pixels if white_is_zero else pixels
 
 

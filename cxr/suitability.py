@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from cxr.errors import UnsuitableImageError
 from cxr.grey_levels import percentiles
 from cxr.radiograph import Radiograph
@@ -29,19 +31,12 @@ _SAMPLED_SIDE = 128
 
 
 def contrast(radiograph: Radiograph) -> float:
-    """Share of the grey scale that lies between the 0.5th and the 99.5th percentile.
-
-    A 16-bit PNG or TIFF may hold 10 or 12 bits without saying so: there the scale ends at the
-    power of two above the brightest pixel. DICOM values are already on the display's scale.
-    """
+    """Share of the grey scale that lies between the 0.5th and the 99.5th percentile."""
     pixels = radiograph.pixels
     step = max(min(pixels.shape) // _SAMPLED_SIDE, 1)
     sample = pixels[::step, ::step]
     low, high = percentiles(sample, (0.5, 99.5))
-    bits = 8 * pixels.dtype.itemsize
-    if bits == 16 and radiograph.dicom is None:
-        bits = max(8, int(sample.max()).bit_length())
-    return (high - low) / float(2**bits - 1)
+    return (high - low) / float(np.iinfo(pixels.dtype).max)
 
 
 def white(radiograph: Radiograph) -> float:

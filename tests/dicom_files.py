@@ -20,6 +20,9 @@ def public_file(name: str) -> bytes:
 
 
 def stretched(pixels: NDArray[Any]) -> NDArray[np.float64]:
-    """The pixels from 0 to 1, the least and the largest that occur at the ends."""
+    """The pixels from 0 to 1; a ten-thousandth of them lies beyond either end."""
     values = pixels.astype(np.float64)
-    return np.asarray((values - values.min()) / (values.max() - values.min()))
+    ordered = np.sort(values, axis=None)
+    beyond = len(ordered) // 10_000
+    low, high = ordered[beyond], ordered[-1 - beyond]
+    return np.asarray(np.clip((values - low) / (high - low), 0, 1))

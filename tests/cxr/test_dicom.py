@@ -181,7 +181,7 @@ def test_pixels_as_they_are_stored_are_read_without_a_copy(syntax: str) -> None:
     finally:
         tracemalloc.stop()
     assert most < 1.5 * got.nbytes
-    assert np.array_equal(stretched(got), stretched(pixels))
+    assert np.array_equal(got, np.rint(stretched(pixels) * 65535))
     for missing in (1, 1000, 2_000_000):
         with pytest.raises(UnreadableImageError):
             decode(file[:-missing])

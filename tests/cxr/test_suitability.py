@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from cxr.decode import decode
 from cxr.errors import UnsuitableImageError
+from cxr.film import film
+from cxr.radiograph import to_eight_bits
 from cxr.suitability import LOW_CONTRAST, contrast, refuse_blank
+from tests.bad_inputs import saved
 from tests.phantoms import chest_phantom, encode_dicom, encode_png
 
 
@@ -36,7 +40,23 @@ def test_a_faint_film_is_let_pass_and_known_to_be_faint() -> None:
 @pytest.mark.parametrize("bits", [10, 12, 15, 16])
 def test_sixteen_bit_files_are_judged_by_the_bits_that_they_use(bits: int) -> None:
     pixels = chest_phantom(300).astype(np.uint16) << (bits - 8)
-    assert contrast(decode(encode_png(pixels))) > 0.5
+    inverted = ((1 << bits) - 1 - pixels).astype(np.uint16)
+    white_is_zero = saved("TIFF", Image.fromarray(inverted), tiffinfo={262: 0})
+    for data in (encode_png(pixels), white_is_zero):
+        radiograph = decode(data)
+        assert contrast(radiograph) > 0.5
+        # Whoever shows them as they are sees the film, not a black picture.
+        shown = to_eight_bits(radiograph.pixels).astype(int)
+        assert np.abs(shown - chest_phantom(300)).max() <= 1
+
+
+def test_a_hot_pixel_does_not_darken_a_dicom_film_without_a_window() -> None:
+    pixels = chest_phantom(300).astype(np.uint16) * 16
+    clean = decode(encode_dicom(pixels, bits_stored=16))
+    pixels[150, 150] = 65535
+    hot = encode_dicom(pixels, bits_stored=16)
+    assert contrast(decode(hot)) == pytest.approx(contrast(clean), abs=0.01)
+    assert film(hot).windows[0].white < 4096
 
 
 @pytest.mark.parametrize(("width", "faint"), [(256, False), (30000, True)])
