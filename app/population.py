@@ -164,6 +164,14 @@ def _warnings_of_the_picture(radiograph: Radiograph, spread: float) -> list[Read
                 "film, a photograph or a screenshot. Send the film itself.",
             )
         )
+    if radiograph.photographed:
+        found.append(
+            ReadingWarning(
+                "photograph",
+                "A camera took this picture, of a monitor or a light box: its glare, its angle and "
+                "its raster change readings. Send the file that the monitor shows.",
+            )
+        )
     return found
 
 

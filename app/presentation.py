@@ -35,6 +35,7 @@ WARNING_TITLES = {
     "low_contrast": "Hardly any contrast",
     "overexposed": "Burnt out",
     "coloured_picture": "In colour",
+    "photograph": "Photographed from a screen or a light box",
     "heavily_cropped": "Cut off",
     "no_heatmap": "No heatmap",
     "patient_unknown": "The patient's age is not known",

@@ -105,6 +105,7 @@ class Radiograph:
         dicom: the fields of a DICOM file, None for the other formats.
         chroma: how far red, green and blue lie apart in the file, in levels of 8 bits, on the
             average of its pixels; 0 where it is grey.
+        photographed: its EXIF block says how a camera exposed it.
     """
 
     pixels: Pixels
@@ -113,3 +114,4 @@ class Radiograph:
     height: int
     dicom: DicomFields | None = None
     chroma: float = 0.0
+    photographed: bool = False

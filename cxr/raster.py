@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import io
 import warnings
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -40,6 +41,8 @@ Image.preinit()
 
 _BAND_ROWS = 256
 _CHROMA_SIDE = 128
+# What a camera writes of an exposure (EXIF 2.32 §4.6.5), and no X-ray detector or film scanner.
+_CAMERA = {ExifTags.Base.ExposureTime, ExifTags.Base.FNumber, ExifTags.Base.FocalLength}
 _GREY_MODES = ("1", "L", "LA", "La", "I", "F")
 _SAMPLE_FORMAT, _SIGNED = 339, 2  # TIFF 6.0 §19
 _NOT_READ = (
@@ -66,16 +69,13 @@ def read_raster(
     check_structure(data, kind)
     try:
         with _opened(data, kind) as image:
-            # TIFF: Pillow announces the turned size and turns the pixels itself.
-            orientation = 1 if kind == "TIFF" else _orientation(image)
             width, height = image.size
-            if orientation >= 5:  # the turned ones
-                width, height = height, width
             limits.check_size(width, height)
             _refuse_several_frames(image, kind)
             if kind == "JPEG":
                 check_scans(data, width * height)
             with room_for(width, height):
+                exif = _exif(image)
                 if kind == "JPEG" and image.mode in ("L", "RGB"):
                     pixels = _decode_jpeg(data, image.size, reduce_to)
                 else:
@@ -92,7 +92,13 @@ def read_raster(
         ) from None
     except Exception as error:  # decoders of foreign bytes raise nearly every type
         raise UnreadableImageError(DAMAGED.format(kind)) from error
-    return Radiograph(_upright(pixels, orientation), kind, width, height, chroma=chroma)
+    # TIFF: Pillow announces the turned size and turns the pixels itself.
+    orientation = 1 if kind == "TIFF" else _orientation(exif)
+    if orientation >= 5:  # the turned ones
+        width, height = height, width
+    photographed = not _CAMERA.isdisjoint(exif)
+    pixels = _upright(pixels, orientation)
+    return Radiograph(pixels, kind, width, height, chroma=chroma, photographed=photographed)
 
 
 def _opened(data: bytes, kind: ImageFormat) -> Image.Image:
@@ -106,12 +112,26 @@ def _opened(data: bytes, kind: ImageFormat) -> Image.Image:
         raise
 
 
-def _orientation(image: Image.Image) -> int:
-    """The EXIF orientation, 1 (upright) where there is none or the EXIF block is damaged."""
-    try:
-        value = image.getexif().get(ExifTags.Base.Orientation, 1)
-    except Exception:  # a bad EXIF block does not spoil the pixels
-        return 1
+def _exif(image: Image.Image) -> dict[int, Any]:
+    """The EXIF tags of both directories, as far as they can be read.
+
+    Not ``image.getexif``, which makes up for a missing orientation out of XMP: viewers do not.
+    """
+    tags: dict[int, Any] = {}
+    if image.format == "PNG":
+        image.load()  # it may stand behind the pixels
+    with suppress(Exception):  # a bad EXIF block does not spoil the pixels
+        exif = image.getexif() if image.format == "TIFF" else Image.Exif()
+        if "exif" in image.info:
+            exif.load(image.info["exif"])
+        tags.update(exif)
+        tags.update(exif.get_ifd(ExifTags.IFD.Exif))
+    return tags
+
+
+def _orientation(exif: dict[int, Any]) -> int:
+    """1 (upright) where it is not said."""
+    value = exif.get(ExifTags.Base.Orientation, 1)
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
 

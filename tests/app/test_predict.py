@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from PIL import ExifTags, Image
 
 from app import predictor as predictor_module
 from app.presentation import WARNING_TITLES
@@ -22,6 +23,7 @@ from cxr.explain import class_activation, map_png, overlay_png
 from cxr.preprocess import to_model_input
 from tests.app.conftest import ADULTS, CHILDREN
 from tests.app.multipart import multipart
+from tests.bad_inputs import saved
 from tests.phantoms import chest_phantom, encode_dicom, encode_jpeg, encode_png
 
 
@@ -278,6 +280,15 @@ def test_a_burnt_out_film_warns(client: FlaskClient, data: bytes, warned: bool) 
     assert codes(reading) == (["overexposed"] if warned else [])
     page = client.post(f"/?model={CHILDREN}", **multipart(data)).get_data(as_text=True)
     assert (WARNING_TITLES["overexposed"] in page) is warned
+
+
+def test_a_photograph_of_a_film_warns(client: FlaskClient) -> None:
+    exif = Image.Exif()
+    exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.FNumber] = 1.8
+    data = saved("JPEG", Image.fromarray(chest_phantom(400)), exif=exif)
+    assert codes(post_file(client, data, f"?model={CHILDREN}").get_json()) == ["photograph"]
+    page = client.post(f"/?model={CHILDREN}", **multipart(data)).get_data(as_text=True)
+    assert WARNING_TITLES["photograph"] in page
 
 
 def test_an_overlay_that_is_sent_back_for_a_film_warns(client: FlaskClient, jpeg: bytes) -> None:

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import ExifTags, Image
 
 from cxr import Limits, decode
 from cxr.errors import UnreadableImageError
@@ -267,6 +267,27 @@ def test_every_truncation_of_a_jpeg_is_noticed() -> None:
     for end in range(20, len(jpeg) - 2, 97):
         with pytest.raises(UnreadableImageError):
             decode(jpeg[:end], reduce_to=80)
+
+
+@pytest.mark.parametrize("packet", ["iTXt", "behind the pixels"])
+def test_an_orientation_in_xmp_alone_turns_nothing(packet: str) -> None:
+    xmp = b"XML:com.adobe.xmp\0\0\0\0\0" + b'<rdf:Description tiff:Orientation="3"/>'
+    png = encode_png(GREY)
+    at = png.index(b"IEND" if packet != "iTXt" else b"IDAT") - 4
+    pixels = decode(png[:at] + png_chunk(b"iTXt", xmp) + png[at:]).pixels
+    np.testing.assert_array_equal(pixels, GREY)
+
+
+@pytest.mark.parametrize("tag", ["ExposureTime", "FNumber", "FocalLength"])
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP"])
+def test_what_a_camera_took_is_known(format: str, tag: str) -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Make] = "Scanners"
+    assert not decode(saved(format, PICTURE, exif=exif)).photographed
+    exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base[tag]] = 2.8
+    assert decode(saved(format, PICTURE, exif=exif)).photographed
+    tags = {ExifTags.Base[tag].value: 2.8}  # TIFF/EP keeps them beside its own
+    assert decode(saved("TIFF", PICTURE, tiffinfo=tags)).photographed
 
 
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF data")  # what is tested is that it is let be
