@@ -45,6 +45,7 @@ _CHROMA_SIDE = 128
 _CAMERA = {ExifTags.Base.ExposureTime, ExifTags.Base.FNumber, ExifTags.Base.FocalLength}
 _GREY_MODES = ("1", "L", "LA", "La", "I", "F")
 _SAMPLE_FORMAT, _SIGNED = 339, 2  # TIFF 6.0 §19
+_BITS, _PLANAR = 258, 284  # TIFF 6.0 §8
 _NOT_READ = (
     "The image stores its pixels in a way that is not read here. Export the radiograph as grey "
     "PNG or JPEG."
@@ -179,6 +180,9 @@ def _to_grey(image: Image.Image) -> Pixels:
             "The pixels are signed, 32-bit or floating-point numbers without a known white. "
             "Export the radiograph with 8 or 16 bits per pixel."
         )
+    if tags.get(_PLANAR) == 2 and max(tags.get(_BITS, (8,))) > 8:
+        # Pillow takes planes of 16 bits for planes of 8.
+        raise UnsupportedFormatError(_NOT_READ)
     if image.mode == "CMYK":
         return _cmyk(image)
     if "transparency" in image.info or image.mode in ("LA", "La", "PA", "RGBA", "RGBa"):
@@ -199,7 +203,7 @@ def _sixteen_bit(image: Image.Image) -> NDArray[np.uint16]:
     tags: Any = getattr(image, "tag_v2", None)
     if tags is not None:
         # Pillow hands out 12-bit values as they are, and inverts 8-bit images only.
-        bits = int(tags.get(258, (16,))[0])
+        bits = int(tags.get(_BITS, (16,))[0])
         white_is_zero = tags.get(262) == 0
     pixels = np.asarray(image).astype(np.uint16)
     if bits < 16:

@@ -39,6 +39,7 @@ _TOO_MANY = (
 # Fields of bytes and text: Pillow keeps them as they are.
 _TIFF_BYTE_TYPES = frozenset({1, 2, 6, 7})
 _JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_JPEG_LS_FRAME = 0xF7  # ITU-T T.87 §C.2.2
 _JPEG_WITHOUT_LENGTH = frozenset({0x01, *range(0xD0, 0xD8)})
 
 
@@ -48,7 +49,7 @@ def check_structure(data: bytes, kind: ImageFormat) -> None:
     Raises:
         UnsuitableImageError: more parts than ``MAX_…``, or several TIFF pages.
         UnreadableImageError: a PNG whose chunks are damaged or cut short.
-        UnsupportedFormatError: a JPEG of other than 8 bits.
+        UnsupportedFormatError: a JPEG of other than 8 bits, or a JPEG-LS stream.
     """
     if kind == "PNG":
         _check_png(data)
@@ -114,6 +115,11 @@ def _check_jpeg(data: bytes) -> None:
             position += 1
         elif marker in (0xDA, 0xD9):  # the first scan, or the end
             return
+        elif marker == _JPEG_LS_FRAME:
+            raise UnsupportedFormatError(
+                "This is a bare JPEG-LS stream, which is read in DICOM files alone. Export the "
+                "radiograph as PNG, JPEG, TIFF or DICOM and send that."
+            )
         else:
             if marker in _JPEG_FRAMES and data[position + 4 : position + 5] not in (b"\x08", b""):
                 raise UnsupportedFormatError(

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import struct
 from typing import Any
 
 import numpy as np
 import pytest
-from imagecodecs import jpeg8_encode
+from imagecodecs import jpeg8_encode, jpegls_encode
 from numpy.typing import NDArray
+from tifffile import imwrite
 
 from cxr import decode
 from cxr.errors import (
@@ -65,6 +67,25 @@ def test_a_tiff_of_numbers_that_are_not_read_is_unsupported(kind: str) -> None:
 def test_a_tiff_with_a_compression_that_is_not_read_is_unsupported(compression: int) -> None:
     with pytest.raises(UnsupportedFormatError, match="stores its pixels"):
         decode(tiff(GREY, compression))
+
+
+def test_a_tiff_of_deep_colours_in_planes_is_unsupported() -> None:
+    def planes(pixels: NDArray[Any]) -> bytes:
+        buffer = io.BytesIO()
+        imwrite(buffer, np.stack([pixels] * 3), photometric="rgb", planarconfig="separate")
+        return buffer.getvalue()
+
+    with pytest.raises(UnsupportedFormatError, match="stores its pixels"):
+        decode(planes(SIXTEEN))
+    np.testing.assert_array_equal(decode(planes(GREY)).pixels, GREY)
+
+
+def test_a_bare_jpeg_ls_stream_with_segments_first_is_named() -> None:
+    stream = jpegls_encode(GREY)
+    comment = b"\xff\xfe\x00\x06film"
+    for data in (stream, stream[:2] + comment + stream[2:]):
+        with pytest.raises(UnsupportedFormatError, match="JPEG-LS"):
+            decode(data)
 
 
 @pytest.mark.parametrize("kind", ["i1", "i2", "i4", "u4", "f4"])
