@@ -21,10 +21,6 @@ if TYPE_CHECKING:
 
 ADULT_AGE_YEARS = 18
 
-_LATERAL_VIEWS = {"LATERAL", "LL", "RL", "LAT", "LLD", "RLD"}
-# CHEST in the standard's list (DICOM PS3.16 CID 4031), and what devices write instead.
-_CHEST_WORDS = ("CHEST", "THORAX", "LUNG", "TORAX")
-
 
 @dataclass(frozen=True)
 class ReadingWarning:
@@ -193,16 +189,15 @@ def _warnings_of_the_header(
                 "reader.",
             )
         )
-    if fields.view_position and fields.view_position.upper() in _LATERAL_VIEWS:
+    if fields.frontal is False:
         found.append(
             ReadingWarning(
                 "view_outside_population",
-                "The file says this is a lateral view. The model has only seen frontal "
-                "(PA or AP) radiographs: use the frontal one.",
+                "The file names another view than PA or AP, such as a lateral one. The model has "
+                "only seen frontal radiographs: use the frontal one.",
             )
         )
-    body_part = fields.body_part_examined
-    if body_part and not any(word in body_part.upper() for word in _CHEST_WORDS):
+    if fields.chest is False:
         found.append(
             ReadingWarning(
                 "body_part_outside_population",

@@ -22,6 +22,7 @@ from pydicom.uid import (
     MediaStorageDirectoryStorage,
 )
 
+from cxr.dicom_anatomy import is_chest, is_frontal
 from cxr.dicom_file import parse
 from cxr.dicom_grey import display_values
 from cxr.dicom_pixels import stored_values
@@ -201,6 +202,8 @@ def _fields(dataset: Dataset) -> DicomFields:
         modality=_text(dataset, "Modality"),
         body_part_examined=_text(dataset, "BodyPartExamined"),
         view_position=_text(dataset, "ViewPosition"),
+        chest=is_chest(dataset),
+        frontal=is_frontal(dataset),
         patient_age_years=age_of(dataset),
         photometric_interpretation=str(dataset.PhotometricInterpretation).strip().upper(),
     )

@@ -35,7 +35,10 @@ _ELEMENTS = [
     "SOPClassUID",
     "Modality",
     "BodyPartExamined",
+    "AnatomicRegionSequence",
     "ViewPosition",
+    "ViewCodeSequence",
+    "PatientOrientation",
     "PatientAge",
     "PatientBirthDate",
     "StudyDate",
@@ -93,7 +96,7 @@ _AS_STORED = (
     DeflatedExplicitVRLittleEndian,
 )
 _PIXEL_DATA = Tag("PixelData")
-_SEQUENCES = (Tag("ModalityLUTSequence"), Tag("VOILUTSequence"))
+_SEQUENCES = tuple(map(Tag, (keyword for keyword in _ELEMENTS if keyword.endswith("Sequence"))))
 
 
 def _too_many_elements() -> UnsuitableImageError:

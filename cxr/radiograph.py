@@ -79,6 +79,9 @@ class DicomFields:
         modality: (0008,0060), upper case; None where missing.
         body_part_examined: (0018,0015), upper case; None where missing or free text.
         view_position: (0018,5101), upper case; None where missing or free text.
+        chest: whether the part of the body is the chest, in words or as a code; None where the
+            file does not say.
+        frontal: whether the view is PA or AP, alike.
         patient_age_years: (0010,1010) in years, or in whole years from the dates of birth and
             study; None where neither says it.
         photometric_interpretation: (0028,0004) of the file. The pixels are bright = dense
@@ -88,6 +91,8 @@ class DicomFields:
     modality: str | None
     body_part_examined: str | None
     view_position: str | None
+    chest: bool | None
+    frontal: bool | None
     patient_age_years: float | None
     photometric_interpretation: str
 

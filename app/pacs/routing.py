@@ -6,7 +6,6 @@ import io
 from dataclasses import dataclass
 
 from pydicom import dcmread
-from pydicom.dataset import Dataset
 from pydicom.uid import (
     ComputedRadiographyImageStorage,
     DigitalXRayImageStorageForPresentation,
@@ -16,6 +15,7 @@ from pydicom.uid import (
 from app.pacs.settings import MISSING, PacsSettings
 from app.population import ADULT_AGE_YEARS
 from cxr.dicom import age_of
+from cxr.dicom_anatomy import body_part_of, view_of, word
 
 #: What the node takes, by the SOP classes of PS3.4 §B.5.
 SOP_CLASSES = (
@@ -38,22 +38,6 @@ _TAGS = [
     "PatientBirthDate",
     "StudyDate",
 ]
-
-# PS3.16 CID 4010 in SNOMED CT, and in SNOMED RT as older devices write it.
-_VIEW_CODES = {
-    "399348003": "AP",
-    "R-10206": "AP",
-    "272479007": "PA",
-    "R-40888": "PA",
-    "399067008": "LATERAL",
-    "R-102CD": "LATERAL",
-    "399173006": "LL",
-    "R-10236": "LL",
-    "399198007": "RL",
-    "R-10232": "RL",
-}
-# PS3.16 CID 4031: chest.
-_REGION_CODES = {"816094009": "CHEST", "51185008": "CHEST", "T-D3000": "CHEST"}
 
 
 class MalformedObjectError(Exception):
@@ -99,10 +83,9 @@ def read_header(data: bytes) -> Header:
             sop_class=str(dataset.get("SOPClassUID") or ""),
             sop_instance=str(dataset.get("SOPInstanceUID") or ""),
             study=str(dataset.get("StudyInstanceUID") or ""),
-            modality=_word(dataset, "Modality"),
-            body_part=_word(dataset, "BodyPartExamined")
-            or _coded(dataset, "AnatomicRegionSequence", _REGION_CODES),
-            view=_word(dataset, "ViewPosition") or _coded(dataset, "ViewCodeSequence", _VIEW_CODES),
+            modality=word(dataset, "Modality"),
+            body_part=body_part_of(dataset),
+            view=view_of(dataset),
             age_years=age_of(dataset),
         )
     except Exception:  # pydicom raises nearly every type on foreign bytes
@@ -112,25 +95,6 @@ def read_header(data: bytes) -> Header:
     if not (header.sop_class and header.sop_instance and header.study and in_series):
         raise MalformedObjectError
     return header
-
-
-def _word(dataset: Dataset, keyword: str) -> str:
-    return str(dataset.get(keyword) or "").strip().upper()
-
-
-def _coded(dataset: Dataset, keyword: str, words: dict[str, str]) -> str:
-    """What the codes name: of those unknown here what they mean, for a hand is not nothing."""
-    items = dataset.get(keyword) or ()
-    for item in items:
-        word = words.get(_word(item, "CodeValue"))
-        if word:
-            return word
-    return "; ".join(filter(None, (_meaning(item) for item in items)))
-
-
-def _meaning(item: Dataset) -> str:
-    kinds = ("CodeMeaning", "CodeValue", "LongCodeValue", "URNCodeValue")
-    return next(filter(None, (_word(item, kind) for kind in kinds)), "")
 
 
 class Router:

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import weakref
 from dataclasses import replace
+from typing import Any
 
 import cv2
 import numpy as np
@@ -13,6 +14,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from PIL import ExifTags, Image
+from pydicom.dataset import Dataset
 
 from app import predictor as predictor_module
 from app.presentation import WARNING_TITLES
@@ -31,7 +33,7 @@ def post_file(client: FlaskClient, data: bytes, query: str = ""):
     return client.post(f"/predict{query}", **multipart(data))
 
 
-def dicom(**fields: str) -> bytes:
+def dicom(**fields: Any) -> bytes:
     return encode_dicom(chest_phantom(300).astype(np.uint16) * 257, fields=fields)
 
 
@@ -324,15 +326,45 @@ def test_full_size_pixels_stay_only_where_the_film_is_shown(
     assert (reading.image_width, reading.image_height) == (600, 600)
 
 
-@pytest.mark.parametrize("view", ["LATERAL", "LL", "RL"])
-def test_a_lateral_view_warns(client: FlaskClient, view: str) -> None:
-    reading = post_file(client, dicom(ViewPosition=view)).get_json()
-    assert codes(reading) == ["view_outside_population"]
+def coded(code: str, meaning: str) -> list[Dataset]:
+    item = Dataset()
+    item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = code, "SCT", meaning
+    return [item]
 
 
-def test_another_body_part_is_refused_or_warned_about(client: FlaskClient) -> None:
-    response = post_file(client, dicom(BodyPartExamined="ABDOMEN"))
-    if response.status_code == 200:
-        assert codes(response.get_json()) == ["body_part_outside_population"]
-    else:
-        assert response.get_json()["code"] == "not_a_chest_xray"
+@pytest.mark.parametrize(
+    ("fields", "warned"),
+    [
+        *(({"ViewPosition": view}, True) for view in (
+            "LATERAL", "LL", "RL", "RLO", "LLO", "RAO", "LAO", "LPO", "OBLIQUE", "LEFT LATERAL",
+            "LLAT", "L LAT", "LATERAL-L", "DECUB", "PA OBLIQUE", "AP LAT")),
+        *(({"ViewPosition": view}, False) for view in (
+            "PA", "ap ", "AP SUPINE", "AP_ERECT", "P-A", "FRONTAL", "POSTERO-ANTERIOR", "")),
+        ({"ViewPosition": "", "ViewCodeSequence": coded("399173006", "left lateral")}, True),
+        ({"ViewPosition": "", "ViewCodeSequence": coded("399182000", "oblique")}, True),
+        ({"ViewPosition": "", "ViewCodeSequence": coded("272479007", "any")}, False),
+        ({"ViewPosition": "", "PatientOrientation": ["P", "F"]}, True),
+        ({"ViewPosition": "", "PatientOrientation": ["A", "F"]}, True),
+        ({"ViewPosition": "", "PatientOrientation": ["L", "F"]}, False),
+        ({"ViewPosition": "", "PatientOrientation": ""}, False),
+    ],
+)  # fmt: skip
+def test_every_view_but_a_frontal_one_warns(client: FlaskClient, fields: Any, warned: bool) -> None:
+    reading = post_file(client, dicom(**fields)).get_json()
+    assert codes(reading) == (["view_outside_population"] if warned else [])
+
+
+@pytest.mark.parametrize(
+    ("fields", "warned"),
+    [
+        *(({"BodyPartExamined": part}, True) for part in ("ABDOMEN", "C-SPINE", "Hand, left")),
+        *(({"BodyPartExamined": part}, False) for part in (
+            "CHEST", "Chest PA", "THORAX", "PECHO", "POITRINE", "CXR", "")),
+        ({"BodyPartExamined": "", "AnatomicRegionSequence": coded("72696002", "Knee")}, True),
+        ({"BodyPartExamined": "", "AnatomicRegionSequence": coded("51185008", "any")}, False),
+        ({"BodyPartExamined": "", "AnatomicRegionSequence": coded("1", "Thorax")}, False),
+    ],
+)  # fmt: skip
+def test_another_body_part_is_warned_about(client: FlaskClient, fields: Any, warned: bool) -> None:
+    reading = post_file(client, dicom(**fields)).get_json()
+    assert codes(reading) == (["body_part_outside_population"] if warned else [])
