@@ -131,11 +131,11 @@ compose-test: $(VENV)/.development
 	@$(VENV)/bin/python -m tests.deploy.compose $(ARGS)
 
 train: $(VENV)/.training
-	$(VENV)/bin/python -m training fit adult --version 1.7.0 \
+	$(VENV)/bin/python -m training fit adult --version 1.7.1 \
 		--companion $(DATA)/chest-xray-pneumonia.zip \
 		$(if $(wildcard $(DATA)/lung-masks.zip),--normals $(DATA)/lung-masks.zip) \
 		--data $(DATA)/covid19-radiography-database.zip --out models/covid19-radiography
-	$(VENV)/bin/python -m training fit residual --version 1.6.0 \
+	$(VENV)/bin/python -m training fit residual --version 1.6.1 \
 		--data $(DATA)/chest-xray-pneumonia.zip --out models/pediatric-pneumonia
 
 # The other two zips are optional: what is not there is not measured, and the card says less.

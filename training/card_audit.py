@@ -188,7 +188,8 @@ def _seeds(found: Mapping[str, Any] | None) -> list[str]:
         f"on {percent(figures['same_decision'])} of the films and opposite ones on "
         f"{percent(figures['opposite_decision'])}. Accuracy "
         f"{100 * accuracy['mean']:.1f} ± {100 * accuracy['standard_deviation']:.1f} % (mean and "
-        "standard deviation).",
+        "standard deviation)."
+        + (f" Measured with version {found['of_version']}." if "of_version" in found else ""),
     ]
 
 

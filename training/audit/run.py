@@ -149,7 +149,7 @@ def audit(options: AuditOptions) -> dict[str, Any]:
             [source_of(record, name) for record in records],
             seen.qualities,
         ),
-        "seeds": _seeds(bundle, answers, others, prepared, rows),
+        "seeds": _seeds(bundle, answers, others, prepared, rows) or _known_seeds(bundle),
         "external": elsewhere,
         "normals": over_called,
         "seconds": round(time.time() - started),
@@ -270,6 +270,16 @@ def _seeds(
             other.thresholds,
         )
     return disagreement(every)
+
+
+def _known_seeds(bundle: Bundle) -> dict[str, Any] | None:
+    """What an earlier audit of these weights said: the other seeds may not be at hand any more."""
+    place = bundle.path / AUDIT_FILE
+    earlier = json.loads(place.read_text()) if place.exists() else {}
+    seeds: dict[str, Any] | None = earlier.get("seeds")
+    if seeds is None or earlier["model"]["sha256"] != bundle.sha256:
+        return None
+    return {"of_version": earlier["model"]["version"], **seeds}
 
 
 def summary(report: dict[str, Any]) -> list[str]:

@@ -7,6 +7,7 @@ import io
 import json
 import shutil
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from training import card_audit, lungs
 from training.__main__ import main
 from training.audit.changes import CHANGES
 from training.audit.external import external
+from training.audit.run import _known_seeds as known_seeds
 from training.audit.run import _metrics as figures_again
 from training.data import prepare
 from training.evaluate import prepare_as_trained
@@ -266,3 +268,12 @@ def test_help_teaches(capsys):
         main(["audit", "--help"])
     assert ended.value.code == 0
     assert len(capsys.readouterr().out) > 1500
+
+
+def test_what_was_known_of_other_seeds_stays_as_long_as_the_weights(audited):
+    bundle = load_bundle(audited)
+    known = known_seeds(bundle)
+    assert known is not None
+    assert known["of_version"] == bundle.version
+    assert known["accuracy"] == bundle.audit["seeds"]["accuracy"]
+    assert known_seeds(replace(bundle, sha256="of others")) is None
