@@ -9,6 +9,11 @@ const NAMES = {
 const MAY_PASS = new Set(["later", "failed"]);
 const WITHOUT_READING = new Set([...MAY_PASS, "refused", "signed-out"]);
 
+/** Whether a reading of the film is on its way. */
+export function isUnderWay(item) {
+  return item.state === "waiting" || item.state === "sending";
+}
+
 /** Whether nothing more will come for the film, and it has no reading. */
 export function hasNoReading(item) {
   return WITHOUT_READING.has(item.state);

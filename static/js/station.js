@@ -109,7 +109,7 @@ class Station {
       });
     }
     this.#showStation(true);
-    this.worklist.render();
+    this.worklist.update();
     if (!this.worklist.selected) this.worklist.select(this.worklist.shown[0]);
     // An arrow key must now step through the films, not change the patient's group.
     one("list").focus({ preventScroll: true });
@@ -201,7 +201,7 @@ class Station {
 
   #changed(item, onlyProgress = false) {
     if (onlyProgress) this.worklist.refresh(item);
-    else this.worklist.render();
+    else this.worklist.update();
     if (item === this.worklist.selected) this.#result(item, onlyProgress);
     else if (!onlyProgress) this.panel.offerAgain(this.#passing.length);
   }

@@ -1,11 +1,11 @@
 // The list of films: sorted, filtered, stepped through. It shows items and says which one is
-// selected; it decides nothing about them.
+// selected; it decides nothing about them. While films are read it stands still, so that whoever
+// steps through it misses none; when all have been read it is put in order.
 
-import { hasNoReading, stateWords } from "./states.js";
+import { arrange, passes } from "./order.js";
+import { hasNoReading, isUnderWay, stateWords } from "./states.js";
 
 const ARROWS = { ArrowDown: 1, ArrowUp: -1 };
-// The decision comes first: models differ in how probable "uncertain" is.
-const URGENCY = { infected: 4, uncertain: 2, normal: 0 };
 
 export class Worklist {
   /**
@@ -18,15 +18,20 @@ export class Worklist {
     this.root = root;
     this.template = template;
     this.onSelect = selected;
-    this.items = [];
+    this.items = []; // as they stand in the list
     this.selected = null;
     this.pressed = false; // a pointer is down on a row
     this.list = root.querySelector("[data-list]");
     this.filter = root.querySelector("[data-filter]");
     this.sort = root.querySelector("[data-sort]");
-    for (const control of [this.filter, this.sort]) {
-      control.addEventListener("change", () => this.render());
-    }
+    this.urgent = root.querySelector("[data-urgent]");
+    this.filter.addEventListener("change", () => this.render());
+    this.sort.addEventListener("change", () => this.#inOrder());
+    this.urgent.addEventListener("click", () => {
+      this.filter.value = "infected";
+      this.render();
+      this.list.focus({ preventScroll: true });
+    });
     this.list.addEventListener("click", (event) => {
       const row = event.target.closest("[role=option]");
       if (!row) return;
@@ -48,7 +53,6 @@ export class Worklist {
   }
 
   add(item) {
-    item.number = this.items.length;
     item.row = this.#row(item);
     this.items.push(item);
   }
@@ -60,14 +64,9 @@ export class Worklist {
     this.render();
   }
 
-  /** The items that the filter lets through, in the order chosen. */
+  /** The items that the filter lets through, as they stand in the list. */
   get shown() {
-    const wanted = this.filter.value;
-    const items = this.items.filter((item) => !wanted || this.#group(item) === wanted);
-    if (this.sort.value === "probability") {
-      items.sort((a, b) => this.#rank(b) - this.#rank(a) || a.number - b.number);
-    }
-    return items;
+    return this.items.filter((item) => passes(item, this.filter.value));
   }
 
   select(item) {
@@ -89,6 +88,21 @@ export class Worklist {
     return true;
   }
 
+  /** Put the list into the order that is chosen, and keep the selected film in sight. */
+  #inOrder() {
+    arrange(this.items, this.sort.value);
+    this.render();
+    if (this.shown.includes(this.selected)) this.selected.row.scrollIntoView({ block: "nearest" });
+  }
+
+  /** The films' readings have changed; once none is under way they are put in order. */
+  update() {
+    const busy = this.items.some(isUnderWay);
+    if (this.busy && !busy) this.#inOrder();
+    else this.render();
+    this.busy = busy;
+  }
+
   render() {
     const shown = this.shown;
     this.#arrange(shown.map((item) => item.row));
@@ -97,6 +111,9 @@ export class Worklist {
     this.list.setAttribute("aria-activedescendant", active);
     this.root.querySelector("[data-none]").hidden = shown.length > 0 || this.items.length === 0;
     this.root.querySelector("[data-list-tools]").hidden = this.items.length < 2;
+    const infected = this.items.filter((item) => passes(item, "infected")).length;
+    this.urgent.hidden = infected === 0 || !this.items.some(isUnderWay) || this.filter.value !== "";
+    this.urgent.querySelector("span").textContent = String(infected);
     const done = this.items.filter((item) => item.state === "done").length;
     this.root.querySelector("[data-count]").textContent =
       done === this.items.length ? String(done) : `${done} of ${this.items.length} read`;
@@ -117,19 +134,6 @@ export class Worklist {
   /** Only this item has changed, and nothing that orders it. */
   refresh(item) {
     this.#fill(item);
-  }
-
-  #group(item) {
-    if (item.state === "done") return item.answer.reading.decision;
-    return hasNoReading(item) ? "refused" : "";
-  }
-
-  #rank(item) {
-    if (item.state === "done") {
-      const { decision, infection_probability: probability } = item.answer.reading;
-      return URGENCY[decision] + probability;
-    }
-    return hasNoReading(item) ? -2 : -1;
   }
 
   #icon(name) {

@@ -49,6 +49,56 @@ def test_infected_films_stand_above_uncertain_ones_of_a_higher_probability(page:
     assert names(page) == ["infected", "uncertain", "normal"]
 
 
+def test_whoever_steps_through_the_list_while_films_are_read_misses_none(page: Any) -> None:
+    """Each film is more probable than all before it, so that an order of them would turn."""
+    count = 6
+    answer_with(
+        page,
+        *(
+            {"decision": "infected" if n == 4 else "normal", "infection_probability": 0.1 + n / 100}
+            for n in range(count)
+        ),
+    )
+    held = Held(page)  # stands before the route above: one film after the other is let through
+    choose(page, *(jpeg(f"{n}.jpg", 200, n) for n in range(count)))
+    chosen = page.locator("[role=option][aria-selected=true] .name")
+    seen = [chosen.inner_text()]
+    for n in range(count - 1):
+        held.until(n + 1)
+        held.waiting[n].fallback()
+        page.locator("[role=option][class*=decision]", has_text=f"{n}.jpg").wait_for()
+        page.keyboard.press("ArrowDown")
+        seen.append(chosen.inner_text())
+    assert seen == [f"{n}.jpg" for n in range(count)]
+    assert names(page) == seen  # the list stood still
+    urgent = page.get_by_role("button", name="1 with signs of infection")
+    urgent.click()
+    assert names(page) == ["4.jpg"]
+    assert urgent.is_hidden()
+    page.locator("[data-filter]").select_option("")
+    held.waiting[count - 1].fallback()
+    page.locator("[role=option][class*=decision]").nth(count - 1).wait_for()
+    assert names(page) == [f"{n}.jpg" for n in (4, 5, 3, 2, 1, 0)]
+    assert urgent.is_hidden()
+
+
+def test_the_selected_film_stays_in_sight_when_the_list_is_put_in_order(page: Any) -> None:
+    count = 24
+    answer_with(
+        page,
+        *(
+            {"decision": "normal", "infection_probability": 0.1 + n / 100} for n in range(count)
+        ),
+    )
+    choose(page, *(jpeg(f"{n}.jpg", 200, n) for n in range(count)))
+    page.locator("[role=option][class*=decision]").nth(count - 1).wait_for()
+    chosen = page.locator("[role=option][aria-selected=true]")
+    assert chosen.locator(".name").inner_text() == "0.jpg"  # the last one now
+    row, films = chosen.bounding_box(), page.locator("[data-list]").bounding_box()
+    assert films["y"] <= row["y"]
+    assert row["y"] + row["height"] <= films["y"] + films["height"] + 1
+
+
 def test_a_row_can_be_clicked_while_films_are_read(page: Any) -> None:
     held = Held(page)
     choose(page, *(jpeg(f"{n}.jpg", 200, n) for n in range(6)))
