@@ -100,16 +100,16 @@ class Station {
   take(files, { model = this.patients.chosen, ...fields } = {}) {
     for (const file of files) {
       this.count += 1;
-      const item = { id: this.count, file, name: file.name, model, fields, progress: 0 };
+      const item = { id: this.count, file, name: file.name, model, fields, state: "waiting" };
       this.worklist.add(item);
       this.read(item);
       this.thumbnails.add(async () => {
         item.thumbnail ??= await thumbnail(file, THUMBNAIL_SIDE);
-        this.worklist.render();
+        this.worklist.refresh(item);
       });
     }
     this.#showStation(true);
-    this.worklist.update();
+    this.worklist.render();
     if (!this.worklist.selected) this.worklist.select(this.worklist.shown[0]);
     // An arrow key must now step through the films, not change the patient's group.
     one("list").focus({ preventScroll: true });
@@ -126,7 +126,7 @@ class Station {
     this.queue.add(async () => {
       if (signal.aborted) return;
       item.state = "sending";
-      this.#changed(item);
+      this.#changed(item, true);
       const progress = (share) => {
         item.progress = share;
         this.#changed(item, share < 1);
@@ -201,7 +201,7 @@ class Station {
 
   #changed(item, onlyProgress = false) {
     if (onlyProgress) this.worklist.refresh(item);
-    else this.worklist.update();
+    else this.worklist.update(item);
     if (item === this.worklist.selected) this.#result(item, onlyProgress);
     else if (!onlyProgress) this.panel.offerAgain(this.#passing.length);
   }

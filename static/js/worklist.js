@@ -3,7 +3,8 @@
 // steps through it misses none; when all have been read it is put in order.
 
 import { arrange, passes } from "./order.js";
-import { hasNoReading, isUnderWay, stateWords } from "./states.js";
+import { fillRow, makeRow } from "./row.js";
+import { isUnderWay } from "./states.js";
 
 const ARROWS = { ArrowDown: 1, ArrowUp: -1 };
 
@@ -20,6 +21,8 @@ export class Worklist {
     this.onSelect = selected;
     this.items = []; // as they stand in the list
     this.selected = null;
+    this.busy = false; // a film is under way
+    this.frame = null; // the list will be looked through in it
     this.pressed = false; // a pointer is down on a row
     this.list = root.querySelector("[data-list]");
     this.filter = root.querySelector("[data-filter]");
@@ -53,8 +56,10 @@ export class Worklist {
   }
 
   add(item) {
-    item.row = this.#row(item);
+    item.row = makeRow(item, this.template);
+    this.refresh(item);
     this.items.push(item);
+    this.busy = true;
   }
 
   clear() {
@@ -71,8 +76,10 @@ export class Worklist {
 
   select(item) {
     if (!item || item === this.selected) return;
+    this.selected?.row.setAttribute("aria-selected", "false");
+    item.row.setAttribute("aria-selected", "true");
     this.selected = item;
-    this.render();
+    this.#nameActive(this.shown);
     item.row.scrollIntoView({ block: "nearest" });
     this.onSelect(item);
   }
@@ -95,20 +102,22 @@ export class Worklist {
     if (this.shown.includes(this.selected)) this.selected.row.scrollIntoView({ block: "nearest" });
   }
 
-  /** The films' readings have changed; once none is under way they are put in order. */
-  update() {
+  /** The item's state has changed; once no film is under way all are put in order. */
+  update(item) {
+    this.refresh(item);
     const busy = this.items.some(isUnderWay);
     if (this.busy && !busy) this.#inOrder();
-    else this.render();
+    // However many films end, the list is looked through once a frame.
+    else this.frame ??= requestAnimationFrame(() => this.render());
     this.busy = busy;
   }
 
   render() {
+    cancelAnimationFrame(this.frame);
+    this.frame = null;
     const shown = this.shown;
     this.#arrange(shown.map((item) => item.row));
-    for (const item of this.items) this.#fill(item);
-    const active = shown.includes(this.selected) ? this.selected.row.id : "";
-    this.list.setAttribute("aria-activedescendant", active);
+    this.#nameActive(shown);
     this.root.querySelector("[data-none]").hidden = shown.length > 0 || this.items.length === 0;
     this.root.querySelector("[data-list-tools]").hidden = this.items.length < 2;
     const infected = this.items.filter((item) => passes(item, "infected")).length;
@@ -119,11 +128,22 @@ export class Worklist {
       done === this.items.length ? String(done) : `${done} of ${this.items.length} read`;
   }
 
-  /** A row that moves between press and release loses the click: only if the order changed. */
+  /** Tell assistive technology which row is selected, if it is shown. */
+  #nameActive(shown) {
+    const active = shown.includes(this.selected) ? this.selected.row.id : "";
+    this.list.setAttribute("aria-activedescendant", active);
+  }
+
+  /** A row that moves between press and release loses the click: later, then. */
   #arrange(rows) {
-    const now = this.list.children;
-    const same = rows.length === now.length && rows.every((row, index) => row === now[index]);
-    if (!same && !this.pressed) this.list.replaceChildren(...rows);
+    if (this.pressed) return;
+    const wanted = new Set(rows);
+    for (const row of [...this.list.children]) if (!wanted.has(row)) row.remove();
+    let next = this.list.firstElementChild;
+    for (const row of rows) {
+      if (row === next) next = next.nextElementSibling;
+      else this.list.insertBefore(row, next);
+    }
   }
 
   #released() {
@@ -131,58 +151,8 @@ export class Worklist {
     this.render();
   }
 
-  /** Only this item has changed, and nothing that orders it. */
+  /** Only this item has changed, and nothing that orders, filters or counts it. */
   refresh(item) {
-    this.#fill(item);
-  }
-
-  #icon(name) {
-    return this.template(name).firstElementChild;
-  }
-
-  #row(item) {
-    const row = document.createElement("div");
-    row.className = "film";
-    row.id = `film-${item.id}`;
-    row.setAttribute("role", "option");
-    const picture = document.createElement("span");
-    picture.className = "thumb";
-    picture.append(this.#icon("film-icon"));
-    const name = document.createElement("span");
-    name.className = "name";
-    name.textContent = item.name;
-    name.title = item.name;
-    const words = document.createElement("span");
-    words.className = "words";
-    const figure = document.createElement("b");
-    figure.className = "figure-small";
-    row.append(picture, name, figure, words);
-    return row;
-  }
-
-  #fill(item) {
-    const { row } = item;
-    row.setAttribute("aria-selected", String(item === this.selected));
-    const key = [item.state, item.progress, Boolean(item.thumbnail)].join();
-    if (row.dataset.key === key) return;
-    row.dataset.key = key;
-    row.className = item.state === "done" ? `film decision-${item.answer.reading.decision}` : "film";
-    if (item.thumbnail) row.querySelector(".thumb").replaceChildren(item.thumbnail);
-    row.querySelector(".words").replaceChildren(...this.#words(item));
-    row.querySelector("b").textContent = item.state === "done" ? item.answer.words.probability : "";
-  }
-
-  #words(item) {
-    const words = stateWords(item);
-    if (item.state === "done") {
-      return [this.#icon(`decision-${item.answer.reading.decision}`), words];
-    }
-    if (hasNoReading(item)) return [this.#icon("refused-icon"), words];
-    if (item.state !== "sending") return [words];
-    const bar = document.createElement("progress");
-    bar.max = 1;
-    if (item.progress < 1) bar.value = item.progress;
-    bar.setAttribute("aria-hidden", "true");
-    return [words, bar];
+    fillRow(item, this.template);
   }
 }
