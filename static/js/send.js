@@ -1,11 +1,16 @@
 // Talking to the server. The forms of the page carry what every request needs besides the
 // file (a token, where the service asks for one); refusals come back as the page's own words.
 
+import { Line } from "./line.js";
+
 const BUSY = new Set([429, 503]);
 const ATTEMPTS = 5;
 const SILENCE_MS = 90_000; // the server gives up its own work after 60 s, a proxy after 65 s
 const SIGN_IN = "/sign-in";
 const PATIENT_UNKNOWN = "patient_unknown";
+const TOO_SLOW = 408; // the body did not arrive in time
+
+const line = new Line();
 
 /** Whether the same request may be answered another time: it was not the file's fault. */
 const mayPass = (status) => status === 408 || status === 429 || status >= 500;
@@ -24,8 +29,11 @@ function body(form, file, fields) {
   return data;
 }
 
-/** Send, and reject on abort, on a broken line, and where nothing moves for long. */
-function post(address, data, onProgress, signal) {
+/**
+ * Send, and reject on abort, on a broken line, and where nothing moves for long. `onProgress` is
+ * told the share that is up, `onUp` when all is.
+ */
+function post(address, data, { onProgress, onUp, signal }) {
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest(); // fetch does not tell how far an upload is
     let patience;
@@ -39,7 +47,10 @@ function post(address, data, onProgress, signal) {
       alive();
       if (event.lengthComputable) onProgress(event.loaded / event.total);
     });
-    request.upload.addEventListener("load", () => onProgress(1));
+    request.upload.addEventListener("load", () => {
+      onUp();
+      onProgress(1);
+    });
     request.addEventListener("progress", alive);
     request.addEventListener("load", () => resolve(request));
     request.addEventListener("error", () => reject(new Error("network")));
@@ -73,13 +84,22 @@ const pause = (seconds) => new Promise((resolve) => setTimeout(resolve, seconds 
  *   ended, or `failed` when nothing sensible came back.
  */
 export async function readFilm(form, file, fields, onProgress, signal) {
+  let alone = false; // on the line
   for (let attempt = 1; ; attempt += 1) {
     let request;
+    const leave = await line.turn(file.size, { alone });
     try {
-      request = await post("/station/reading", body(form, file, fields), onProgress, signal);
+      const told = { onProgress, onUp: () => leave(true), signal };
+      request = await post("/station/reading", body(form, file, fields), told);
     } catch (error) {
       if (error.name === "AbortError") throw error;
       return { state: "failed" };
+    } finally {
+      leave();
+    }
+    if (request.status === TOO_SLOW && !alone) {
+      alone = true; // others may have taken the line meanwhile
+      continue;
     }
     if (request.status === 200 && isJson(request)) {
       return { state: "done", answer: JSON.parse(request.responseText) };
@@ -116,12 +136,19 @@ function refusal(request) {
  * Throws NoFilm where the server has none to give, another error where it could not be asked.
  */
 export async function askForFilm(form, file, signal) {
-  const response = await fetch("/station/film", {
-    method: "POST",
-    headers: { Accept: "text/html" },
-    body: body(form, file, {}),
-    signal,
-  });
+  // After what is going up, but before films that nobody is looking at.
+  const leave = await line.turn(file.size, { first: true });
+  let response;
+  try {
+    response = await fetch("/station/film", {
+      method: "POST",
+      headers: { Accept: "text/html" },
+      body: body(form, file, {}),
+      signal,
+    });
+  } finally {
+    leave();
+  }
   if (response.ok && response.headers.has("X-Film")) return response;
   const judged = !response.ok && response.status !== 401 && !mayPass(response.status);
   throw judged ? new NoFilm() : new Error("no answer"); // the sign-in page is none either

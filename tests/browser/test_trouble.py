@@ -58,6 +58,65 @@ def test_what_is_refused_before_the_application_is_told_in_its_words(
     forgive_refusals(complaints)
 
 
+BODIES = """() => {
+    window.bodies = { now: 0, most: 0 };
+    const began = () => {
+        bodies.now += 1;
+        bodies.most = Math.max(bodies.most, bodies.now);
+    };
+    const { open, send } = XMLHttpRequest.prototype;
+    XMLHttpRequest.prototype.open = function (...what) {  // before the page's own listeners
+        this.upload.addEventListener("load", () => (bodies.now -= 1));
+        open.apply(this, what);
+    };
+    XMLHttpRequest.prototype.send = function (body) {
+        began();
+        send.call(this, body);
+    };
+    const before = window.fetch;
+    window.fetch = (...what) => {
+        began();
+        return before(...what).finally(() => (bodies.now -= 1));
+    };
+}"""
+
+
+def test_on_a_slow_line_one_body_goes_up_at_a_time(page: Any) -> None:
+    films = [dicom(f"{n}.dcm", PatientAge="060Y") for n in range(4)]
+    page.evaluate(BODIES)
+    session = page.context.new_cdp_session(page)
+    session.send("Network.enable")
+    slow = {"offline": False, "latency": 0, "downloadThroughput": -1}
+    session.send(
+        "Network.emulateNetworkConditions",
+        {**slow, "uploadThroughput": len(films[0]["buffer"]) / 2},
+    )
+    choose(page, films[0], patient="Adult")  # with its film, and says how slow the line is
+    page.wait_for_selector("#decision")
+    page.locator("[data-scale]", has_text="300 × 300").wait_for()
+    page.evaluate("bodies.most = 0")
+    choose(page, *films[1:], patient="Adult")
+    page.locator("[role=option]", has_text="1.dcm").click()
+    page.locator("[role=option][class*=decision]").nth(3).wait_for()
+    page.locator("[data-scale]", has_text="300 × 300").wait_for()
+    assert page.evaluate("bodies.most") == 1
+
+
+def test_a_body_that_came_too_slowly_is_sent_once_more(page: Any, complaints: list[str]) -> None:
+    late = iter([True])
+    page.route(
+        READING,
+        lambda route: (
+            route.fulfill(status=408, content_type="application/problem+json", body="{}")
+            if next(late, False)
+            else route.continue_()
+        ),
+    )
+    choose(page, jpeg())
+    page.wait_for_selector("#decision")
+    forgive_refusals(complaints)
+
+
 def test_a_server_that_hangs_is_given_up(page: Any) -> None:
     page.clock.install()
     held = Held(page)
