@@ -27,14 +27,6 @@ export class Panel {
     }
   }
 
-  /** How many films may be read again; the panel offers all of them where there are several. */
-  offerAgain(count) {
-    const all = this.find("read-all");
-    if (!all) return;
-    all.hidden = count < 2;
-    this.find("again-count").textContent = String(count);
-  }
-
   clear() {
     this.place.replaceChildren();
     this.find("exports").hidden = true;

@@ -3,14 +3,17 @@
 
 import { Line } from "./line.js";
 
-const BUSY = new Set([429, 503]);
+const BUSY = new Set([429, 502, 503]); // 502: a proxy while the server behind it starts anew
 const ATTEMPTS = 5;
+const PAUSES = [1, 2, 4, 8]; // seconds to wait where nothing answers; a restart takes a few
 const SILENCE_MS = 90_000; // the server gives up its own work after 60 s, a proxy after 65 s
+const SILENCE = "silence";
 const SIGN_IN = "/sign-in";
 const PATIENT_UNKNOWN = "patient_unknown";
 const TOO_SLOW = 408; // the body did not arrive in time
 
 const line = new Line();
+let gone = false; // nothing answered through all the pauses: no film waits for it again
 
 /** Whether the same request may be answered another time: it was not the file's fault. */
 const mayPass = (status) => status === 408 || status === 429 || status >= 500;
@@ -54,7 +57,7 @@ function post(address, data, { onProgress, onUp, signal }) {
     request.addEventListener("progress", alive);
     request.addEventListener("load", () => resolve(request));
     request.addEventListener("error", () => reject(new Error("network")));
-    request.addEventListener("abort", () => reject(new Error("silence")));
+    request.addEventListener("abort", () => reject(new Error(SILENCE)));
     const stop = () => {
       reject(new DOMException("stopped", "AbortError"));
       request.abort();
@@ -85,7 +88,9 @@ const pause = (seconds) => new Promise((resolve) => setTimeout(resolve, seconds 
  */
 export async function readFilm(form, file, fields, onProgress, signal) {
   let alone = false; // on the line
-  for (let attempt = 1; ; attempt += 1) {
+  let unanswered = 0;
+  let busy = 0;
+  for (;;) {
     let request;
     const leave = await line.turn(file.size, { alone });
     try {
@@ -93,10 +98,17 @@ export async function readFilm(form, file, fields, onProgress, signal) {
       request = await post("/station/reading", body(form, file, fields), told);
     } catch (error) {
       if (error.name === "AbortError") throw error;
-      return { state: "failed" };
+      if (error.message === SILENCE) return { state: "failed" };
+      gone ||= unanswered === PAUSES.length;
+      if (gone) return { state: "failed" };
+      leave();
+      await pause(PAUSES[unanswered]);
+      unanswered += 1;
+      continue;
     } finally {
       leave();
     }
+    gone = false;
     if (request.status === TOO_SLOW && !alone) {
       alone = true; // others may have taken the line meanwhile
       continue;
@@ -104,7 +116,8 @@ export async function readFilm(form, file, fields, onProgress, signal) {
     if (request.status === 200 && isJson(request)) {
       return { state: "done", answer: JSON.parse(request.responseText) };
     }
-    if (!BUSY.has(request.status) || attempt === ATTEMPTS) return refusal(request);
+    busy += 1;
+    if (!BUSY.has(request.status) || busy === ATTEMPTS) return refusal(request);
     await pause(Number(request.getResponseHeader("Retry-After")) || 1);
   }
 }

@@ -35,3 +35,20 @@ export function stateWords(item) {
   if (item.title) return item.title; // the server's, of a refusal
   return NAMES[item.state] ?? (item.progress < 1 ? "Sending" : "Reading");
 }
+
+const COUNTED = [
+  [(item) => item.state === "done", "read"],
+  [mayPass, "without an answer"],
+  [(item) => item.state === "refused", "refused"],
+  [(item) => item.state === "signed-out", "signed out"],
+  [(item) => item.state === "patient", "to be called child or adult"],
+  [isUnderWay, "left"],
+];
+
+/** How many films there are in each state, in words. */
+export function tally(items) {
+  return COUNTED.map(([counts, words]) => [items.filter(counts).length, words])
+    .filter(([count, words]) => count > 0 || words === "read")
+    .map(([count, words]) => `${count} ${words}`)
+    .join(", ");
+}

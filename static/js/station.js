@@ -88,6 +88,7 @@ class Station {
     one("result").addEventListener("click", (event) => this.#clicked(event));
     one("film-again").addEventListener("click", () => this.open(this.worklist.selected));
     one("csv").addEventListener("click", () => saveTable(this.worklist.shown));
+    one("read-all").addEventListener("click", () => this.#readAllAgain());
     one("clear").addEventListener("click", () => this.clear());
     one("sample")?.addEventListener("submit", (event) => this.#sample(event));
     addEventListener("beforeprint", () => {
@@ -203,17 +204,10 @@ class Station {
     if (onlyProgress) this.worklist.refresh(item);
     else this.worklist.update(item);
     if (item === this.worklist.selected) this.#result(item, onlyProgress);
-    else if (!onlyProgress) this.panel.offerAgain(this.#passing.length);
-  }
-
-  /** The films that may be read when they are sent again. */
-  get #passing() {
-    return this.worklist.items.filter(mayPass);
   }
 
   #result(item, onlyProgress = false) {
     this.panel.show(item, onlyProgress);
-    this.panel.offerAgain(this.#passing.length);
     document.title = `${item.answer?.words.decision ?? item.name} · X-Ray Result Interpreter`;
   }
 
@@ -225,11 +219,6 @@ class Station {
     if (button.matches("[data-another]")) {
       event.preventDefault(); // "Try another file" stays on this page
       this.form.querySelector("#file").click();
-    }
-    if (button.dataset.readAll !== undefined) {
-      for (const other of this.#passing) this.read(other);
-      this.#changed(item);
-      one("list").focus();
     }
     if (button.dataset.readAs === undefined) return;
     const model = button.dataset.readAs;
@@ -243,6 +232,14 @@ class Station {
       this.read(item);
     }
     this.#changed(item);
+    one("list").focus();
+  }
+
+  #readAllAgain() {
+    for (const item of this.worklist.items.filter(mayPass)) {
+      this.read(item);
+      this.#changed(item);
+    }
     one("list").focus();
   }
 

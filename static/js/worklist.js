@@ -4,7 +4,7 @@
 
 import { arrange, passes } from "./order.js";
 import { fillRow, makeRow } from "./row.js";
-import { isUnderWay } from "./states.js";
+import { isUnderWay, mayPass, tally } from "./states.js";
 
 const ARROWS = { ArrowDown: 1, ArrowUp: -1 };
 
@@ -27,6 +27,7 @@ export class Worklist {
     this.list = root.querySelector("[data-list]");
     this.filter = root.querySelector("[data-filter]");
     this.sort = root.querySelector("[data-sort]");
+    this.again = root.querySelector("[data-read-all]");
     this.urgent = root.querySelector("[data-urgent]");
     this.filter.addEventListener("change", () => this.render());
     this.sort.addEventListener("change", () => this.#inOrder());
@@ -123,9 +124,10 @@ export class Worklist {
     const infected = this.items.filter((item) => passes(item, "infected")).length;
     this.urgent.hidden = infected === 0 || !this.items.some(isUnderWay) || this.filter.value !== "";
     this.urgent.querySelector("span").textContent = String(infected);
-    const done = this.items.filter((item) => item.state === "done").length;
-    this.root.querySelector("[data-count]").textContent =
-      done === this.items.length ? String(done) : `${done} of ${this.items.length} read`;
+    this.root.querySelector("[data-count]").textContent = tally(this.items);
+    const passing = this.items.filter(mayPass).length;
+    this.again.hidden = passing === 0;
+    this.again.textContent = `Read ${passing} again`;
   }
 
   /** Tell assistive technology which row is selected, if it is shown. */

@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 def models(page: Any) -> dict[str, str]:
     """Name of the film → the model that read it, once all have been read."""
-    page.locator("[data-count]", has_text="of").wait_for(state="detached")
+    page.locator("[data-count]", has_text="left").wait_for(state="detached")
     with page.expect_download() as download:
         page.get_by_role("button", name="CSV").click()
     table = csv.DictReader(io.StringIO(download.value.path().read_text("utf-8-sig")))

@@ -26,14 +26,15 @@ def test_films_that_a_broken_server_refused_are_all_read_again_by_one_click(
     page.route(READING, broken)
     choose(page, *(jpeg(f"{n}.jpg", 200, n) for n in range(3)))
     rows(page).get_by_text("Something went wrong here").nth(2).wait_for()
-    assert page.locator("[data-count]").inner_text() == "0 of 3 read"
+    page.locator("[data-count]").get_by_text("0 read, 3 without an answer", exact=True).wait_for()
     panel = page.locator("[data-result]")
     assert panel.get_by_text("Try another file").count() == 0
     assert panel.get_by_role("button", name="Read it again").is_visible()
     page.unroute(READING)
-    panel.get_by_role("button", name="Read all 3 again").click()
+    page.get_by_role("button", name="Read 3 again").click()
     page.locator("[role=option][class*=decision]").nth(2).wait_for()
-    assert page.locator("[data-count]").inner_text() == "3"
+    assert page.locator("[data-count]").inner_text() == "3 read"
+    assert page.locator("[data-read-all]").is_hidden()
     complaints.clear()
 
 
@@ -56,6 +57,38 @@ def test_what_is_refused_before_the_application_is_told_in_its_words(
     panel.get_by_role("button", name="Read it again").click()
     page.wait_for_selector("#decision")
     forgive_refusals(complaints)
+
+
+def test_a_restart_of_seconds_costs_no_reading(page: Any, complaints: list[str]) -> None:
+    broken_off = iter(range(6))  # three films, twice
+    page.route(
+        READING,
+        lambda route: route.continue_() if next(broken_off, None) is None else route.abort(),
+    )
+    choose(page, *(jpeg(f"{n}.jpg", 200, n) for n in range(5)))
+    page.locator("[role=option][class*=decision]").nth(4).wait_for()
+    assert next(broken_off, None) is None
+    complaints.clear()
+
+
+def test_the_head_of_the_list_says_what_became_of_the_films(
+    page: Any, complaints: list[str]
+) -> None:
+    page.clock.install()
+    choose(page, jpeg("0.jpg"), LETTER)
+    page.wait_for_selector("#decision")
+    page.route(READING, lambda route: route.abort())
+    choose(page, *(jpeg(f"{n}.jpg", 200, n) for n in range(1, 8)))
+    count = page.locator("[data-count]")
+    count.get_by_text("1 read, 1 refused, 7 left", exact=True).wait_for()
+    for _ in range(5):  # the pauses of the first three; the others are not waited for
+        page.clock.run_for(9000)
+        page.wait_for_timeout(200)
+    count.get_by_text("1 read, 7 without an answer, 1 refused", exact=True).wait_for()
+    page.unroute(READING)
+    page.get_by_role("button", name="Read 7 again").click()
+    count.get_by_text("8 read, 1 refused", exact=True).wait_for()
+    complaints.clear()
 
 
 BODIES = """() => {
