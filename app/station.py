@@ -43,6 +43,12 @@ def reading() -> Response:
         words={
             "decision": shown.decision,
             "probability": shown.probability,
+            # Of those that make the reading less sure; a missing map does not.
+            "warnings": [
+                title
+                for warning, (title, _) in zip(found.warnings, shown.warnings, strict=True)
+                if warning.code != "no_heatmap"
+            ],
             "text": report_text(found),
         },
         html=render_template(

@@ -1,6 +1,6 @@
 // The order of the list, and which films a filter lets through.
 
-import { hasNoReading } from "./states.js";
+import { hasNoReading, warningOf } from "./states.js";
 
 // The decision comes first: models differ in how probable "uncertain" is.
 const URGENCY = { infected: 4, uncertain: 2, normal: 0 };
@@ -26,6 +26,7 @@ export function arrange(items, name) {
 /** Whether the filter of this name shows the item. */
 export function passes(item, filter) {
   if (!filter) return true;
+  if (filter === "warned") return Boolean(warningOf(item));
   if (item.state === "done") return item.answer.reading.decision === filter;
   return filter === "refused" && hasNoReading(item);
 }

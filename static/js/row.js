@@ -1,6 +1,6 @@
 // One row of the list: what it looks like for an item in its state.
 
-import { hasNoReading, stateWords } from "./states.js";
+import { hasNoReading, stateWords, warningOf } from "./states.js";
 
 /** An empty row; `fillRow` says the rest. */
 export function makeRow(item, template) {
@@ -39,7 +39,10 @@ export function fillRow(item, template) {
 function wordsOf(item, template) {
   const icon = (name) => template(name).firstElementChild;
   const words = stateWords(item);
-  if (item.state === "done") return [icon(`decision-${item.answer.reading.decision}`), words];
+  if (item.state === "done") {
+    const decision = [icon(`decision-${item.answer.reading.decision}`), words];
+    return warningOf(item) ? [...decision, warned(warningOf(item), icon)] : decision;
+  }
   if (hasNoReading(item)) return [icon("refused-icon"), words];
   if (item.state !== "sending") return [words];
   const bar = document.createElement("progress");
@@ -47,4 +50,11 @@ function wordsOf(item, template) {
   if (item.progress < 1) bar.value = item.progress;
   bar.setAttribute("aria-hidden", "true");
   return [words, bar];
+}
+
+function warned(title, icon) {
+  const warning = document.createElement("span");
+  warning.className = "warned";
+  warning.append(icon("warning-icon"), title);
+  return warning;
 }

@@ -29,6 +29,11 @@ export function hasEnded(item) {
   return item.state === "done" || hasNoReading(item);
 }
 
+/** What must be known before the film's reading is relied on, in a few words; most have none. */
+export function warningOf(item) {
+  return item.state === "done" ? item.answer.words.warnings[0] : undefined;
+}
+
 /** The film's state in the words of its row. */
 export function stateWords(item) {
   if (item.state === "done") return item.answer.words.decision;

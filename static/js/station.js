@@ -13,7 +13,7 @@ import { Queue } from "./queue.js";
 import { askForFilm, fetchSample, readFilm } from "./send.js";
 import { Shelf } from "./shelf.js";
 import { enableShortcuts } from "./shortcuts.js";
-import { hasEnded, mayPass } from "./states.js";
+import { hasEnded, mayPass, warningOf } from "./states.js";
 import { Viewer } from "./viewer.js";
 import { Worklist } from "./worklist.js";
 
@@ -208,7 +208,9 @@ class Station {
 
   #result(item, onlyProgress = false) {
     this.panel.show(item, onlyProgress);
-    document.title = `${item.answer?.words.decision ?? item.name} · X-Ray Result Interpreter`;
+    const warning = warningOf(item);
+    const words = (item.answer?.words.decision ?? item.name) + (warning ? ` (${warning})` : "");
+    document.title = `${words} · X-Ray Result Interpreter`;
   }
 
   #clicked(event) {
@@ -296,8 +298,11 @@ class Station {
 
   #tell(item) {
     const left = this.worklist.items.filter((other) => !hasEnded(other)).length;
+    const warning = warningOf(item);
     const words = {
-      done: () => `${item.answer.words.decision}, probability ${item.answer.words.probability}`,
+      done: () =>
+        `${item.answer.words.decision}, probability ${item.answer.words.probability}` +
+        (warning ? `. Warning: ${warning}` : ""),
       refused: () => item.title,
       later: () => item.title,
       patient: () => "Child or adult?",

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.browser.conftest import Held, choose, jpeg, rows
+from tests.browser.conftest import Held, choose, dicom, jpeg, rows
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -156,3 +156,19 @@ def test_a_cleared_list_leaves_no_film_in_the_title(page: Any) -> None:
     assert page.title() != before
     page.get_by_role("button", name="Clear the list").click()
     assert page.title() == before
+
+
+def test_a_warned_reading_does_not_look_like_a_sound_one(page: Any) -> None:
+    choose(page, jpeg("sound.jpg"))
+    page.wait_for_selector("#decision")
+    choose(page, dicom("warned.dcm", PatientAge="071Y"))  # among the films of children
+    warned = page.locator("[role=option]", has_text="warned.dcm")
+    words = "The patient's age does not fit"
+    warned.get_by_text(words).wait_for()
+    assert warned.locator(".warned .icon").is_visible()
+    assert page.locator(".warned").count() == 1
+    assert f"Warning: {words}" in page.locator("[data-announce]").inner_text()
+    page.locator("[data-filter]").select_option("warned")
+    assert names(page) == ["warned.dcm"]
+    warned.click()
+    assert f"({words})" in page.title()
