@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import ceil, floor
 from typing import TYPE_CHECKING, Literal
 
 from app.pictures import data_uri
@@ -106,16 +107,38 @@ class Shown:
 
 def percent_words(probability: float) -> str:
     """A probability as whole per cent; never 0 or 100, which no model can know."""
-    if probability < 0.005:
+    if probability <= 0.005:
         return "under 1%"
     if probability >= 0.995:
         return "over 99%"
     return f"{probability * 100:.0f}%"
 
 
+def figure_words(probability: float, *thresholds: float) -> str:
+    """A probability that never seems to lie on the other side of a threshold than it does.
+
+    As whole per cent; where these would cross a threshold as it stands beside them, as tenths:
+    cut off below it, rounded up from it on.
+    """
+    if not 0.005 < probability < 0.995:
+        return percent_words(probability)
+    least = max((_tenths(level) for level in thresholds if level <= probability), default=0)
+    most = min((_tenths(level) - 1 for level in thresholds if level > probability), default=1000)
+    whole = 10 * round(probability * 100)
+    if least <= whole <= most:
+        return percent_words(probability)
+    tenths = floor(probability * 1000) if whole > most else ceil(probability * 1000)
+    return f"{min(max(tenths, least), most) / 10:.1f}%"
+
+
 def threshold_words(threshold: float) -> str:
     """A threshold as per cent, exactly enough to tell it from its neighbour."""
     return f"{threshold * 100:.1f}".rstrip("0").rstrip(".") + "%"
+
+
+def _tenths(threshold: float) -> int:
+    """The threshold as its words say it, in tenths of a per cent."""
+    return round(10 * float(threshold_words(threshold).rstrip("%")))
 
 
 def _percent(fraction: float) -> float:
@@ -171,7 +194,9 @@ def present(reading: Reading) -> Shown:
     return Shown(
         decision=DECISION_WORDS[reading.decision],
         advice=DECISION_ADVICE[reading.decision],
-        probability=percent_words(reading.infection_probability),
+        probability=figure_words(
+            reading.infection_probability, thresholds.rule_out, thresholds.rule_in
+        ),
         marker_percent=_percent(reading.infection_probability),
         rule_out_percent=_percent(thresholds.rule_out),
         rule_in_percent=_percent(thresholds.rule_in),

@@ -9,9 +9,18 @@ import numpy as np
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from app import web
-from app.presentation import DECISION_WORDS, level_marks, percent_words, present, threshold_words
+from app.presentation import (
+    DECISION_WORDS,
+    figure_words,
+    level_marks,
+    percent_words,
+    present,
+    threshold_words,
+)
 from app.reading import Reading
 from app.settings import PROJECT_ROOT
 from cxr.calibrate import Thresholds
@@ -43,7 +52,11 @@ def test_the_result_page_says_all_that_a_reader_needs(client: FlaskClient, jpeg:
     reading = client.post(f"/predict?model={ADULTS}", data=jpeg, content_type="image/jpeg").json
     page = result_page(client, jpeg, model=ADULTS)
     assert f'<h1 id="decision">{DECISION_WORDS[reading["decision"]]}</h1>' in page
-    assert percent_words(reading["infection_probability"]) in page
+    levels = reading["thresholds"]
+    assert (
+        figure_words(reading["infection_probability"], levels["rule_out"], levels["rule_in"])
+        in page
+    )
     assert f"Most probable: <strong>{reading['finding']}</strong>" in page
     for label in reading["probabilities"]:
         assert f'<th scope="row">{label}</th>' in page
@@ -134,6 +147,25 @@ def test_without_the_package_no_sample_is_offered(
 )
 def test_no_probability_is_called_certain(probability: float, words: str) -> None:
     assert percent_words(probability) == words
+
+
+@given(
+    rule_out=st.floats(0.01, 0.9),
+    gap=st.floats(0.002, 0.09),
+    near=st.one_of(st.floats(-0.004, 0.004), st.floats(-0.5, 0.5)),
+    at_rule_in=st.booleans(),
+)
+@example(rule_out=0.0969, gap=0.09, near=-0.0003, at_rule_in=False)  # "10%", "below 9.7%"
+@example(rule_out=0.0974, gap=0.09, near=-0.00005, at_rule_in=False)
+def test_the_figure_lies_on_the_side_of_each_threshold_that_was_decided(
+    rule_out: float, gap: float, near: float, at_rule_in: bool
+) -> None:
+    rule_in = rule_out + gap
+    probability = min(max((rule_in if at_rule_in else rule_out) + near, 0.0051), 0.9949)
+    figure = float(figure_words(probability, rule_out, rule_in).rstrip("%"))
+    for level in (rule_out, rule_in):
+        assert (figure < float(threshold_words(level).rstrip("%"))) == (probability < level)
+    assert abs(figure - 100 * probability) <= 0.51
 
 
 def test_thresholds_keep_one_decimal_where_they_need_it() -> None:

@@ -100,9 +100,7 @@ def test_the_selected_film_stays_in_sight_when_the_list_is_put_in_order(page: An
     count = 24
     answer_with(
         page,
-        *(
-            {"decision": "normal", "infection_probability": 0.1 + n / 100} for n in range(count)
-        ),
+        *({"decision": "normal", "infection_probability": 0.1 + n / 100} for n in range(count)),
     )
     choose(page, *(jpeg(f"{n}.jpg", 200, n) for n in range(count)))
     page.locator("[role=option][class*=decision]").nth(count - 1).wait_for()
