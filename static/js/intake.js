@@ -2,10 +2,17 @@
 
 const HIDDEN = /^(\.|DICOMDIR$|Thumbs\.db$)/i;
 
-/** All files below a dropped entry, folder by folder. */
+// By number where there are numbers: film 10 comes after film 9.
+const { compare } = new Intl.Collator(undefined, { numeric: true });
+
+/** A file as a film, named by its path from the folder that it was in: names come more than once. */
+const asFilm = (file, path = file.webkitRelativePath) => ({ file, name: path || file.name });
+
+/** All films below a dropped entry, folder by folder. */
 async function filesOf(entry) {
   if (entry.isFile) {
-    return [await new Promise((resolve, reject) => entry.file(resolve, reject))];
+    const file = await new Promise((resolve, reject) => entry.file(resolve, reject));
+    return [asFilm(file, entry.fullPath.replace(/^\//, ""))];
   }
   const reader = entry.createReader();
   const files = [];
@@ -22,21 +29,25 @@ async function droppedFiles(transfer) {
   const entries = [...transfer.items]
     .filter((item) => item.kind === "file")
     .map((item) => item.webkitGetAsEntry?.());
-  if (entries.length === 0 || entries.some((entry) => !entry)) return [...transfer.files];
-  if (entries.every((entry) => entry.isFile)) return [...transfer.files];
+  if (entries.every((entry) => !entry || entry.isFile)) return asFilms(transfer.files);
   const found = [];
-  for (const entry of entries) found.push(...(await filesOf(entry).catch(() => [])));
-  return found;
+  for (const entry of entries.filter(Boolean)) found.push(...(await filesOf(entry).catch(() => [])));
+  return inOrder(found);
 }
 
-/** Call `take(files)` whenever films come in. */
+const asFilms = (files) => [...files].map((file) => asFilm(file));
+
+/** A file system hands out its entries in an order that means nothing. */
+const inOrder = (films) => films.sort((a, b) => compare(a.name, b.name));
+
+/** Call `take(films)`, each a `file` with its `name`, whenever some come in. */
 export function enableIntake(root, take) {
   const zone = root.querySelector("[data-drop]");
   const own = root.querySelector("#file");
   const several = document.querySelector("[data-files]");
   const folder = document.querySelector("[data-folder]");
-  const offer = (files) => {
-    const films = [...files].filter((file) => !HIDDEN.test(file.name));
+  const offer = (found) => {
+    const films = found.filter(({ file }) => !HIDDEN.test(file.name));
     if (films.length > 0) take(films);
   };
 
@@ -44,12 +55,12 @@ export function enableIntake(root, take) {
   own.required = false;
   for (const input of [own, several, folder]) {
     input.addEventListener("change", () => {
-      offer(input.files);
+      offer(input === folder ? inOrder(asFilms(input.files)) : asFilms(input.files));
       input.value = ""; // so that the same file can be chosen again
     });
   }
   // A quick hand, or a slow network: what was chosen before this ran.
-  offer(own.files);
+  offer(asFilms(own.files));
   own.value = "";
   root.querySelector("[data-pick=files]").addEventListener("click", () => own.click());
   root.querySelector("[data-pick=folder]").addEventListener("click", () => folder.click());
@@ -72,6 +83,6 @@ export function enableIntake(root, take) {
     if (event.dataTransfer) offer(await droppedFiles(event.dataTransfer));
   });
   addEventListener("paste", (event) => {
-    if (event.clipboardData) offer(event.clipboardData.files);
+    if (event.clipboardData) offer(asFilms(event.clipboardData.files));
   });
 }

@@ -62,7 +62,7 @@ class Station {
       hidden.hidden = false;
     }
     for (const plain of document.querySelectorAll("[data-one]")) plain.hidden = true;
-    enableIntake(this.form, (files) => this.take(files));
+    enableIntake(this.form, (films) => this.take(films));
     enableGestures(this.viewer);
     enableShortcuts({
       viewer: this.viewer,
@@ -98,10 +98,10 @@ class Station {
   }
 
   /** Films as they were dropped: what is chosen now goes for them, not what is chosen later. */
-  take(files, { model = this.patients.chosen, ...fields } = {}) {
-    for (const file of files) {
+  take(films, { model = this.patients.chosen, ...fields } = {}) {
+    for (const { file, name } of films) {
       this.count += 1;
-      const item = { id: this.count, file, name: file.name, model, fields, state: "waiting" };
+      const item = { id: this.count, file, name, model, fields, state: "waiting" };
       this.worklist.add(item);
       this.read(item);
       this.thumbnails.add(async () => {
@@ -114,7 +114,7 @@ class Station {
     if (!this.worklist.selected) this.worklist.select(this.worklist.shown[0]);
     // An arrow key must now step through the films, not change the patient's group.
     one("list").focus({ preventScroll: true });
-    this.#announce(files.length === 1 ? "Reading one film." : `Reading ${files.length} films.`);
+    this.#announce(films.length === 1 ? "Reading one film." : `Reading ${films.length} films.`);
   }
 
   /** Queue one film, again if need be. */
@@ -290,7 +290,8 @@ class Station {
     event.preventDefault();
     const { sample: model } = event.target.dataset;
     try {
-      this.take([await fetchSample()], { sample: "1", model });
+      const file = await fetchSample();
+      this.take([{ file, name: file.name }], { sample: "1", model });
     } catch {
       event.target.submit(); // the plain way
     }

@@ -7,6 +7,7 @@ import io
 import json
 import math
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -179,6 +180,24 @@ def test_films_can_be_dropped_anywhere(page: Any) -> None:
     assert page.evaluate(DROP, ["footer", [["dropped.jpg", "image/jpeg", film]]]) is True
     page.wait_for_selector("#decision")
     assert rows(page).locator(".name").inner_text() == "dropped.jpg"
+
+
+def test_films_of_a_folder_come_in_order_and_are_told_apart(page: Any, tmp_path: Path) -> None:
+    film = jpeg(size=200)["buffer"]
+    for name in ("ROE^JANE/S1/IM1.jpg", "DOE^JOHN/S1/IM10.jpg", "DOE^JOHN/S1/IM1.jpg"):
+        (tmp_path / "films" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "films" / name).write_bytes(film)
+    (tmp_path / "films" / "DOE^JOHN" / "S1" / "IM9.jpg").write_bytes(film)
+    page.get_by_label("Child").check()
+    page.locator("[data-folder]").set_input_files(tmp_path / "films")
+    page.locator("[role=option][class*=decision]").nth(3).wait_for()
+    page.locator("[data-sort]").select_option("added")
+    names = [f"films/DOE^JOHN/S1/IM{n}.jpg" for n in (1, 9, 10)] + ["films/ROE^JANE/S1/IM1.jpg"]
+    assert rows(page).locator(".name").all_inner_texts() == names
+    with page.expect_download() as download:
+        page.get_by_role("button", name="CSV").click()
+    table = csv.DictReader(io.StringIO(download.value.path().read_text("utf-8-sig")))
+    assert [row["file"] for row in table] == names
 
 
 def test_a_film_can_be_pasted(page: Any) -> None:
