@@ -78,13 +78,22 @@ function post(address, data, { onProgress, onUp, signal }) {
 
 const pause = (seconds) => new Promise((resolve) => setTimeout(resolve, seconds * 1000));
 
+/** Whether the file can still be read: it lies where it lay, on a medium that is still there. */
+export async function isThere(file) {
+  // The whole: of a part Chrome says that it is empty.
+  return file.arrayBuffer().then(
+    () => true,
+    () => false,
+  );
+}
+
 /**
  * Have one file read.
  *
  * @returns {Promise<{state: string, ...}>} `done` with the server's answer, `refused` with the
  *   refusal's section and title, `later` with the same where another time may go better,
- *   `patient` when the server must know child or adult, `signed-out` when the session has
- *   ended, or `failed` when nothing sensible came back.
+ *   `missing` when the file is no longer there, `patient` when the server must know child or
+ *   adult, `signed-out` when the session has ended, or `failed` when nothing sensible came back.
  */
 export async function readFilm(form, file, fields, onProgress, signal) {
   let alone = false; // on the line
@@ -98,6 +107,7 @@ export async function readFilm(form, file, fields, onProgress, signal) {
       request = await post("/station/reading", body(form, file, fields), told);
     } catch (error) {
       if (error.name === "AbortError") throw error;
+      if (!(await isThere(file))) return { state: "missing" };
       if (error.message === SILENCE) return { state: "failed" };
       gone ||= unanswered === PAUSES.length;
       if (gone) return { state: "failed" };

@@ -1,7 +1,7 @@
 // The decoded films that are kept: a few, those that were looked at last. One is fetched at a
 // time: whoever steps through a hundred films wants the last of them.
 
-import { NoFilm } from "./send.js";
+import { isThere, NoFilm } from "./send.js";
 
 const KEPT = 3; // one of 3000 × 3000 takes 20 MB
 
@@ -15,7 +15,7 @@ export class Shelf {
   }
 
   /**
-   * Afterwards the item has its `film`, or `trouble` says why not: "unshown" or "unfetched".
+   * Afterwards the item has its `film`, or `trouble` says why not: "unshown", "unfetched" or "missing".
    *
    * @returns {Promise<boolean>} false when another film was wanted meanwhile
    */
@@ -48,6 +48,7 @@ export class Shelf {
       film = await this.load(item.file, signal);
     } catch (error) {
       trouble = error instanceof NoFilm ? "unshown" : "unfetched";
+      if (!(await isThere(item.file))) trouble = "missing";
     }
     if (signal.aborted) return false;
     Object.assign(item, { film, trouble });

@@ -4,10 +4,11 @@ const NAMES = {
   waiting: "Waiting",
   patient: "Child or adult?",
   failed: "No answer",
+  missing: "File no longer there",
   "signed-out": "Signed out",
 };
 const MAY_PASS = new Set(["later", "failed"]);
-const WITHOUT_READING = new Set([...MAY_PASS, "refused", "signed-out"]);
+const WITHOUT_READING = new Set([...MAY_PASS, "refused", "missing", "signed-out"]);
 
 /** Whether a reading of the film is on its way. */
 export function isUnderWay(item) {
@@ -45,6 +46,7 @@ const COUNTED = [
   [(item) => item.state === "done", "read"],
   [mayPass, "without an answer"],
   [(item) => item.state === "refused", "refused"],
+  [(item) => item.state === "missing", "no longer there"],
   [(item) => item.state === "signed-out", "signed out"],
   [(item) => item.state === "patient", "to be called child or adult"],
   [isUnderWay, "left"],

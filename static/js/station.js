@@ -10,7 +10,7 @@ import { enableIntake } from "./intake.js";
 import { Panel } from "./panel.js";
 import { Patients } from "./patients.js";
 import { Queue } from "./queue.js";
-import { askForFilm, fetchSample, readFilm } from "./send.js";
+import { askForFilm, fetchSample, isThere, readFilm } from "./send.js";
 import { Shelf } from "./shelf.js";
 import { enableShortcuts } from "./shortcuts.js";
 import { hasEnded, mayPass, warningOf } from "./states.js";
@@ -135,7 +135,8 @@ class Station {
       try {
         this.#finish(item, await this.#outcome(item, progress, signal));
       } catch (error) {
-        if (error.name !== "AbortError") this.#finish(item, { state: "failed" });
+        if (error.name === "AbortError") return;
+        this.#finish(item, { state: (await isThere(item.file)) ? "failed" : "missing" });
       }
     });
   }
@@ -308,6 +309,7 @@ class Station {
       later: () => item.title,
       patient: () => "Child or adult?",
       failed: () => "The server did not answer",
+      missing: () => "The file is no longer there",
       "signed-out": () => "You are no longer signed in",
     }[item.state]();
     const rest = left > 0 ? ` ${left} left.` : "";

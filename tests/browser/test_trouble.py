@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -88,6 +89,28 @@ def test_the_head_of_the_list_says_what_became_of_the_films(
     page.unroute(READING)
     page.get_by_role("button", name="Read 7 again").click()
     count.get_by_text("8 read, 1 refused", exact=True).wait_for()
+    complaints.clear()
+
+
+def test_a_file_that_is_gone_is_not_blamed_on_the_server(
+    page: Any, tmp_path: Path, complaints: list[str]
+) -> None:
+    held = Held(page)
+    films = [tmp_path / f"{n}.jpg" for n in range(4)]
+    for n, film in enumerate(films):
+        film.write_bytes(jpeg(size=200, seed=n)["buffer"])
+    page.get_by_label("Child").check()
+    page.locator("#file").set_input_files(films)
+    held.until(3)
+    films[3].unlink()
+    held.let_go()
+    row = page.locator("[role=option]", has_text="3.jpg")
+    row.get_by_text("File no longer there").wait_for()
+    row.click()
+    page.get_by_role("heading", name="The file is no longer there").wait_for()
+    assert page.get_by_role("button", name="Read it again").count() == 0
+    assert page.locator("[data-read-all]").is_hidden()
+    page.locator("[data-film-state=missing]").wait_for()
     complaints.clear()
 
 
