@@ -13,12 +13,13 @@ import { Queue } from "./queue.js";
 import { askForFilm, fetchSample, isThere, readFilm } from "./send.js";
 import { Shelf } from "./shelf.js";
 import { enableShortcuts } from "./shortcuts.js";
-import { hasEnded, mayPass, warningOf } from "./states.js";
+import { hasEnded, mayPass, tally, warningOf } from "./states.js";
 import { Viewer } from "./viewer.js";
 import { Worklist } from "./worklist.js";
 
 const AT_ONCE = 3; // readings under way; the server has few cores
 const THUMBNAIL_SIDE = 96;
+const FEW = 5; // films, each of which is announced
 
 const one = (name, root = document) => root.querySelector(`[data-${name}]`);
 
@@ -299,7 +300,10 @@ class Station {
   }
 
   #tell(item) {
-    const left = this.worklist.items.filter((other) => !hasEnded(other)).length;
+    const { items, selected } = this.worklist;
+    const left = items.filter((other) => !hasEnded(other)).length;
+    // Of many films the one in sight, every tenth and the last: nobody listens to three hundred.
+    if (items.length > FEW && item !== selected && left % 10 > 0) return;
     const warning = warningOf(item);
     const words = {
       done: () =>
@@ -312,7 +316,8 @@ class Station {
       missing: () => "The file is no longer there",
       "signed-out": () => "You are no longer signed in",
     }[item.state]();
-    const rest = left > 0 ? ` ${left} left.` : "";
+    const end = items.length > 1 ? ` ${tally(items)}.` : "";
+    const rest = left > 0 ? ` ${left} left.` : end;
     this.#announce(`${item.name}: ${words}.${rest}`);
   }
 

@@ -170,3 +170,19 @@ def test_a_warned_reading_does_not_look_like_a_sound_one(page: Any) -> None:
     assert names(page) == ["warned.dcm"]
     warned.click()
     assert f"({words})" in page.title()
+
+
+def test_of_many_films_few_are_announced_and_the_end_with_its_counts(page: Any) -> None:
+    page.evaluate("""() => {
+        window.said = [];
+        const place = document.querySelector("[data-announce]");
+        new MutationObserver(() => said.push(place.textContent))
+            .observe(place, { childList: true });
+    }""")
+    choose(page, *(jpeg(f"{n}.jpg", 200, n) for n in range(22)))
+    page.locator("[role=option][class*=decision]").nth(21).wait_for()
+    page.wait_for_timeout(100)
+    said = page.evaluate("said")
+    assert said[-1].endswith(" 22 read.")
+    assert len(said) <= 5  # the beginning, the one in sight, 20 and 10 left, the end
+    assert page.get_by_role("status").filter(has_text="%").count() <= 1  # the zoom is none
