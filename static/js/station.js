@@ -1,6 +1,7 @@
 // The reading station: films come in, are read a few at a time, and the one that is selected
 // is shown with its reading. Everything that is said about a film comes from the server.
 
+import { announcement } from "./announcement.js";
 import { Controls } from "./controls.js";
 import { copyText, preparePrint, saveJson, saveTable } from "./exports.js";
 import { isPlainPicture, loadFilm, thumbnail } from "./film.js";
@@ -13,13 +14,12 @@ import { Queue } from "./queue.js";
 import { askForFilm, fetchSample, isThere, readFilm } from "./send.js";
 import { Shelf } from "./shelf.js";
 import { enableShortcuts } from "./shortcuts.js";
-import { hasEnded, mayPass, tally, warningOf } from "./states.js";
+import { mayPass, warningOf } from "./states.js";
 import { Viewer } from "./viewer.js";
 import { Worklist } from "./worklist.js";
 
 const AT_ONCE = 3; // readings under way; the server has few cores
 const THUMBNAIL_SIDE = 96;
-const FEW = 5; // films, each of which is announced
 
 const one = (name, root = document) => root.querySelector(`[data-${name}]`);
 
@@ -301,24 +301,8 @@ class Station {
 
   #tell(item) {
     const { items, selected } = this.worklist;
-    const left = items.filter((other) => !hasEnded(other)).length;
-    // Of many films the one in sight, every tenth and the last: nobody listens to three hundred.
-    if (items.length > FEW && item !== selected && left % 10 > 0) return;
-    const warning = warningOf(item);
-    const words = {
-      done: () =>
-        `${item.answer.words.decision}, probability ${item.answer.words.probability}` +
-        (warning ? `. Warning: ${warning}` : ""),
-      refused: () => item.title,
-      later: () => item.title,
-      patient: () => "Child or adult?",
-      failed: () => "The server did not answer",
-      missing: () => "The file is no longer there",
-      "signed-out": () => "You are no longer signed in",
-    }[item.state]();
-    const end = items.length > 1 ? ` ${tally(items)}.` : "";
-    const rest = left > 0 ? ` ${left} left.` : end;
-    this.#announce(`${item.name}: ${words}.${rest}`);
+    const words = announcement(item, items, item === selected);
+    if (words) this.#announce(words);
   }
 
   #announce(words) {

@@ -222,6 +222,7 @@ def test_a_refusal_looks_like_no_reading_and_says_what_to_do(
     assert page.locator("[data-exports]").is_hidden()
     with page.expect_file_chooser():
         refusal.get_by_role("link", name="Try another file").click()
+    page.get_by_text("This file cannot be shown").wait_for()  # refused as a film too
     forgive_refusals(complaints)
 
 
