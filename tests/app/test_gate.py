@@ -159,9 +159,14 @@ def test_a_blank_picture_is_refused_as_blank(client: FlaskClient) -> None:
 def test_a_long_strip_and_a_faint_film_are_read_with_a_warning(
     client: FlaskClient, film: np.ndarray
 ) -> None:
-    strip = np.pad(film, ((0, film.shape[0] * 5 // 4), (0, 0)))
+    longer = film.shape[0] * 5 // 4
+    strip = np.pad(film, ((0, longer), (0, 0)), mode="edge")
     answer = predict(client, encode_png(strip))
     assert answer.status_code == 422 or "heavily_cropped" in codes(answer)
+    # What lies on a black canvas as long is no strip.
+    answer = predict(client, encode_png(np.pad(film, ((0, longer), (0, 0)))))
+    assert answer.status_code == 200
+    assert not codes(answer)
     faint = (film // 20 + 100).astype(np.uint8)
     assert "low_contrast" in codes(predict(client, encode_png(faint)))
 

@@ -13,9 +13,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from app.sample import sample_path
 from cxr.bundle import load_bundle
+from cxr.decode import decode
 from cxr.engines import file_sha256
 from cxr.errors import BundleError
+from cxr.radiograph import to_eight_bits
+from tests.phantoms import encode_jpeg
 
 ROOT = Path(__file__).parents[2]
 
@@ -60,6 +64,7 @@ def test_lean_threads_get_their_own_answers(lean_bundle, images):
 
 
 _SERVE = """
+import pathlib
 import sys
 import app.registry
 from app.settings import Settings
@@ -74,9 +79,7 @@ assert client.get("/readyz").status_code == 200, client.get("/readyz").get_json(
 heavy = (NEVER | LATER) & set(sys.modules)
 assert not heavy, heavy
 
-from tests.phantoms import chest_phantom, encode_jpeg
-
-film = encode_jpeg(chest_phantom(400))
+film = pathlib.Path(sys.argv[1]).read_bytes()
 before = set(sys.modules)
 answer = client.post("/predict?heatmap=overlay", data=film, content_type="image/jpeg")
 assert answer.status_code == 200, answer.get_data()
@@ -89,10 +92,12 @@ assert not heavy, heavy
 """
 
 
-def test_serving_lean_imports_no_keras_and_no_tensorflow(copy):
+def test_serving_lean_imports_no_keras_and_no_tensorflow(copy, tmp_path):
     (copy / "model.keras").unlink()
+    film = tmp_path / "film.jpeg"  # a real one: the gate may refuse what is drawn
+    film.write_bytes(encode_jpeg(to_eight_bits(decode(sample_path().read_bytes()).pixels)))
     done = subprocess.run(
-        [sys.executable, "-c", _SERVE],
+        [sys.executable, "-c", _SERVE, str(film)],
         cwd=ROOT,
         env={**os.environ, "XRAY_ENGINE": "lean", "XRAY_MODELS": str(copy.parent)},
         capture_output=True,
