@@ -39,7 +39,9 @@ def bundle(tmp_path_factory: pytest.TempPathFactory):
         {
             "title": "Bright is ill",
             "version": "1",
-            "input": PreprocessSpec(size=SIZE, low_percentile=0, high_percentile=100).to_json(),
+            "input": PreprocessSpec(
+                size=SIZE, low_percentile=0, high_percentile=100, cut_frame=False
+            ).to_json(),
             "classes": [vars(NORMAL), vars(BACTERIAL_PNEUMONIA)],
             "calibration": calibration_to_json(Calibration(1.0, (0.0, 0.0))),
             "thresholds": {"rule_out": 0.3, "rule_in": 0.7},
