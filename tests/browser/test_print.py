@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from tests.browser.conftest import LETTER, choose, forgive_refusals, jpeg
+from tests.browser.conftest import LETTER, choose, dicom, forgive_refusals, jpeg
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -74,3 +75,24 @@ def test_without_javascript_both_films_are_printed_at_one_size(
     for figure in page.locator(".stage figure").all():
         box = figure.bounding_box()
         assert box["y"] + box["height"] <= verdict["y"] + 1
+
+
+WARNED = [{}, {"PatientAge": "071Y"}, {"PatientAge": "071Y", "ViewPosition": "LL"}]
+
+
+@pytest.mark.parametrize("fields", WARNED, ids=lambda fields: f"{len(fields)} warnings")
+@pytest.mark.parametrize("script", [True, False], ids=["station", "plain"])
+def test_a_reading_is_one_page_whatever_it_warns_of(
+    open_page: Callable[..., Any], script: bool, fields: dict[str, str]
+) -> None:
+    page = open_page(java_script_enabled=script)
+    page.get_by_label("Child").check()
+    page.locator("#file").set_input_files(dicom(PixelSpacing=[0.5, 0.5], **fields))
+    if not script:
+        page.get_by_label("Draw the heatmap even").check()
+        page.get_by_role("button", name="Read the radiograph").click()
+    page.wait_for_selector("#decision")
+    assert page.locator(".warnings li").count() >= len(fields)
+    page.wait_for_timeout(500)  # the film is drawn
+    pages = re.findall(rb"/Type\s*/Page\b", page.pdf(prefer_css_page_size=True))
+    assert len(pages) == 1
