@@ -63,6 +63,16 @@ def test_every_control_can_be_seen_and_clicked(
     assert {icon.bounding_box()["width"] for icon in icons} == {20}
 
 
+@pytest.mark.parametrize("width", [960, 1024, 1280, 1440])
+def test_the_bars_leave_the_film_its_height(open_page: Callable[..., Any], width: int) -> None:
+    page = open_page(viewport={"width": width, "height": 720})
+    choose(page, dicom(PixelSpacing=[0.5, 0.5]))
+    page.wait_for_selector("#decision")
+    for bar in page.locator(".tools").all():
+        assert bar.bounding_box()["height"] < 60  # one row
+    assert page.get_by_role("button", name="Window", exact=True).is_visible()
+
+
 BAR = np.array([0xFF, 0xE0, 0x8A])
 
 
