@@ -13,7 +13,8 @@ function save(words, name, type) {
 }
 
 export function saveJson(item) {
-  save(JSON.stringify(item.answer.reading, null, 2), "reading.json", "application/json");
+  const file = item.name.split("/").pop(); // a film of a folder is named by its path
+  save(JSON.stringify(item.answer.reading, null, 2), `${file}.json`, "application/json");
 }
 
 /** One cell; a spreadsheet must not take a file's name for a formula. */

@@ -28,6 +28,7 @@ export class Worklist {
     this.filter = root.querySelector("[data-filter]");
     this.sort = root.querySelector("[data-sort]");
     this.again = root.querySelector("[data-read-all]");
+    this.csv = root.querySelector("[data-csv]");
     this.urgent = root.querySelector("[data-urgent]");
     this.filter.addEventListener("change", () => this.render());
     this.sort.addEventListener("change", () => this.#inOrder());
@@ -125,6 +126,8 @@ export class Worklist {
     this.urgent.hidden = infected === 0 || !this.items.some(isUnderWay) || this.filter.value !== "";
     this.urgent.querySelector("span").textContent = String(infected);
     this.root.querySelector("[data-count]").textContent = tally(this.items);
+    // The table holds what is shown.
+    this.csv.textContent = this.filter.value ? `CSV (${shown.length} shown)` : "CSV";
     const passing = this.items.filter(mayPass).length;
     this.again.hidden = passing === 0;
     this.again.textContent = `Read ${passing} again`;
