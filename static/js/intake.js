@@ -40,8 +40,11 @@ const asFilms = (files) => [...files].map((file) => asFilm(file));
 /** A file system hands out its entries in an order that means nothing. */
 const inOrder = (films) => films.sort((a, b) => compare(a.name, b.name));
 
-/** Call `take(films)`, each a `file` with its `name`, whenever some come in. */
-export function enableIntake(root, take) {
+/**
+ * Call `take(films)`, each a `file` with its `name`, whenever some come in, and `nothing()` when
+ * a folder or a drop had none.
+ */
+export function enableIntake(root, take, nothing) {
   const zone = root.querySelector("[data-drop]");
   const own = root.querySelector("#file");
   const several = document.querySelector("[data-files]");
@@ -49,13 +52,15 @@ export function enableIntake(root, take) {
   const offer = (found) => {
     const films = found.filter(({ file }) => !HIDDEN.test(file.name));
     if (films.length > 0) take(films);
+    return films.length > 0;
   };
 
   own.multiple = true;
   own.required = false;
   for (const input of [own, several, folder]) {
     input.addEventListener("change", () => {
-      offer(input === folder ? inOrder(asFilms(input.files)) : asFilms(input.files));
+      const films = asFilms(input.files);
+      if (!offer(input === folder ? inOrder(films) : films) && input === folder) nothing();
       input.value = ""; // so that the same file can be chosen again
     });
   }
@@ -80,7 +85,9 @@ export function enableIntake(root, take) {
     event.preventDefault();
     depth = 0;
     zone.classList.remove("over");
-    if (event.dataTransfer) offer(await droppedFiles(event.dataTransfer));
+    if (!event.dataTransfer) return;
+    const files = event.dataTransfer.types.includes("Files"); // not a word, nor a link
+    if (!offer(await droppedFiles(event.dataTransfer)) && files) nothing();
   });
   addEventListener("paste", (event) => {
     if (event.clipboardData) offer(asFilms(event.clipboardData.files));

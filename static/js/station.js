@@ -63,7 +63,11 @@ class Station {
       hidden.hidden = false;
     }
     for (const plain of document.querySelectorAll("[data-one]")) plain.hidden = true;
-    enableIntake(this.form, (films) => this.take(films));
+    enableIntake(
+      this.form,
+      (films) => this.take(films),
+      () => this.#nothingFound(),
+    );
     enableGestures(this.viewer);
     enableShortcuts({
       viewer: this.viewer,
@@ -100,6 +104,7 @@ class Station {
 
   /** Films as they were dropped: what is chosen now goes for them, not what is chosen later. */
   take(films, { model = this.patients.chosen, ...fields } = {}) {
+    one("empty").hidden = true;
     for (const { file, name } of films) {
       this.count += 1;
       const item = { id: this.count, file, name, model, fields, state: "waiting" };
@@ -116,6 +121,11 @@ class Station {
     // An arrow key must now step through the films, not change the patient's group.
     one("list").focus({ preventScroll: true });
     this.#announce(films.length === 1 ? "Reading one film." : `Reading ${films.length} films.`);
+  }
+
+  #nothingFound() {
+    one("empty").hidden = false;
+    this.#announce(one("empty").textContent);
   }
 
   /** Queue one film, again if need be. */
