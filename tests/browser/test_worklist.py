@@ -186,3 +186,35 @@ def test_of_many_films_few_are_announced_and_the_end_with_its_counts(page: Any) 
     assert said[-1].endswith(" 22 read.")
     assert len(said) <= 5  # the beginning, the one in sight, 20 and 10 left, the end
     assert page.get_by_role("status").filter(has_text="%").count() <= 1  # the zoom is none
+
+
+def test_files_of_a_reading_and_of_a_filtered_list_say_what_they_hold(page: Any) -> None:
+    choose(page, jpeg("one.jpg"), dicom("warned.dcm", PatientAge="071Y"))
+    page.locator("[role=option] .warned").wait_for()
+    page.locator("[role=option]", has_text="one.jpg").click()
+    page.wait_for_selector("#decision")
+    with page.expect_download() as saved:
+        page.locator("[data-export=json]").click()
+    assert saved.value.suggested_filename == "one.jpg.json"
+    page.locator("[data-filter]").select_option("warned")
+    assert page.locator("[data-csv]").inner_text() == "CSV (1 shown)"
+    page.locator("[data-filter]").select_option("")
+    assert page.locator("[data-csv]").inner_text() == "CSV"
+
+
+def test_an_empty_drop_gets_a_word_and_a_dropped_word_none(page: Any) -> None:
+    drop = """(kind) => {
+        const transfer = new DataTransfer();
+        if (kind === "file") transfer.items.add(new File([""], ".hidden"));
+        else transfer.setData("text/plain", "a word");
+        dispatchEvent(new DragEvent("drop", { dataTransfer: transfer, cancelable: true }));
+    }"""
+    word = page.get_by_text("No film was found there.").first
+    page.wait_for_selector(".scripted")
+    page.evaluate(drop, "word")
+    page.wait_for_timeout(200)
+    assert word.is_hidden()
+    page.evaluate(drop, "file")
+    word.wait_for()
+    choose(page, jpeg())
+    word.wait_for(state="hidden")
