@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import io
+import json
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from tests.browser.conftest import choose, dicom, jpeg
+from tests.browser.conftest import CHROMIUM, choose, dicom, jpeg
+from tests.server import Server
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -133,3 +136,33 @@ def test_what_is_chosen_shows_in_forced_colours(open_page: Callable[..., Any]) -
     for one, other in pairs:
         found = [picture(page.locator(each).first)[chosen] for each in (one, other)]
         assert found[0] > 2 * found[1] + 30, one
+
+
+def test_words_twice_as_large_stay_on_the_page(
+    server: Server, tmp_path: Path, browser: Any
+) -> None:
+    settings = {"webkit": {"webprefs": {"default_font_size": 32}}}
+    (tmp_path / "Default").mkdir()
+    (tmp_path / "Default" / "Preferences").write_text(json.dumps(settings))
+    context = browser.browser_type.launch_persistent_context(
+        tmp_path,
+        executable_path=CHROMIUM,
+        args=["--no-sandbox"],
+        viewport={"width": 390, "height": 844},
+    )
+    try:
+        page = context.new_page()
+        page.goto(server.address)
+        width = "document.documentElement.scrollWidth"
+        assert page.evaluate(width) == 390
+        choose(page, jpeg())
+        page.wait_for_selector("#decision")
+        assert page.evaluate(width) == 390
+        for button in page.locator(".pickers button:visible").all():
+            assert button.bounding_box()["x"] >= 0
+        ticks = [tick.bounding_box() for tick in page.locator(".scale .level").all()]
+        for words in page.locator(".scale text").all():
+            top = words.bounding_box()["y"]
+            assert all(top >= tick["y"] + tick["height"] - 3 for tick in ticks)
+    finally:
+        context.close()
