@@ -17,6 +17,7 @@ from app.predictor import INFECTION
 from app.presentation import BY_AGE, choices, present, report_text
 from app.sample import sample_path
 from app.uploads import radiograph_bytes
+from cxr.decode import prepare_dicom
 
 blueprint = Blueprint("station", __name__, url_prefix="/station")
 
@@ -81,7 +82,8 @@ def film_pixels() -> Response:
     The body holds rows × columns values, one or two bytes each, little end first; the
     header ``X-Film`` says the rest, as JSON.
     """
-    from cxr.film import film  # with pydicom, which no service waits for to be ready
+    prepare_dicom()  # no service waits for pydicom to be ready
+    from cxr.film import film
 
     registry = current.registry()
     data = radiograph_bytes(request)

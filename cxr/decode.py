@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 from cxr.errors import EmptyFileError, TooLargeError
 from cxr.radiograph import DicomFields, ImageFormat, Limits, Pixels, Radiograph
 from cxr.raster import read_raster
@@ -10,6 +12,7 @@ from cxr.sniff import sniff
 __all__ = ["DicomFields", "ImageFormat", "Limits", "Pixels", "Radiograph", "decode"]
 
 DEFAULT_LIMITS = Limits()
+_importing = threading.Lock()
 
 
 def decode(
@@ -44,7 +47,8 @@ def decode(
         )
     kind = sniff(data)
     if kind == "DICOM":
-        # pydicom takes as long to import as all the rest of a service; see ``prepare_dicom``.
+        # pydicom takes as long to import as all the rest of a service.
+        prepare_dicom()
         from cxr.dicom import read_dicom
 
         return read_dicom(data, limits)
@@ -52,5 +56,12 @@ def decode(
 
 
 def prepare_dicom() -> None:
-    """Import what only DICOM files need, so that the first of them does not wait for it."""
-    import cxr.dicom  # noqa: F401
+    """Import what only DICOM files need; whoever needs it calls this first.
+
+    A service does so when it is ready, and the first films may come meanwhile. Two threads that
+    enter pydicom by different modules would hold each other's locks, and Python lets one of
+    them go on with a module that is only begun.
+    """
+    with _importing:
+        import cxr.dicom
+        import cxr.film  # noqa: F401

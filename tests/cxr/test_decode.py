@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import subprocess
+import sys
 from typing import Any
 
 import cv2
@@ -17,6 +19,7 @@ from cxr.jpeg import _ends_properly
 from cxr.radiograph import to_eight_bits
 from tests.bad_inputs import png_chunk, saved
 from tests.phantoms import chest_phantom, encode_jpeg, encode_png
+from tests.server import ROOT
 
 GREY = chest_phantom(200)[:160]  # not square, so that a turned picture shows
 DEEP = GREY.astype(np.uint16) * 257
@@ -351,3 +354,57 @@ def test_colour_of_palettes_inks_and_what_is_transparent() -> None:
     hidden = tinted(GREY)
     hidden.putalpha(0)
     assert decode(saved("PNG", hidden)).chroma == 0
+
+
+_TWO_WAYS_IN = """
+import sys
+import threading
+import time
+
+from cxr.decode import prepare_dicom
+
+begun = threading.Event()
+
+
+class Slow:
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        if name == "pydicom":
+            begun.set()
+            time.sleep(0.5)  # time for whoever enters by pydicom.dataset
+
+
+sys.meta_path.insert(0, Slow)
+failures = []
+
+
+def film():
+    begun.wait()
+    try:
+        {film}
+    except Exception as error:
+        failures.append(error)
+
+
+films = threading.Thread(target=film)
+films.start()
+prepare_dicom()
+films.join()
+print(failures)
+"""
+
+
+@pytest.mark.parametrize(
+    ("film", "reads"),
+    [
+        ("prepare_dicom(); import cxr.film", True),
+        # What the lock is for: should Python come to bear this, the lock may go.
+        ("import cxr.film", False),
+    ],
+)
+def test_films_may_come_while_dicom_is_being_prepared(film: str, reads: bool) -> None:
+    program = _TWO_WAYS_IN.replace("{film}", film)
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
+    assert (done.returncode == 0 and done.stdout.strip() == "[]") is reads, done.stderr
