@@ -83,7 +83,7 @@ def test_several_films_are_sorted_filtered_and_stepped_through(
     assert rows(page).count() == 1
     page.locator("[data-filter]").select_option("")
     page.locator("[data-sort]").select_option("added")
-    assert [rows(page).nth(n).locator(".name").inner_text() for n in range(5)] == [
+    assert [rows(page).nth(n).locator(".name").text_content() for n in range(5)] == [
         f"film-{n}.jpg" for n in range(5)
     ]
     forgive_refusals(complaints)
@@ -179,7 +179,7 @@ def test_films_can_be_dropped_anywhere(page: Any) -> None:
     film = list(jpeg(size=200)["buffer"])
     assert page.evaluate(DROP, ["footer", [["dropped.jpg", "image/jpeg", film]]]) is True
     page.wait_for_selector("#decision")
-    assert rows(page).locator(".name").inner_text() == "dropped.jpg"
+    assert rows(page).locator(".name").text_content() == "dropped.jpg"
 
 
 def test_films_of_a_folder_come_in_order_and_are_told_apart(page: Any, tmp_path: Path) -> None:
@@ -193,7 +193,7 @@ def test_films_of_a_folder_come_in_order_and_are_told_apart(page: Any, tmp_path:
     page.locator("[role=option][class*=decision]").nth(3).wait_for()
     page.locator("[data-sort]").select_option("added")
     names = [f"films/DOE^JOHN/S1/IM{n}.jpg" for n in (1, 9, 10)] + ["films/ROE^JANE/S1/IM1.jpg"]
-    assert rows(page).locator(".name").all_inner_texts() == names
+    assert rows(page).locator(".name").all_text_contents() == names
     with page.expect_download() as download:
         page.get_by_role("button", name="CSV").click()
     table = csv.DictReader(io.StringIO(download.value.path().read_text("utf-8-sig")))

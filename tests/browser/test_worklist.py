@@ -33,7 +33,8 @@ def exported(page: Any) -> list[dict[str, str]]:
 
 
 def names(page: Any) -> list[str]:
-    return [row.inner_text() for row in rows(page).locator(".name").all()]
+    """Of the rows from above; their text, for a row that has just moved is not yet laid out."""
+    return [str(row.text_content()) for row in rows(page).locator(".name").all()]
 
 
 def test_infected_films_stand_above_uncertain_ones_of_a_higher_probability(page: Any) -> None:
@@ -62,13 +63,13 @@ def test_whoever_steps_through_the_list_while_films_are_read_misses_none(page: A
     held = Held(page)  # stands before the route above: one film after the other is let through
     choose(page, *(jpeg(f"{n}.jpg", 200, n) for n in range(count)))
     chosen = page.locator("[role=option][aria-selected=true] .name")
-    seen = [chosen.inner_text()]
+    seen = [chosen.text_content()]
     for n in range(count - 1):
         held.until(n + 1)
         held.waiting[n].fallback()
         page.locator("[role=option][class*=decision]", has_text=f"{n}.jpg").wait_for()
         page.keyboard.press("ArrowDown")
-        seen.append(chosen.inner_text())
+        seen.append(chosen.text_content())
     assert seen == [f"{n}.jpg" for n in range(count)]
     assert names(page) == seen  # the list stood still
     urgent = page.get_by_role("button", name="1 with signs of infection")
@@ -105,7 +106,7 @@ def test_the_selected_film_stays_in_sight_when_the_list_is_put_in_order(page: An
     choose(page, *(jpeg(f"{n}.jpg", 200, n) for n in range(count)))
     page.locator("[role=option][class*=decision]").nth(count - 1).wait_for()
     chosen = page.locator("[role=option][aria-selected=true]")
-    assert chosen.locator(".name").inner_text() == "0.jpg"  # the last one now
+    assert chosen.locator(".name").text_content() == "0.jpg"  # the last one now
     row, films = chosen.bounding_box(), page.locator("[data-list]").bounding_box()
     assert films["y"] <= row["y"]
     assert row["y"] + row["height"] <= films["y"] + films["height"] + 1
@@ -124,7 +125,7 @@ def test_a_row_can_be_clicked_while_films_are_read(page: Any) -> None:
     page.locator("[role=option][aria-selected=true]", has_text="5.jpg").wait_for()
     # And the rows that were kept in place go where they belong.
     page.locator("[role=option][class*=decision]").nth(5).wait_for()
-    shares = [float(text.rstrip("%")) for text in rows(page).locator("b").all_inner_texts()]
+    shares = [float(text.rstrip("%")) for text in rows(page).locator("b").all_text_contents()]
     assert shares == sorted(shares, reverse=True)
 
 
