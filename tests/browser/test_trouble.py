@@ -53,7 +53,7 @@ def test_what_is_refused_before_the_application_is_told_in_its_words(
     panel = page.locator("[data-result] .refusal")
     panel.get_by_role("heading", name="The request came too slowly").wait_for()
     assert "Send it again." in panel.inner_text()
-    assert rows(page).locator(".words").text_content() == "The request came too slowly"
+    assert rows(page).locator(".words").inner_text() == "The request came too slowly"
     page.unroute(READING)
     panel.get_by_role("button", name="Read it again").click()
     page.wait_for_selector("#decision")
