@@ -116,3 +116,22 @@ def test_an_allowed_import_is_let_be(tmp_path: Path, package: str, statement: st
     (tmp_path / package).mkdir()
     (tmp_path / package / "fine.py").write_text(statement + "\n", "utf-8")
     assert violations(tmp_path, package) == []
+
+
+@pytest.mark.parametrize("package", ["app", "cxr"])
+def test_whoever_imports_pydicom_late_enters_by_the_one_door(package: str) -> None:
+    """By two, threads find a module that is only begun: see ``cxr.decode.prepare_dicom``."""
+    late = {"cxr.film", "cxr.dicom"}
+    for path in (ROOT / package).rglob("*.py"):
+        for function in ast.walk(ast.parse(path.read_text())):
+            if not isinstance(function, ast.FunctionDef) or function.name == "prepare_dicom":
+                continue
+            calls = [
+                node.lineno
+                for node in ast.walk(function)
+                if isinstance(node, ast.Call) and ast.unparse(node.func) == "prepare_dicom"
+            ]
+            for node in ast.walk(function):
+                if isinstance(node, ast.ImportFrom) and node.module in late:
+                    assert calls, f"{path}:{node.lineno}"
+                    assert min(calls) < node.lineno, f"{path}:{node.lineno}"

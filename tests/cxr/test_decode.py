@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-import subprocess
-import sys
 from typing import Any
 
 import cv2
@@ -19,7 +17,6 @@ from cxr.jpeg import _ends_properly
 from cxr.radiograph import to_eight_bits
 from tests.bad_inputs import png_chunk, saved
 from tests.phantoms import chest_phantom, encode_jpeg, encode_png
-from tests.server import ROOT
 
 GREY = chest_phantom(200)[:160]  # not square, so that a turned picture shows
 DEEP = GREY.astype(np.uint16) * 257
@@ -354,51 +351,3 @@ def test_colour_of_palettes_inks_and_what_is_transparent() -> None:
     hidden = tinted(GREY)
     hidden.putalpha(0)
     assert decode(saved("PNG", hidden)).chroma == 0
-
-
-_TWO_WAYS_IN = """
-import sys
-import threading
-import time
-
-from cxr.decode import prepare_dicom
-
-begun = threading.Event()
-
-
-class Slow:
-    @staticmethod
-    def find_spec(name, path=None, target=None):
-        if name == "pydicom":
-            begun.set()
-            time.sleep(0.5)  # time for whoever enters by pydicom.dataset
-
-
-sys.meta_path.insert(0, Slow)
-failures = []
-
-
-def film():
-    begun.wait()
-    try:
-        prepare_dicom()
-        import cxr.film
-    except Exception as error:
-        failures.append(error)
-
-
-films = threading.Thread(target=film)
-films.start()
-prepare_dicom()
-films.join()
-print(failures)
-"""
-
-
-def test_films_may_come_while_dicom_is_being_prepared() -> None:
-    """Without the lock of ``prepare_dicom`` one of the two finds a module that is only begun."""
-    done = subprocess.run(
-        [sys.executable, "-c", _TWO_WAYS_IN], cwd=ROOT, capture_output=True, text=True, timeout=60
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.strip() == "[]"
