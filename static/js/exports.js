@@ -82,7 +82,8 @@ export function preparePrint(place, viewer, item, mapWords) {
   if (!item) return;
   const name = document.createElement("p");
   name.className = "print-head";
-  const when = new Date().toLocaleString();
+  // The month as a word: 12/1 is one day here and another there.
+  const when = new Date().toLocaleString("en-GB", { dateStyle: "medium", timeStyle: "short" });
   name.textContent = `${item.name} · printed ${when}`;
   place.append(name);
   if (!viewer.film || item.state !== "done") return; // a refusal is printed in words alone
