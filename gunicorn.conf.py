@@ -27,7 +27,7 @@ from app.allocator import give_back, settle  # noqa: E402  # needs the path abov
 from app.balance import usual_workers  # noqa: E402  # needs the path above
 from app.crashes import leave_no_core  # noqa: E402  # needs the path above
 from app.listening import ListenSettings  # noqa: E402  # needs the path above
-from app.logs import SERVER_LOGGING  # noqa: E402  # needs the path above
+from app.logs import SERVER_LOGGING, configure  # noqa: E402  # needs the path above
 from app.server import PlainResponse, QuietLogger  # noqa: E402  # needs the path above
 from app.settings import Settings, SettingsError  # noqa: E402
 
@@ -90,6 +90,7 @@ def on_starting(server: Any) -> None:
     from app.access.exposure import check_settings
     from app.pacs.settings import PacsSettings
 
+    configure(_settings.log_level)
     leave_no_core()  # nor do the workers
     if server.cfg.is_ssl:
         raise SystemExit(

@@ -38,19 +38,21 @@ Event = MutableMapping[str, Any]
 
 
 def _without_values(_: Any, __: str, event: Event) -> Event:
-    """Cut what libraries log down to text that stands in their source.
-
-    The application's own code may use ``logging`` too: ``extra={"fields": {...}}`` adds members.
-    """
+    """Cut what libraries log down to text that stands in their source."""
     record: logging.LogRecord = event["_record"]
-    if record.name.startswith("app."):
-        event.update(getattr(record, "fields", {}))
-        return event
     event["logger"] = record.name
     # These know processes, signals and the service's own addresses, never a request.
     if not (record.name == "gunicorn.error" and record.module in {"arbiter", "sock"}):
         event["event"] = re.split(r"[%{='\":]", str(record.msg), maxsplit=1)[0].strip()
     return event
+
+
+def frames_of(error: BaseException) -> list[str]:
+    """The innermost places that an error came through."""
+    return [
+        f"{frame.filename}:{frame.lineno} {frame.name}"
+        for frame in traceback.extract_tb(error.__traceback__)[-_FRAMES:]
+    ]
 
 
 def _places_of_exception(_: Any, __: str, event: Event) -> Event:
@@ -62,10 +64,7 @@ def _places_of_exception(_: Any, __: str, event: Event) -> Event:
         error = sys.exc_info()[1]
     if isinstance(error, BaseException):
         event["error"] = type(error).__name__
-        event["frames"] = [
-            f"{frame.filename}:{frame.lineno} {frame.name}"
-            for frame in traceback.extract_tb(error.__traceback__)
-        ][-_FRAMES:]
+        event["frames"] = frames_of(error)
     event.pop("stack_info", None)
     return event
 

@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator, MutableMapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from structlog.testing import capture_logs
+
+
+@pytest.fixture
+def said() -> Iterator[list[MutableMapping[str, Any]]]:
+    """What the application writes to its log, line by line."""
+    with capture_logs() as lines:
+        yield lines
 
 
 def write_tiny_bundle(path: Path, *, population: dict | None = None, mapped: bool = True) -> Path:

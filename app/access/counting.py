@@ -5,18 +5,19 @@ The library finds these two by the scheme of ``XRAY_RATE_LIMIT_STORE``, instead 
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
 
+import structlog
 from limits.storage import MemoryStorage, RedisStorage
+from structlog.stdlib import BoundLogger
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
-log = logging.getLogger("app.rate")
+log: BoundLogger = structlog.get_logger("app.rate")
 
 #: Longest wait for one answer of Redis, in seconds.
 ANSWER_SECONDS = 0.5
@@ -76,8 +77,7 @@ class InRedis(RedisStorage):
                 first, self._ask_from = not self._ask_from, time.monotonic() + PAUSE_SECONDS
             if first:
                 # Never its words: they may hold the address.
-                reason = {"reason": type(error).__name__}
-                log.error("Redis does not answer", extra={"fields": reason})
+                log.error("Redis does not answer", reason=type(error).__name__)
             return own(*values, **named)
         if pause:
             self._ask_from = 0.0

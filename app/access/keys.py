@@ -10,7 +10,6 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import hmac
-import logging
 import os
 import re
 import secrets
@@ -21,7 +20,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-log = logging.getLogger("app.keys")
+import structlog
+from structlog.stdlib import BoundLogger
+
+log: BoundLogger = structlog.get_logger("app.keys")
 
 #: Recognisable, so that scanners for leaked secrets can find a key in a repository.
 PREFIX = "xray_"
@@ -106,7 +108,7 @@ class KeyFile:
         for name in twice:
             del keys[name]
             reason = f"The key file {self.path} has two keys named {name}: neither is taken."
-            log.error("API key refused", extra={"fields": {"reason": reason}})
+            log.error("API key refused", reason=reason)
         return keys
 
     def current(self) -> dict[str, ApiKey]:
@@ -125,10 +127,10 @@ class KeyFile:
             return keys
         try:
             keys = self.read()
-            log.info("API keys read", extra={"fields": {"keys": len(keys)}})
+            log.info("API keys read", keys=len(keys))
         except KeyFileError as error:
             keys = {}
-            log.error("API keys refused", extra={"fields": {"reason": str(error)}})
+            log.error("API keys refused", reason=str(error))
         self._seen = (signature, keys)
         return keys
 

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import logging
 import socket
 import ssl
 import sys
 import time
 from typing import Any
 
+import structlog
 from pynetdicom import AE
 from pynetdicom.association import Association
 from pynetdicom.events import Event
 from pynetdicom.transport import AssociationSocket, ThreadedAssociationServer
+from structlog.stdlib import BoundLogger
 
 from app.pacs.metrics import NodeMetrics
 from app.pacs.peers import Callers
 
-log = logging.getLogger("app.pacs.scp")
+log: BoundLogger = structlog.get_logger("app.pacs.scp")
 
 #: Connections beyond the associations served are turned away politely up to this multiple,
 #: after that they are closed at once: each costs two threads.
@@ -74,7 +75,7 @@ class CallerServer(ThreadedAssociationServer):
     def verify_request(self, request: Any, client_address: Any) -> bool:
         if not self.callers.knows_address(client_address[0]):
             self.metrics.associations.labels("unknown_address").inc()
-            log.warning("connection refused", extra={"fields": {"reason": "unknown address"}})
+            log.warning("connection refused", reason="unknown address")
             return False
         most = _CONNECTIONS_PER_ASSOCIATION * self.ae.maximum_associations
         if len(self.active_associations) >= most:
@@ -89,7 +90,7 @@ class CallerServer(ThreadedAssociationServer):
                 request.do_handshake()
             except OSError:  # the peer's affair; an SSLError is one too
                 self.metrics.associations.labels("no_handshake").inc()
-                log.warning("connection failed", extra={"fields": {"reason": "no handshake"}})
+                log.warning("connection failed", reason="no handshake")
                 self.shutdown_request(request)
                 return
             request.settimeout(self.ae.network_timeout)
@@ -99,7 +100,7 @@ class CallerServer(ThreadedAssociationServer):
         # The default prints a traceback, whose words may quote what was sent.
         self.metrics.associations.labels("failed").inc()
         error = sys.exception()
-        log.error("connection failed", extra={"fields": {"error": type(error).__name__}})
+        log.error("connection failed", error=type(error).__name__)
 
 
 class EagerConnection(AssociationSocket):

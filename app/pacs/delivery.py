@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections import Counter
+
+import structlog
+from structlog.stdlib import BoundLogger
 
 from app.pacs.database import trouble
 from app.pacs.metrics import NodeMetrics
@@ -13,7 +15,7 @@ from app.pacs.queue import LONGEST_WAIT_SECONDS, Delivery, Queue
 from app.pacs.sender import NoAnswerError, RefusedError, Sender, UnreachableError
 from app.pacs.spool import Spool
 
-log = logging.getLogger("app.pacs.delivery")
+log: BoundLogger = structlog.get_logger("app.pacs.delivery")
 
 _BATCH = 16
 _IDLE_SECONDS = 1.0
@@ -71,7 +73,7 @@ class Courier:
             try:
                 wait = self.deliver_due(stop)
             except Exception as error:  # the disk or the database, for a while
-                log.error("queue failed", extra={"fields": {"error": trouble(error)}})
+                log.error("queue failed", error=trouble(error))
                 self._failures += 1
                 wait = backoff(_IDLE_SECONDS, self._failures, _MAX_UNREACHABLE_SECONDS)
             else:
@@ -162,15 +164,11 @@ class Courier:
         self._metrics.deliveries.labels(self._name, "dead" if dead else "retried").inc()
         log.warning(
             "not delivered",
-            extra={
-                "fields": {
-                    "film": delivery.work,
-                    "destination": self._name,
-                    "attempts": attempts,
-                    "reason": reason,
-                    "dead": dead,
-                }
-            },
+            film=delivery.work,
+            destination=self._name,
+            attempts=attempts,
+            reason=reason,
+            dead=dead,
         )
 
     def _note(self, reason: str | None) -> None:
@@ -178,7 +176,8 @@ class Courier:
             self._metrics.deliveries.labels(self._name, "unreachable").inc()
             log.warning(
                 "destination unreachable",
-                extra={"fields": {"destination": self._name, "reason": reason}},
+                destination=self._name,
+                reason=reason,
             )
         before, when = self._noted
         now = time.monotonic()

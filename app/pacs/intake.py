@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+
+import structlog
+from structlog.stdlib import BoundLogger
 
 from app.pacs.housekeeping import unknown
 from app.pacs.queue import Queue
@@ -19,7 +21,7 @@ from app.pacs.spool import Spool
 from app.population import group_of
 from app.settings import SettingsError
 
-log = logging.getLogger("app.pacs.intake")
+log: BoundLogger = structlog.get_logger("app.pacs.intake")
 
 
 class Taken(StrEnum):
@@ -158,8 +160,8 @@ class Intake:
         names = unknown(self._queue, self._spool.films())
         taken = sum(map(self._take_back, names))
         if names:
-            fields = {"films": taken, "left": len(names) - taken}
-            log.error("films that the queue did not know", extra={"fields": fields})
+            left = len(names) - taken
+            log.error("films that the queue did not know", films=taken, left=left)
 
     def _take_back(self, name: str) -> bool:
         path = self._spool.received(name)

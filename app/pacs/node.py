@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import logging
 import os
 import signal
 import sqlite3
@@ -15,7 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import structlog
 from prometheus_client import start_http_server
+from structlog.stdlib import BoundLogger
 
 from app.pacs.database import trouble
 from app.pacs.delivery import Courier
@@ -33,7 +34,7 @@ from app.pacs.tls import client_tls, server_tls
 from app.pacs.worker import Worker
 from app.settings import SettingsError
 
-log = logging.getLogger("app.pacs.node")
+log: BoundLogger = structlog.get_logger("app.pacs.node")
 
 _HOUSEKEEPING_SECONDS = 30.0
 #: For all that is in hand together, within compose's stop_grace_period of 40 s.
@@ -161,7 +162,7 @@ class Node:
         for courier, name in zip(self._couriers, names, strict=True):
             self._run(courier.run, f"courier-{name}")
         self._run(self._keep_house, "housekeeping")
-        log.info("node listens", extra={"fields": {"port": self.provider.port}})
+        log.info("node listens", port=self.provider.port)
 
     def _run(self, body: Callable[[threading.Event], None], name: str) -> None:
         thread = threading.Thread(target=body, args=(self._stop,), name=name, daemon=True)
@@ -190,7 +191,7 @@ class Node:
             try:
                 self._tidy()
             except Exception as error:  # the disk or the database, for a while
-                log.error("tidying failed", extra={"fields": {"error": trouble(error)}})
+                log.error("tidying failed", error=trouble(error))
         self.queue.close()
 
     def _tidy(self) -> None:

@@ -10,14 +10,13 @@ import multiprocessing
 import os
 import signal
 import threading
-import traceback
 from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
 from app.errors import NotReadyError, UnknownModelError
-from app.logs import configure
+from app.logs import configure, frames_of
 from app.pacs.database import trouble
 from app.pacs.reader import FilmLostError, Results, Task, read_film
 from app.predictor import Predictor
@@ -29,7 +28,6 @@ Source = Callable[[], Predictor]
 
 # Started afresh: threads, and TensorFlow's above all, do not survive a fork.
 _PROCESSES = multiprocessing.get_context("spawn")
-_FRAMES = 6
 #: A reader that takes longer hangs. The largest films take seconds, models on a slow disk a minute.
 _READ_SECONDS = 120.0
 _LOAD_SECONDS = 600.0
@@ -168,16 +166,11 @@ def _read(task: Task) -> Results:
         raise ReadingFailedError(type(error).__name__, frames_of(error)) from None
 
 
-def frames_of(error: BaseException) -> list[str]:
-    """The innermost places that an error came through."""
-    return [
-        f"{frame.filename}:{frame.lineno} {frame.name}"
-        for frame in traceback.extract_tb(error.__traceback__)[-_FRAMES:]
-    ]
-
-
 def what_failed(error: Exception) -> dict[str, Any]:
-    """Type and places of an error, wherever it happened, for a log."""
+    """Type and places of an error, wherever it happened, for a log.
+
+    Not its words: a library's may quote the file, and so the patient.
+    """
     if isinstance(error, ReadingFailedError):
         name, frames = error.args
     else:

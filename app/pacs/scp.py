@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 import socket
 import threading
 import time
 from typing import Any
 
+import structlog
 from pydicom.uid import (
     JPEG2000,
     UID,
@@ -28,6 +28,7 @@ from pynetdicom import evt
 from pynetdicom.events import Event
 from pynetdicom.pdu import P_DATA_TF
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
+from structlog.stdlib import BoundLogger
 
 from app.pacs.connections import CallerServer, CallingEntity, EagerConnection
 from app.pacs.intake import Intake
@@ -38,7 +39,7 @@ from app.pacs.spool import SpoolFullError
 from app.pacs.statuses import StoreStatus
 from app.pacs.tls import server_tls
 
-log = logging.getLogger("app.pacs.scp")
+log: BoundLogger = structlog.get_logger("app.pacs.scp")
 
 #: What cxr.dicom reads, in the order of preference where a peer leaves the choice.
 TRANSFER_SYNTAXES: tuple[UID, ...] = (
@@ -149,7 +150,7 @@ class StorageProvider:
 
     def _turned_away(self, result: str, reason: str) -> None:
         self._metrics.associations.labels(result).inc()
-        log.warning("association rejected", extra={"fields": {"reason": reason}})
+        log.warning("association rejected", reason=reason)
 
     def _bound(self, event: Event) -> None:
         """End the connection of a peer that sends an object beyond the limit."""
@@ -161,7 +162,7 @@ class StorageProvider:
         association.xray_bytes = size
         # Room for the command set and the headers of the fragments beside the object.
         if size > self._settings.max_object_bytes + 2**20:
-            log.warning("association ended", extra={"fields": {"reason": "object too large"}})
+            log.warning("association ended", reason="object too large")
             self._metrics.stores.labels(TOO_LARGE).inc()
             connection = association.dul.socket.socket
             if connection is not None:
@@ -188,13 +189,13 @@ class StorageProvider:
                 expected_instance=str(event.request.AffectedSOPInstanceUID),  # type: ignore[union-attr]
             )
         except MalformedObjectError:
-            log.warning("object refused", extra={"fields": {"reason": "malformed"}})
+            log.warning("object refused", reason="malformed")
             return StoreStatus.CANNOT_UNDERSTAND
         except SpoolFullError:
-            log.error("object refused", extra={"fields": {"reason": "spool full"}})
+            log.error("object refused", reason="spool full")
             return StoreStatus.OUT_OF_RESOURCES
         except Exception as error:  # the disk or the database: the sender must try again
-            log.error("object refused", extra={"fields": {"reason": type(error).__name__}})
+            log.error("object refused", reason=type(error).__name__)
             return StoreStatus.OUT_OF_RESOURCES
         self._metrics.films.labels(receipt.taken, receipt.reason).inc()
         return StoreStatus.SUCCESS

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
+
+import structlog
+from structlog.stdlib import BoundLogger
 
 from app.errors import NotReadyError, UnknownModelError
 from app.pacs.metrics import NodeMetrics
@@ -15,7 +17,7 @@ from app.pacs.reader import FilmLostError, Reader, Task
 from app.pacs.results import Refusal
 from app.pacs.spool import Spool, SpoolFullError
 
-log = logging.getLogger("app.pacs.worker")
+log: BoundLogger = structlog.get_logger("app.pacs.worker")
 
 #: Attempts of one film, each of which ended in an unexpected error or with the process.
 MAX_ATTEMPTS = 5
@@ -73,7 +75,7 @@ class Worker:
                 self._log_not_ready(error.detail)
                 busy = False
             except Exception as error:  # the disk or the database, for a while
-                _log_unexpected("queue failed", error)
+                log.error("queue failed", **what_failed(error))
                 busy = False
             if not busy:
                 self._arrived.wait(_IDLE_SECONDS)
@@ -83,7 +85,7 @@ class Worker:
     def _log_not_ready(self, detail: str) -> None:
         """Once for each reason, not once a second."""
         if detail != self._not_ready:
-            log.error("reader not ready", extra={"fields": {"reason": detail}})
+            log.error("reader not ready", reason=detail)
         self._not_ready = detail
 
     def read_one(self) -> bool:
@@ -112,18 +114,18 @@ class Worker:
             self._spool.write_results(work.key, results.objects)
         except FilmLostError:
             self._queue.fail(work, LOST)
-            log.error("film lost", extra={"fields": {"film": work.id}})
+            log.error("film lost", film=work.id)
             return
         except SpoolFullError:
             self._queue.postpone(work, _FULL_SECONDS, "spool_full", count=False)
-            log.error("results not written", extra={"fields": {"reason": "spool full"}})
+            log.error("results not written", reason="spool full")
             return
         except (UnknownModelError, NotReadyError) as error:
             self._queue.postpone(work, _NO_MODEL_SECONDS, error.code, count=False)
-            log.error("film waits", extra={"fields": {"film": work.id, "reason": error.code}})
+            log.error("film waits", film=work.id, reason=error.code)
             return
         except Exception as error:
-            _log_unexpected("reading failed", error)
+            log.error("reading failed", **what_failed(error))
             if work.attempts > MAX_ATTEMPTS:  # not even the refusal could be written
                 self._queue.fail(work, "internal_error")
             else:
@@ -140,15 +142,11 @@ class Worker:
         self._metrics.turnaround_seconds.observe(max(time.time() - work.received, 0.0))
         log.info(
             "film read",
-            extra={
-                "fields": {
-                    "film": work.id,
-                    "model": summary.model,
-                    "decision": summary.decision,
-                    "code": summary.code,
-                    "ms": round(seconds * 1000, 1),
-                }
-            },
+            film=work.id,
+            model=summary.model,
+            decision=summary.decision,
+            code=summary.code,
+            ms=round(seconds * 1000, 1),
         )
 
 
@@ -156,8 +154,3 @@ def _plan(work: Work) -> str | Refusal:
     if work.attempts > MAX_ATTEMPTS:
         return BROKEN
     return NO_BUNDLE if work.bundle is None else work.bundle
-
-
-def _log_unexpected(event: str, error: Exception) -> None:
-    # Types and places only: a library's message may quote the file, and so the patient.
-    log.error(event, extra={"fields": what_failed(error)})

@@ -106,21 +106,19 @@ def test_what_somebody_wrote_beside_the_keys_stays(tmp_path: Path) -> None:
     assert lines[4].startswith("pacs ")
 
 
-def test_of_two_keys_with_one_name_neither_is_taken(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_of_two_keys_with_one_name_neither_is_taken(tmp_path: Path, said: list) -> None:
     keys = KeyFile(tmp_path / "api-keys")
     old = keys.create("ward")
-    line = keys.path.read_text().splitlines()[1]
+    first = keys.path.read_text().splitlines()[1]
     keys.revoke("ward")
     new, other = keys.create("ward"), keys.create("pacs")
     with keys.path.open("a") as file:
-        file.write(f"{line}\n")
+        file.write(f"{first}\n")
     assert keys.identify(old) is None
     assert keys.identify(new) is None
     assert keys.identify(other) is not None
-    (record,) = [record for record in caplog.records if record.levelname == "ERROR"]
-    assert "two keys named ward" in record.__dict__["fields"]["reason"]
+    (line,) = [line for line in said if line["log_level"] == "error"]
+    assert "two keys named ward" in line["reason"]
     with pytest.raises(KeyFileError, match="already"):
         keys.create("ward")
     keys.revoke("ward")

@@ -93,7 +93,7 @@ def test_echo_is_answered(node: Node, pacs_settings: PacsSettings) -> None:
 def test_unknown_titles_are_rejected(
     node: Node,
     pacs_settings: PacsSettings,
-    caplog: pytest.LogCaptureFixture,
+    said: list,
     calling: str,
     called: str,
     result: str,
@@ -105,15 +105,12 @@ def test_unknown_titles_are_rejected(
     assert works(node) == 0
     wait_until(lambda: metric(node, "xray_pacs_associations_total", result=result) == 1)
     assert metric(node, "xray_pacs_associations_total", result="too_many") == 0
-    (line,) = [line for line in caplog.records if line.message == "association rejected"]
-    assert line.fields == {"reason": reason}  # type: ignore[attr-defined]
+    reasons = [line["reason"] for line in said if line["event"] == "association rejected"]
+    assert reasons == [reason]
 
 
 def test_a_connection_that_fails_here_is_told_from_a_failed_handshake(
-    node: Node,
-    pacs_settings: PacsSettings,
-    caplog: pytest.LogCaptureFixture,
-    monkeypatch: pytest.MonkeyPatch,
+    node: Node, pacs_settings: PacsSettings, said: list, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object) -> None:
         raise MemoryError("Zwölfender")
@@ -123,9 +120,8 @@ def test_a_connection_that_fails_here_is_told_from_a_failed_handshake(
         assert client.recv(1) == b""
     assert metric(node, "xray_pacs_associations_total", result="failed") == 1
     assert metric(node, "xray_pacs_associations_total", result="no_handshake") == 0
-    assert [line.fields for line in caplog.records if line.message == "connection failed"] == [  # type: ignore[attr-defined]
-        {"error": "MemoryError"}
-    ]
+    errors = [line["error"] for line in said if line["event"] == "connection failed"]
+    assert errors == ["MemoryError"]
 
 
 def test_a_known_title_from_another_address_is_rejected(

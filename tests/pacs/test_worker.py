@@ -36,7 +36,7 @@ class Unready:
 
 
 def test_why_no_film_is_read_is_said_once_for_each_reason(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, said: list, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("app.pacs.worker._IDLE_SECONDS", 0.0)
     spool = Spool(tmp_path / "spool", 0)
@@ -53,5 +53,5 @@ def test_why_no_film_is_read_is_said_once_for_each_reason(
         finished=lambda: None,
     )
     worker.run(reader.stop)
-    said = [line for line in caplog.records if line.message == "reader not ready"]
-    assert [line.fields["reason"] for line in said] == ["loading", "none", "loading", "loading"]  # type: ignore[attr-defined]
+    reasons = [line["reason"] for line in said if line["event"] == "reader not ready"]
+    assert reasons == ["loading", "none", "loading", "loading"]
