@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -112,18 +112,16 @@ class Intake:
         self._weights = shelf.weights
         self._arrived = arrived
 
-    def take(self, parts: Sequence[bytes], *, expected_instance: str | None = None) -> Receipt:
+    def take(self, data: bytes, *, expected_instance: str | None = None) -> Receipt:
         """Take one PS3.10 file. When this returns, the film survives a crash.
 
         Args:
-            parts: the file's bytes, in pieces that follow each other.
             expected_instance: the SOP Instance UID that the sender announced.
 
         Raises:
             MalformedObjectError: no DICOM object, or not the one announced.
             SpoolFullError: there is no room for it.
         """
-        data = parts[0] if len(parts) == 1 else b"".join(parts)
         header = read_header(data)
         if expected_instance is not None and header.sop_instance != expected_instance:
             raise MalformedObjectError
@@ -134,7 +132,7 @@ class Intake:
         key = self._key(header, route)
         if self._queue.knows(key):
             return self._duplicate()
-        staged = self._spool.stage([data])
+        staged = self._spool.stage(data)
         try:
             new = self._queue.admit(
                 key,
@@ -144,7 +142,7 @@ class Intake:
                 staged.stat().st_mtime,
             )
         finally:
-            self._spool.discard_staged(staged)
+            staged.unlink(missing_ok=True)
         if not new:
             return self._duplicate()
         if self._arrived is not None:
@@ -174,7 +172,7 @@ class Intake:
             return False
         key = self._key(header, route)  # not the name, where the models are others now
         taken = self._queue.admit(
-            key, route.bundle, lambda: self._spool.rename(name, key), path.stat().st_mtime
+            key, route.bundle, lambda: self._spool.accept(path, key), path.stat().st_mtime
         )
         if not taken and name != key:
             self._spool.discard(name)  # a copy of a film that the queue knows

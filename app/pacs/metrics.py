@@ -11,7 +11,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from app.pacs.queue import Queue
-from app.pacs.spool import Spool
+from app.pacs.spool import Spool, free_bytes
 from app.pacs.statuses import StoreStatus
 
 #: What becomes of a connection or a request for an association.
@@ -158,5 +158,5 @@ class _QueueCollector(Collector):
         yield GaugeMetricFamily(
             "xray_pacs_spool_free_bytes",
             "Room on the spool's disk.",
-            value=self._spool.free_bytes(),
+            value=free_bytes(self._spool.root),
         )

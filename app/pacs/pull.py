@@ -196,7 +196,7 @@ def _pull_web(
                 continue
             try:
                 data = _fetched(client, uid, _value(item, "0020000E"), _value(item, "00080018"))
-                counts[intake.take([data]).taken] += 1
+                counts[intake.take(data).taken] += 1
             except MalformedObjectError:
                 counts["malformed"] += 1
     return counts

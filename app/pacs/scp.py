@@ -185,7 +185,7 @@ class StorageProvider:
     def _answer(self, event: Event) -> StoreStatus:
         try:
             receipt = self._intake.take(
-                [event.encoded_dataset()],
+                event.encoded_dataset(),
                 expected_instance=str(event.request.AffectedSOPInstanceUID),  # type: ignore[union-attr]
             )
         except MalformedObjectError:

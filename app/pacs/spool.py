@@ -12,9 +12,8 @@ import os
 import shutil
 import time
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import IO
 
 #: Unfinished files of a process that may still be writing are left alone for this long.
 _STALE_SECONDS = 3600.0
@@ -52,38 +51,26 @@ class Spool:
         if root.stat().st_uid == os.geteuid():
             root.chmod(0o700)
 
-    def free_bytes(self) -> int:
-        """Room on the disk, in bytes."""
-        return free_bytes(self.root)
-
-    def stage(self, parts: Iterable[bytes]) -> Path:
+    def stage(self, data: bytes) -> Path:
         """Write a film under a passing name, down to the disk.
 
         Raises:
             SpoolFullError: there is no room, or less would stay free than must.
         """
-        parts = list(parts)
-        if self.free_bytes() - sum(map(len, parts)) < self._min_free_bytes:
+        if free_bytes(self.root) - len(data) < self._min_free_bytes:
             raise SpoolFullError
-        path = self._incoming / f"{self._owner}-{uuid.uuid4().hex}"
+        path = self._passing_name()
         try:
-            with _create(path) as file:
-                for part in parts:
-                    file.write(part)
-                _flush(file)
+            _write(path, data)
         except OSError as error:
             path.unlink(missing_ok=True)
             raise _translated(error) from error
         return path
 
-    def accept(self, staged: Path, key: str) -> None:
-        """Give a staged film its name; it survives a crash from here on."""
-        os.replace(staged, self._received / key)
+    def accept(self, film: Path, key: str) -> None:
+        """Give a film its name, or another one; it survives a crash from here on."""
+        os.replace(film, self._received / key)
         _flush_folder(self._received)
-
-    def rename(self, old: str, key: str) -> None:
-        """Give a film another name."""
-        self.accept(self._received / old, key)
 
     def received(self, key: str) -> Path:
         """Where the film of a key lies."""
@@ -95,14 +82,12 @@ class Spool:
         Raises:
             SpoolFullError: there is no room.
         """
-        partial = self._incoming / f"{self._owner}-{uuid.uuid4().hex}"
+        partial = self._passing_name()
         final = self._results / key
         try:
             partial.mkdir(mode=0o700)
             for name, data in objects.items():
-                with _create(partial / f"{name}.dcm") as file:
-                    file.write(data)
-                    _flush(file)
+                _write(partial / f"{name}.dcm", data)
             _flush_folder(partial)
             # Left by a crash before the queue knew of them: nobody has seen those.
             shutil.rmtree(final, ignore_errors=True)
@@ -152,18 +137,17 @@ class Spool:
             else:
                 path.unlink(missing_ok=True)
 
-    def discard_staged(self, staged: Path) -> None:
-        """Remove a staged film that is not wanted after all."""
-        staged.unlink(missing_ok=True)
+    def _passing_name(self) -> Path:
+        return self._incoming / f"{self._owner}-{uuid.uuid4().hex}"
 
 
-def _create(path: Path) -> IO[bytes]:
-    return os.fdopen(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb")
-
-
-def _flush(file: IO[bytes]) -> None:
-    file.flush()
-    os.fsync(file.fileno())
+def _write(path: Path, data: bytes) -> None:
+    """Make a file, down to the disk."""
+    descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(descriptor)
 
 
 def _flush_folder(folder: Path) -> None:

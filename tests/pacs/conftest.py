@@ -51,7 +51,7 @@ def pacs_settings(tmp_path: Path) -> PacsSettings:
 def result_paths(tmp_path: Path) -> list[Path]:
     """The results of a film, in a spool."""
     spool = Spool(tmp_path / "results", 0)
-    spool.accept(spool.stage([encode(film())]), "film")
+    spool.accept(spool.stage(encode(film())), "film")
     task = Task(spool.received("film"), "for-adults", 1.0e9, RESULTS)
     spool.write_results("film", read_film(fake_source()(), task).objects)
     return spool.results("film")

@@ -128,7 +128,7 @@ def test_a_destination_that_is_down_blocks_neither_the_intake_nor_the_others(
     first, second = Archive(), Archive()
     with running_node(settings, models) as node, first.running(up):
         for _ in range(2):
-            node.intake.take([encode(film())])
+            node.intake.take(encode(film()))
         wait_until(lambda: len(first.stored) == 6)
         assert second.stored == []
         reason = node.queue.reading().execute(
@@ -153,7 +153,7 @@ def test_what_is_refused_becomes_a_dead_letter_with_its_reason_and_can_be_retrie
     )
     archive = Archive(status=0xA700)
     with running_node(settings, models) as node, archive.running(port):
-        node.intake.take([encode(film())])
+        node.intake.take(encode(film()))
         wait_until(lambda: states(node) == {"archive0": "dead"})
         row = node.queue.reading().execute("SELECT attempts, reason FROM delivery").fetchone()
         kinds = ("report", "capture", "presentation")
@@ -172,7 +172,7 @@ def test_a_destination_of_implicit_syntax_alone_gets_its_results(
     archive = Archive(syntaxes=["1.2.840.10008.1.2"])
     settings = replace(pacs_settings, destinations=archive_peers(port))
     with running_node(settings, models) as node, archive.running(port):
-        node.intake.take([encode(film())])
+        node.intake.take(encode(film()))
         wait_until(lambda: len(archive.stored) == 3)
 
 
@@ -185,7 +185,7 @@ def test_a_capture_goes_as_the_destination_takes_it(
     archive = Archive(syntaxes=[str(syntax) for syntax in syntaxes])
     settings = replace(pacs_settings, destinations=archive_peers(port))
     with running_node(settings, models) as node, archive.running(port):
-        node.intake.take([encode(film())])
+        node.intake.take(encode(film()))
         wait_until(lambda: len(archive.stored) == 3)
     (capture,) = archive.captures
     assert capture.file_meta.TransferSyntaxUID == syntaxes[-1]
@@ -202,7 +202,7 @@ def test_results_are_kept_as_long_as_is_asked_for(
     settings = replace(pacs_settings, destinations=archive_peers(port), retention_seconds=3600)
     archive = Archive()
     with running_node(settings, models) as node, archive.running(port):
-        node.intake.take([encode(film())])
+        node.intake.take(encode(film()))
         wait_until(lambda: states(node) == {"archive0": "delivered"})
         node._tidy()
         assert len(node.spool.keys()) == 1
@@ -214,7 +214,7 @@ def test_letters_to_a_destination_that_is_no_longer_configured_are_put_aside(
     pacs_settings: PacsSettings, models: Path
 ) -> None:
     with running_node(pacs_settings, models) as node:
-        node.intake.take([encode(film())])
+        node.intake.take(encode(film()))
         wait_until(lambda: states(node) == {"archive": "waiting"})
     moved = replace(pacs_settings, destinations=archive_peers(free_port()))
     with running_node(moved, models) as node:
@@ -227,7 +227,7 @@ def test_results_can_be_chosen(pacs_settings: PacsSettings, models: Path) -> Non
     settings = replace(pacs_settings, destinations=archive_peers(port), results=("report",))
     archive = Archive()
     with running_node(settings, models) as node, archive.running(port):
-        node.intake.take([encode(film())])
+        node.intake.take(encode(film()))
         wait_until(lambda: states(node) == {"archive0": "delivered"})
         assert len(archive.stored) == 1
 

@@ -28,7 +28,7 @@ def test_a_film_is_other_work_for_other_weights_and_only_for_those_that_read_it(
     adults, ageless = (encode(film(**age)) for age in ({}, {"PatientAge": None, "StudyDate": ""}))
 
     def take(data: bytes, settings: PacsSettings = pacs_settings) -> Taken:
-        return Intake(spool, queue, settings, look_at_models(models, settings)).take([data]).taken
+        return Intake(spool, queue, settings, look_at_models(models, settings)).take(data).taken
 
     assert take(adults) == take(ageless) == Taken.QUEUED
     retrain(models, "for-children")

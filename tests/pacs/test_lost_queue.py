@@ -27,13 +27,13 @@ def test_films_whose_queue_was_lost_are_queued_again(
 ) -> None:
     with running_node(pacs_settings, models) as node:
         for _ in range(2):
-            node.intake.take([encode(film())])
+            node.intake.take(encode(film()))
         db = node.queue.reading()
         wait_until(lambda: len(node.queue.due_deliveries("archive", 3)) == 2)
         before = dict(db.execute("SELECT key, received FROM work").fetchall())
     lose_queue(pacs_settings.spool)
     node.spool.write_results("nobodys", {"report": b"of a film that is gone"})
-    node.spool.accept(node.spool.stage([b"no film"]), "unreadable")
+    node.spool.accept(node.spool.stage(b"no film"), "unreadable")
     with running_node(pacs_settings, models) as node:
         rows = node.queue.reading().execute("SELECT key, received FROM work").fetchall()
         assert dict(rows) == before  # their results get the same dates
@@ -46,19 +46,19 @@ def test_films_whose_queue_was_lost_are_queued_again(
 
 def test_with_other_models_they_are_other_work(pacs_settings: PacsSettings, models: Path) -> None:
     node = Node(pacs_settings, models, [])
-    node.intake.take([encode(film())])
+    node.intake.take(encode(film()))
     (key,) = node.spool.films()
     node.stop()
     lose_queue(pacs_settings.spool)
     for _ in range(2):  # the second time a copy lies there, of a film that is known
-        node.spool.accept(node.spool.stage([node.spool.received(key).read_bytes()]), "old")
+        node.spool.accept(node.spool.stage(node.spool.received(key).read_bytes()), "old")
         with running_node(pacs_settings, models) as node:
             assert node.spool.films() == {key}
 
 
 def test_what_was_let_go_does_not_come_back(pacs_settings: PacsSettings, models: Path) -> None:
     node = Node(pacs_settings, models, [])
-    node.spool.accept(node.spool.stage([encode(film())]), "a")
+    node.spool.accept(node.spool.stage(encode(film())), "a")
     failed(node.queue, "a")
     assert discard(node.queue) == 1
     node.stop()

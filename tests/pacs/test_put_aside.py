@@ -126,13 +126,13 @@ def test_a_film_that_was_not_read_can_be_read_again(
 ) -> None:
     port = free_port()
     settings = replace(pacs_settings, destinations=archive_peers(port), retention_seconds=retention)
-    archive, unknown = Archive(), [encode(film(PatientAge=None, StudyDate=""))]
+    archive, unknown = Archive(), encode(film(PatientAge=None, StudyDate=""))
 
     def is_(node: Node, state: str) -> bool:
         return list(films(node.queue).values()) == [state]
 
     with archive.running(port), running_node(settings, models) as node:
-        for data in (unknown, [encode(film())]):
+        for data in (unknown, encode(film())):
             node.intake.take(data)
         wait_until(lambda: set(films(node.queue).values()) == {"done"})
         assert retry(node.queue, ["archive0"]) == 0  # unless it is named
@@ -190,7 +190,7 @@ def test_of_a_destination_that_is_gone_nothing_stays_on_the_disk(
 ) -> None:
     monkeypatch.setattr("app.pacs.node._HOUSEKEEPING_SECONDS", 0.1)
     with running_node(pacs_settings, models) as node:
-        node.intake.take([encode(film())])
+        node.intake.take(encode(film()))
         wait_until(lambda: node.queue.due_deliveries("archive", 1))
         wait_until(lambda: node.queue.reading().execute("SELECT 1 FROM health").fetchone())
     moved = replace(pacs_settings, destinations=read_peers("new=dicom://A@127.0.0.1:1"))

@@ -35,7 +35,7 @@ def test_everything_on_disk_is_its_owners_only(spool: Spool, tmp_path: Path) -> 
     try:
         queue = Queue(spool.root / "queue.sqlite")
         admit(queue, "a")
-        spool.accept(spool.stage([b"film"]), "a")
+        spool.accept(spool.stage(b"film"), "a")
         spool.write_results("a", {"report": b"result"})
     finally:
         os.umask(old)
@@ -60,7 +60,7 @@ def test_a_film_is_flushed_before_it_gets_its_name(
 
     monkeypatch.setattr(os, "fsync", fsync)
     monkeypatch.setattr(os, "replace", replace)
-    spool.accept(spool.stage([b"fi", b"lm"]), "key")
+    spool.accept(spool.stage(b"film"), "key")
     assert events == ["flush file", "rename", "flush folder"]
     assert spool.received("key").read_bytes() == b"film"
 
@@ -71,7 +71,7 @@ def test_a_full_disk_leaves_nothing_behind(spool: Spool, monkeypatch: pytest.Mon
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(SpoolFullError):
-        spool.stage([b"film"])
+        spool.stage(b"film")
     with pytest.raises(SpoolFullError):
         spool.write_results("key", {"report": b"result"})
     assert [path for path in spool.root.rglob("*") if path.is_file()] == []
@@ -80,7 +80,7 @@ def test_a_full_disk_leaves_nothing_behind(spool: Spool, monkeypatch: pytest.Mon
 def test_the_watermark_refuses_before_the_disk_is_full(tmp_path: Path) -> None:
     spool = Spool(tmp_path / "spool", 2**60)
     with pytest.raises(SpoolFullError):
-        spool.stage([b"film"])
+        spool.stage(b"film")
 
 
 def test_a_film_is_admitted_once(queue: Queue) -> None:
@@ -208,9 +208,9 @@ def test_health_remembers_since_when(queue: Queue) -> None:
 def test_what_a_crash_left_unfinished_is_cleared_but_not_a_pull_under_way(
     spool: Spool, tmp_path: Path
 ) -> None:
-    mine = spool.stage([b"mine"])
-    other = Spool(tmp_path / "spool", 0).stage([b"a pull's"])
-    old = Spool(tmp_path / "spool", 0).stage([b"an old pull's"])
+    mine = spool.stage(b"mine")
+    other = Spool(tmp_path / "spool", 0).stage(b"a pull's")
+    old = Spool(tmp_path / "spool", 0).stage(b"an old pull's")
     os.utime(old, (0, 0))
     spool.clear_unfinished()
     assert (mine.exists(), other.exists(), old.exists()) == (False, True, False)
@@ -224,7 +224,7 @@ def test_a_line_is_there_as_long_as_its_files(
     finished(queue, "a", "normal", ["archive"])
     (letter,) = queue.due_deliveries("archive", 1)
     queue.delivered(letter)
-    spool.accept(spool.stage([b"film"]), "a")
+    spool.accept(spool.stage(b"film"), "a")
     with queue.writing() as db:
         db.execute("UPDATE work SET finished = finished - 40 * 86400")
     tidy(queue, spool, retention_seconds=retention_days * 86_400, history_days=30)

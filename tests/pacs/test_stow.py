@@ -200,7 +200,7 @@ def test_stow_tells_a_server_in_trouble_from_one_that_refuses(
     with web_server(status) as (web, _):
         settings = replace(pacs_settings, destinations=web, max_attempts=1)
         with running_node(settings, models) as node:
-            node.intake.take([encode(film())])
+            node.intake.take(encode(film()))
             db = node.queue.reading()
             if dead:
                 wait_until(lambda: states(node) == {"web": "dead"})
@@ -218,7 +218,7 @@ def test_a_web_server_that_does_not_take_jpeg_is_offered_the_picture_uncompresse
     with web_server(415) as (web, bodies):
         settings = replace(pacs_settings, destinations=web, max_attempts=1)
         with running_node(settings, models) as node:
-            node.intake.take([encode(film())])
+            node.intake.take(encode(film()))
             wait_until(lambda: states(node) == {"web": "dead"})
     first, second = bodies
     assert JPEGBaseline8Bit.encode() in first
@@ -243,7 +243,7 @@ def test_an_answer_that_cannot_be_understood_blocks_nothing(
         settings = replace(pacs_settings, destinations=web, max_attempts=1)
         with running_node(settings, models) as node:
             for _ in range(2):
-                node.intake.take([encode(film())])
+                node.intake.take(encode(film()))
             db = node.queue.reading()
             wait_until(
                 lambda: (
