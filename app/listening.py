@@ -4,13 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from app.settings import EnvironmentSettings, _positive, _setting
-
-
-def _port(text: str) -> int:
-    if not (text.isdecimal() and int(text) < 2**16):
-        raise ValueError("must be a number from 0 to 65535")
-    return int(text)
+from app.settings import EnvironmentSettings, _port, _positive, _setting
 
 
 @dataclass(frozen=True)

@@ -30,25 +30,34 @@ class SettingsError(ValueError):
     """An environment variable holds a value that cannot be used; the message names it."""
 
 
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise ValueError("must be 1 or more")
-    return number
+def _at_least(least: int) -> Callable[[str], int]:
+    def read(text: str) -> int:
+        number = int(text)
+        if number < least:
+            raise ValueError(f"must be {least} or more")
+        return number
+
+    return read
 
 
-def _log_level(text: str) -> str:
-    level = text.upper()
-    if level not in LOG_LEVELS:
-        raise ValueError(f"must be one of {', '.join(LOG_LEVELS)}")
-    return level
+_positive, _not_negative = _at_least(1), _at_least(0)
 
 
-def _not_negative(text: str) -> int:
-    number = int(text)
-    if number < 0:
-        raise ValueError("must be 0 or more")
-    return number
+def _port(text: str) -> int:
+    if not (text.isdecimal() and int(text) < 2**16):
+        raise ValueError("must be a number from 0 to 65535")
+    return int(text)
+
+
+def _one_of(words: tuple[str, ...], fold: Callable[[str], str] = str) -> Callable[[str], str]:
+    """Reads one of ``words``, which are as ``fold`` leaves a text."""
+
+    def read(text: str) -> str:
+        if fold(text) not in words:
+            raise ValueError(f"must be one of {', '.join(words)}")
+        return fold(text)
+
+    return read
 
 
 def _switch(text: str) -> bool:
@@ -58,21 +67,9 @@ def _switch(text: str) -> bool:
     raise ValueError("must be on or off")
 
 
-def _metrics_access(text: str) -> str:
-    if text not in METRICS_ACCESS:
-        raise ValueError(f"must be one of {', '.join(METRICS_ACCESS)}")
-    return text
-
-
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in text.split(",") if name.strip())
-
-
-def _engine(text: str) -> str:
-    engine = text.lower()
-    if engine not in ENGINES:
-        raise ValueError(f"must be one of {', '.join(ENGINES)}")
-    return engine
+def _parts(text: str) -> tuple[str, ...]:
+    """What stands between commas."""
+    return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
 def _rate_limit(text: str) -> str:
@@ -199,14 +196,14 @@ class Settings(EnvironmentSettings):
         "keras",
         "What executes the networks: `keras` (TensorFlow), or `lean` (ONNX Runtime; starts "
         "sooner in less memory, answers alike within 0.0001).",
-        _engine,
+        _one_of(ENGINES, str.lower),
     )
     log_level: str = _setting(
         "XRAY_LOG_LEVEL",
         "INFO",
         "`DEBUG`, `INFO`, `WARNING` or `ERROR`. One JSON line is written per request at `INFO`, "
         "for stylesheets and for probes that find all well at `DEBUG`.",
-        _log_level,
+        _one_of(LOG_LEVELS, str.upper),
     )
     api_keys_file: Path | None = _setting(
         "XRAY_API_KEYS_FILE",
@@ -240,7 +237,7 @@ class Settings(EnvironmentSettings):
         "XRAY_METRICS",
         "key",
         "Who may read `/metrics`: `key` (as every other route), `open` (everybody) or `off`.",
-        _metrics_access,
+        _one_of(METRICS_ACCESS),
     )
     trusted_hosts: tuple[str, ...] = _setting(
         "XRAY_TRUSTED_HOSTS",
@@ -248,7 +245,7 @@ class Settings(EnvironmentSettings):
         "Host names that requests may be addressed to, separated by commas; `.example.org` means "
         "all below it, and those of the loopback are always served. Unset, any name is; where only "
         "this machine may ask, the loopback's alone.",
-        _names,
+        _parts,
     )
     proxy_hops: int = _setting(
         "XRAY_PROXY_HOPS",

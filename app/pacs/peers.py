@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 from urllib.parse import unquote, urlsplit
 
+from app.settings import _parts
+
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
 # PS3.5 §6.2, AE: up to 16 characters without backslash and control characters.
 _AE_TITLE = re.compile(r"[\x21-\x5b\x5d-\x7e](?:[\x20-\x5b\x5d-\x7e]{0,14}[\x21-\x5b\x5d-\x7e])?")
@@ -154,7 +156,3 @@ def read_peers(text: str) -> tuple[Peer, ...]:
             raise ValueError(f"the name {name!r} comes twice")
         found.append(read_peer(name, url))
     return tuple(found)
-
-
-def _parts(text: str) -> list[str]:
-    return [part.strip() for part in text.split(",") if part.strip()]

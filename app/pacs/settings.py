@@ -9,7 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from app.pacs.peers import Callers, Peer, ae_title, read_callers, read_peer, read_peers
-from app.settings import EnvironmentSettings, SettingsError, _not_negative, _positive, _setting
+from app.settings import (
+    EnvironmentSettings,
+    SettingsError,
+    _not_negative,
+    _parts,
+    _port,
+    _positive,
+    _setting,
+)
 
 RESULTS = ("report", "capture", "presentation")
 #: Stands in a list of body parts or views for "the file does not say".
@@ -17,13 +25,6 @@ MISSING = "MISSING"
 _DAY_SECONDS = 86_400
 #: Peers may count on the first, as DCMTK's do; each association may take memory for the second.
 _PDU_BYTES = (4096, 2**24)
-
-
-def _port(text: str) -> int:
-    number = int(text)
-    if not 0 <= number <= 65535:
-        raise ValueError("must be a port, 0 to 65535")
-    return number
 
 
 def _seconds(text: str) -> float:
@@ -42,13 +43,12 @@ def _pdu(text: str) -> int:
 
 
 def _words(text: str) -> tuple[str, ...]:
-    return tuple(word.strip().upper() for word in text.split(",") if word.strip())
+    return tuple(map(str.upper, _parts(text)))
 
 
 def _results(text: str) -> tuple[str, ...]:
-    chosen = tuple(word.lower() for word in _words(text))
-    unknown = set(chosen) - set(RESULTS)
-    if unknown or not chosen:
+    chosen = set(map(str.lower, _parts(text)))
+    if not chosen or chosen - set(RESULTS):
         raise ValueError(f"must be some of {', '.join(RESULTS)}")
     return tuple(kind for kind in RESULTS if kind in chosen)
 
