@@ -15,8 +15,8 @@ from pydicom.sr.codedict import codes
 from pydicom.uid import ExplicitVRLittleEndian, JPEGBaseline8Bit
 from pydicom.valuerep import DA, TM
 
-from app.pacs.results.template import Template, blank_source, fill_header
-from app.pacs.results.verdict import PRODUCT, Verdict
+from app.pacs.results.template import blank_source, decoded, encoded, fill_header
+from app.pacs.results.verdict import PRODUCT, UNVERIFIED, Verdict
 from app.presentation import DECISION_WORDS
 from app.reading import NOTICE, Reading
 from cxr.explain import overlay
@@ -37,7 +37,7 @@ def capture(verdict: Verdict) -> Dataset:
     assert isinstance(reading, Reading), "a refusal has no picture"
     pixels = picture(reading)
     jpeg = _jpeg(pixels)
-    image = _template(verdict.software).copy()
+    image = decoded(_template(verdict.software))
     fill_header(image, verdict, "capture")
     image.SourceImageSequence = [_reference(source)]
     if not _has_map(reading):
@@ -50,8 +50,8 @@ def capture(verdict: Verdict) -> Dataset:
 
 
 @lru_cache(maxsize=16)
-def _template(software: str) -> Template:
-    """A capture without its picture, by the software that it names."""
+def _template(software: str) -> bytes:
+    """A capture without its picture, by the software that it names: a PS3.10 file."""
     nobody = blank_source()
     image = SCImage(
         pixel_array=np.zeros((1, 1, 3), np.uint8),
@@ -66,7 +66,7 @@ def _template(software: str) -> Template:
         manufacturer=PRODUCT,
         manufacturer_model_name=PRODUCT,
         software_versions=software,
-        series_description="Reading by software, unverified",
+        series_description=UNVERIFIED,
         patient_orientation=("L", "F"),
         specific_character_set="ISO_IR 192",
         transfer_syntax_uid=ExplicitVRLittleEndian,
@@ -87,7 +87,7 @@ def _template(software: str) -> Template:
     image.LossyImageCompressionMethod = "ISO_10918_1"
     image.file_meta.TransferSyntaxUID = JPEGBaseline8Bit
     del image.PixelData
-    return Template.of(image)
+    return encoded(image)
 
 
 def _jpeg(pixels: NDArray[np.uint8]) -> bytes:

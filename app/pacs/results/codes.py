@@ -57,6 +57,6 @@ def finding(found: FindingClass) -> CodedConcept:
     return _FINDINGS.get(found.id) or own(found.id, found.label)
 
 
-def reason(code: str, meaning: str) -> CodedConcept:
-    """A warning's or refusal's stable code (longer than 16 characters: Long Code Value)."""
-    return own(code, meaning)
+def reason(code: str) -> CodedConcept:
+    """A warning's or refusal's stable code; ``low_resolution`` means ``Low resolution``."""
+    return own(code, code.replace("_", " ").capitalize()[:64])

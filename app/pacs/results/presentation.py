@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.valuerep import DA, DS, TM
 
-from app.pacs.results.verdict import PRODUCT, Verdict
+from app.pacs.results.verdict import PRODUCT, UNVERIFIED, Verdict
 from app.presentation import DECISION_WORDS
 from app.reading import NOTICE, Reading
 from cxr.dicom_grey import numbers
@@ -36,7 +36,7 @@ def presentation(verdict: Verdict) -> GrayscaleSoftcopyPresentationState:
     """The presentation state of a reading."""
     reading, source = verdict.outcome, verdict.source
     assert isinstance(reading, Reading), "a refusal has nothing to draw"
-    layer = GraphicLayer(_LAYER, order=1, description="Reading by software, unverified")
+    layer = GraphicLayer(_LAYER, order=1, description=UNVERIFIED)
     # Photometric Interpretation does not count here (PS3.3 §C.11.6): the state itself must
     # say that MONOCHROME1 is shown inverted.
     inverted = source.get("PhotometricInterpretation") == "MONOCHROME1"
@@ -51,8 +51,8 @@ def presentation(verdict: Verdict) -> GrayscaleSoftcopyPresentationState:
         software_versions=verdict.software,
         device_serial_number=verdict.weights[:16],
         content_label="READING",
-        content_description="Reading by software, unverified",
-        series_description="Reading by software, unverified",
+        content_description=UNVERIFIED,
+        series_description=UNVERIFIED,
         graphic_layers=[layer],
         graphic_annotations=[
             GraphicAnnotation(

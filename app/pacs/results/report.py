@@ -28,8 +28,8 @@ from pydicom.valuerep import DS
 
 from app.pacs.results import codes as ours
 from app.pacs.results.identity import derived_uid
-from app.pacs.results.template import Template, blank_source, fill_header
-from app.pacs.results.verdict import PRODUCT, Refusal, Verdict
+from app.pacs.results.template import blank_source, decoded, encoded, fill_header
+from app.pacs.results.verdict import PRODUCT, UNVERIFIED, Refusal, Verdict
 from app.presentation import DECISION_ADVICE
 from app.reading import NOTICE, Reading
 
@@ -67,7 +67,7 @@ def report(verdict: Verdict) -> Dataset:
     """The report of a reading, or of a refusal."""
     outcome, source = verdict.outcome, verdict.source
     template, places = _template(_Wording.of(outcome))
-    document = template.copy()
+    document = decoded(template)
     fill_header(document, verdict, "report")
     evidence = document.CurrentRequestedProcedureEvidenceSequence[0]
     evidence.StudyInstanceUID = source.StudyInstanceUID
@@ -87,12 +87,12 @@ def report(verdict: Verdict) -> Dataset:
 
 
 @lru_cache(maxsize=64)
-def _template(wording: _Wording) -> tuple[Template, dict[str, int]]:
-    """A report of that wording, and the places in its group by the code of what stands there."""
+def _template(wording: _Wording) -> tuple[bytes, dict[str, int]]:
+    """A report of that wording, a PS3.10 file, and the places in its group by their codes."""
     document = build(Verdict(blank_source(), wording.outcome, datetime(2000, 1, 1)))
     items = document.ContentSequence[-1].ContentSequence[0].ContentSequence
     places = {item.ConceptNameCodeSequence[0].get("CodeValue"): n for n, item in enumerate(items)}
-    return Template.of(document), places
+    return encoded(document), places
 
 
 def build(verdict: Verdict) -> ComprehensiveSR:
@@ -129,7 +129,7 @@ def build(verdict: Verdict) -> ComprehensiveSR:
         manufacturer=PRODUCT,
         manufacturer_model_name=PRODUCT,
         software_versions=verdict.software,
-        series_description="Reading by software, unverified",
+        series_description=UNVERIFIED,
         is_complete=True,
         is_final=False,
         is_verified=False,
@@ -168,7 +168,7 @@ def _of_reading(verdict: Verdict, reading: Reading) -> MeasurementsAndQualitativ
         QualitativeEvaluation(ours.DECISION, ours.DECISIONS[reading.decision]),
         QualitativeEvaluation(ours.MOST_PROBABLE, ours.finding(by_label[reading.finding])),
         *(
-            QualitativeEvaluation(ours.WARNING, ours.reason(warning.code, _words(warning.code)))
+            QualitativeEvaluation(ours.WARNING, ours.reason(warning.code))
             for warning in reading.warnings
         ),
     ]
@@ -207,7 +207,7 @@ def _of_refusal(verdict: Verdict, refusal: Refusal) -> MeasurementsAndQualitativ
         tracking_identifier=_tracking_identifier(verdict),
         qualitative_evaluations=[
             QualitativeEvaluation(ours.DECISION, ours.NOT_READ),
-            QualitativeEvaluation(ours.REFUSAL, ours.reason(refusal.code, _words(refusal.code))),
+            QualitativeEvaluation(ours.REFUSAL, ours.reason(refusal.code)),
         ],
         source_images=[_source_image(verdict)],
     )
@@ -225,8 +225,3 @@ def _add_comments(group: MeasurementsAndQualitativeEvaluations, *texts: str) -> 
                 relationship_type=RelationshipTypeValues.CONTAINS,
             )
         )
-
-
-def _words(code: str) -> str:
-    """``low_resolution`` → ``Low resolution``: a code's meaning in words."""
-    return code.replace("_", " ").capitalize()[:64]

@@ -8,7 +8,6 @@ film: that parses nothing but what is filled in, and the rest is written back as
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from io import BytesIO
 
 from pydicom import dcmread
@@ -22,26 +21,16 @@ _DATES = ("InstanceCreationDate", "ContentDate", "DateOfSecondaryCapture")
 _TIMES = ("InstanceCreationTime", "ContentTime", "TimeOfSecondaryCapture")
 
 
-@dataclass(frozen=True)
-class Template:
-    """An object about a film that says nothing: a PS3.10 file."""
-
-    data: bytes
-
-    @classmethod
-    def of(cls, dataset: Dataset) -> Template:
-        return cls(encoded(dataset))
-
-    def copy(self) -> Dataset:
-        """The object again, to be filled in."""
-        return dcmread(BytesIO(self.data))
-
-
 def encoded(dataset: Dataset) -> bytes:
     """The PS3.10 file."""
     buffer = BytesIO()
     dataset.save_as(buffer, enforce_file_format=True)
     return buffer.getvalue()
+
+
+def decoded(data: bytes) -> Dataset:
+    """The object of a PS3.10 file."""
+    return dcmread(BytesIO(data))
 
 
 def blank_source() -> Dataset:

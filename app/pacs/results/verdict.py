@@ -11,6 +11,8 @@ from app.pacs.results.identity import derived_uid
 from app.reading import Reading
 
 PRODUCT = "X-Ray Result Interpreter"
+#: How every result describes itself.
+UNVERIFIED = "Reading by software, unverified"
 #: Stands for the weights in the UIDs of a refusal that no bundle was chosen for.
 NO_WEIGHTS = "none"
 #: Together they fit an IS: at most 2147483647 (PS3.5 §6.2).
