@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -101,108 +101,86 @@ def warnings_for(
         spread: its ``contrast``.
         doubtful: the gate let it pass, but only just.
     """
-    found = _warnings_of_the_picture(radiograph, spread)
-    if doubtful:
-        found.append(
-            ReadingWarning(
-                "doubtful_chest_xray",
-                "This is only just like the frontal chest radiographs that the model knows. Check "
-                "that it is one: whole, upright, not inverted, and nothing else in the picture.",
-            )
-        )
+    found = list(_warnings_of_the_picture(radiograph, spread, doubtful))
     if radiograph.dicom is not None:
         found += _warnings_of_the_header(radiograph.dicom, bundle.population)
     return tuple(found)
 
 
-def _warnings_of_the_picture(radiograph: Radiograph, spread: float) -> list[ReadingWarning]:
-    found = []
+def _warnings_of_the_picture(
+    radiograph: Radiograph, spread: float, doubtful: bool
+) -> Iterator[ReadingWarning]:
     if min(radiograph.width, radiograph.height) < LOW_RESOLUTION_SIDE:
-        found.append(
-            ReadingWarning(
-                "low_resolution",
-                f"The image is only {radiograph.width} × {radiograph.height} pixels: fine detail "
-                f"is missing. Use the original radiograph, at least {LOW_RESOLUTION_SIDE} "
-                "pixels a side.",
-            )
+        yield ReadingWarning(
+            "low_resolution",
+            f"The image is only {radiograph.width} × {radiograph.height} pixels: fine detail "
+            f"is missing. Use the original radiograph, at least {LOW_RESOLUTION_SIDE} "
+            "pixels a side.",
         )
     if max(radiograph.width, radiograph.height) > CROPPED_ASPECT * min(
         radiograph.width, radiograph.height
     ):
-        found.append(
-            ReadingWarning(
-                "heavily_cropped",
-                f"The image is {radiograph.width} × {radiograph.height} pixels: no chest film is "
-                "that long and narrow, so a part of it was cut off. Use the whole radiograph.",
-            )
+        yield ReadingWarning(
+            "heavily_cropped",
+            f"The image is {radiograph.width} × {radiograph.height} pixels: no chest film is "
+            "that long and narrow, so a part of it was cut off. Use the whole radiograph.",
         )
     if spread < LOW_CONTRAST:
-        found.append(
-            ReadingWarning(
-                "low_contrast",
-                "The image uses only a small part of the grey scale: most of its detail was lost "
-                "when it was exposed or exported. Export it with the window it is read with.",
-            )
+        yield ReadingWarning(
+            "low_contrast",
+            "The image uses only a small part of the grey scale: most of its detail was lost "
+            "when it was exposed or exported. Export it with the window it is read with.",
         )
     if white(radiograph) > OVEREXPOSED_WHITE:
-        found.append(
-            ReadingWarning(
-                "overexposed",
-                "A large part of the film is pure white: detail was lost in exposure or in the "
-                "window. Export it with a wider window.",
-            )
+        yield ReadingWarning(
+            "overexposed",
+            "A large part of the film is pure white: detail was lost in exposure or in the "
+            "window. Export it with a wider window.",
         )
     if radiograph.chroma > COLOURED_CHROMA:
-        found.append(
-            ReadingWarning(
-                "coloured_picture",
-                "The picture is coloured and a radiograph is grey: it may be a heatmap laid over a "
-                "film, a photograph or a screenshot. Send the film itself.",
-            )
+        yield ReadingWarning(
+            "coloured_picture",
+            "The picture is coloured and a radiograph is grey: it may be a heatmap laid over a "
+            "film, a photograph or a screenshot. Send the film itself.",
         )
     if radiograph.photographed:
-        found.append(
-            ReadingWarning(
-                "photograph",
-                "A camera took this picture, of a monitor or a light box: its glare, its angle and "
-                "its raster change readings. Send the file that the monitor shows.",
-            )
+        yield ReadingWarning(
+            "photograph",
+            "A camera took this picture, of a monitor or a light box: its glare, its angle and "
+            "its raster change readings. Send the file that the monitor shows.",
         )
-    return found
+    if doubtful:
+        yield ReadingWarning(
+            "doubtful_chest_xray",
+            "This is only just like the frontal chest radiographs that the model knows. Check "
+            "that it is one: whole, upright, not inverted, and nothing else in the picture.",
+        )
 
 
 def _warnings_of_the_header(
     fields: DicomFields, population: Mapping[str, Any]
-) -> list[ReadingWarning]:
-    found = []
+) -> Iterator[ReadingWarning]:
     age = fields.patient_age_years
     # An age is given in completed years: someone of 5 years and 11 months is still 5.
     youngest, oldest = population.get("min_age_years"), population.get("max_age_years")
     too_old = age is not None and oldest is not None and age >= oldest + 1
     too_young = age is not None and youngest is not None and age < youngest
     if age is not None and (too_old or too_young):
-        found.append(
-            ReadingWarning(
-                "age_outside_population",
-                f"The file says the patient is {_age_words(age)} old, but this model was made "
-                f"for {_ages_of(population)}. Choose the other patient group, or rely on a "
-                "reader.",
-            )
+        yield ReadingWarning(
+            "age_outside_population",
+            f"The file says the patient is {_age_words(age)} old, but this model was made "
+            f"for {_ages_of(population)}. Choose the other patient group, or rely on a "
+            "reader.",
         )
     if fields.frontal is False:
-        found.append(
-            ReadingWarning(
-                "view_outside_population",
-                "The file names another view than PA or AP, such as a lateral one. The model has "
-                "only seen frontal radiographs: use the frontal one.",
-            )
+        yield ReadingWarning(
+            "view_outside_population",
+            "The file names another view than PA or AP, such as a lateral one. The model has "
+            "only seen frontal radiographs: use the frontal one.",
         )
     if fields.chest is False:
-        found.append(
-            ReadingWarning(
-                "body_part_outside_population",
-                "The file says this radiograph shows another part of the body. The model has "
-                "only seen chests: check that the right file was sent.",
-            )
+        yield ReadingWarning(
+            "body_part_outside_population",
+            "The file says this radiograph shows another part of the body. The model has "
+            "only seen chests: check that the right file was sent.",
         )
-    return found

@@ -6,8 +6,7 @@ import hashlib
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from functools import wraps
-from typing import TYPE_CHECKING, Concatenate, ParamSpec
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,8 +43,6 @@ if TYPE_CHECKING:
     from cxr.bundle import Bundle, Prediction
     from cxr.gate import Gate
 
-Parameters = ParamSpec("Parameters")
-
 #: Said where a heatmap was asked for and there is none; see ``_activation``.
 NO_HEATMAP = ReadingWarning(
     "no_heatmap",
@@ -58,19 +55,6 @@ Activation = tuple[NDArray[np.float32], tuple[float, float]]
 HEATMAPS = ("none", "overlay", "map", "layer")
 #: What a map may show instead of one class: all that speaks for infection.
 INFECTION = "infection"
-
-
-def _in_turn(
-    method: Callable[Concatenate[Predictor, Parameters], Reading],
-) -> Callable[Concatenate[Predictor, Parameters], Reading]:
-    """Wait for a turn before the method, whoever calls it."""
-
-    @wraps(method)
-    def waiting(self: Predictor, /, *args: Parameters.args, **kwargs: Parameters.kwargs) -> Reading:
-        with self.turn():
-            return method(self, *args, **kwargs)
-
-    return waiting
 
 
 class Predictor:
@@ -120,7 +104,6 @@ class Predictor:
             known = ", ".join(self.bundles)
             raise UnknownModelError(f"No model has that name. Loaded are: {known}.") from None
 
-    @_in_turn
     def read(
         self,
         data: bytes,
@@ -160,72 +143,68 @@ class Predictor:
             PatientUnknownError: ``needs_patient``, and nothing says who the patient is.
             OverloadedError: too many wait to be read.
         """
-        began = time.perf_counter()
-        if heatmap not in HEATMAPS:
-            raise InvalidParameterError(f"heatmap must be one of: {', '.join(HEATMAPS)}.")
-        named = self.bundle(model) if model else None
-        radiograph = decode(data, self._limits, reduce_to=self._reduce_to)
-        decoded = time.perf_counter()
-        # Once for the gate, the network and the overlay.
-        small = reduced(radiograph, self._reduce_to) if self._halves else radiograph
-        film = without_frame(small)  # a canvas around it says nothing of its levels or its shape
-        spread = contrast(film)
-        refuse_blank(spread)
-        if not (with_film or with_evidence):
-            radiograph = small  # the same, and full-size pixels are free before the network runs
-        doubtful = self.gate is not None and self.gate.check(small).doubtful
+        with self.turn():
+            began = time.perf_counter()
+            if heatmap not in HEATMAPS:
+                raise InvalidParameterError(f"heatmap must be one of: {', '.join(HEATMAPS)}.")
+            named = self.bundle(model) if model else None
+            radiograph = decode(data, self._limits, reduce_to=self._reduce_to)
+            decoded = time.perf_counter()
+            # Once for the gate, the network and the overlay.
+            small = reduced(radiograph, self._reduce_to) if self._halves else radiograph
+            film = without_frame(small)  # a canvas around it says nothing of levels and shape
+            spread = contrast(film)
+            refuse_blank(spread)
+            if not (with_film or with_evidence):
+                radiograph = small  # full-size pixels are free before the network runs
+            doubtful = self.gate is not None and self.gate.check(small).doubtful
 
-        age = radiograph.dicom.patient_age_years if radiograph.dicom else None
-        bundle = named or self._bundle_for(age, needs_patient)
-        assumed = named is None and age is None and serves_several(self.bundles.values())
-        _check_class(heatmap_class, bundle)
-        prediction = bundle.predict(to_model_input(small, bundle.spec)[np.newaxis])
-        probabilities = prediction.probabilities[0]
-        infection = float(bundle.infection_probability(prediction.probabilities)[0])
-        decision = bundle.thresholds.decide(infection)
-        modelled = time.perf_counter()
+            age = radiograph.dicom.patient_age_years if radiograph.dicom else None
+            bundle = named or self._bundle_for(age, needs_patient)
+            assumed = named is None and age is None and serves_several(self.bundles.values())
+            _check_class(heatmap_class, bundle)
+            prediction = bundle.predict(to_model_input(small, bundle.spec)[np.newaxis])
+            probabilities = prediction.probabilities[0]
+            infection = float(bundle.infection_probability(prediction.probabilities)[0])
+            decision = bundle.thresholds.decide(infection)
+            modelled = time.perf_counter()
 
-        shown = self._for_people(data, radiograph) if with_film else small
-        picture = found = None
-        shows_map = map_if_normal or decision != "normal"
-        wanted = heatmap != "none" and shows_map
-        if wanted or (with_evidence and shows_map):
-            found = _activation(bundle, prediction, heatmap_class, small)
-        if wanted and found is not None:
-            height, width = shown.pixels.shape
-            if heatmap == "overlay" and with_film:  # both for people, in the same size
-                picture = png(overlay(shown, *found))
-            elif heatmap == "overlay":
-                picture = overlay_png(shown, *found)
-            else:
-                draw = map_png if heatmap == "map" else layer_png
-                picture = draw(found[0], width, height, found[1])
-        labels = [finding.label for finding in bundle.classes]
-        return Reading(
-            finding=labels[int(probabilities.argmax())],
-            decision=decision,
-            infection_probability=infection,
-            probabilities={label: float(p) for label, p in zip(labels, probabilities, strict=True)},
-            warnings=(
-                *((patient_unknown(bundle),) if assumed else ()),
-                *warnings_for(film, bundle, spread, doubtful=doubtful),
-                *((NO_HEATMAP,) if wanted and found is None else ()),
-            ),
-            bundle=bundle,
-            image_format=radiograph.format,
-            image_width=radiograph.width,
-            image_height=radiograph.height,
-            image_sha256=hashlib.sha256(data).hexdigest(),
-            heatmap=picture,
-            film=film_png(shown) if with_film else None,
-            evidence=_evidence(radiograph, found) if with_evidence else None,
-            thumbnail=film_png(small, THUMBNAIL_SIDE) if with_thumbnail else None,
-            timing_ms={
-                "decode": (decoded - began) * 1000,
-                "model": (modelled - decoded) * 1000,
-                "total": (time.perf_counter() - began) * 1000,
-            },
-        )
+            shown = self._for_people(data, radiograph) if with_film else small
+            picture = found = None
+            shows_map = map_if_normal or decision != "normal"
+            wanted = heatmap != "none" and shows_map
+            if wanted or (with_evidence and shows_map):
+                found = _activation(bundle, prediction, heatmap_class, small)
+            if wanted and found is not None:
+                picture = _draw(heatmap, shown, found, for_people=with_film)
+            labels = [finding.label for finding in bundle.classes]
+            return Reading(
+                finding=labels[int(probabilities.argmax())],
+                decision=decision,
+                infection_probability=infection,
+                probabilities={
+                    label: float(p) for label, p in zip(labels, probabilities, strict=True)
+                },
+                warnings=(
+                    *((patient_unknown(bundle),) if assumed else ()),
+                    *warnings_for(film, bundle, spread, doubtful=doubtful),
+                    *((NO_HEATMAP,) if wanted and found is None else ()),
+                ),
+                bundle=bundle,
+                image_format=radiograph.format,
+                image_width=radiograph.width,
+                image_height=radiograph.height,
+                image_sha256=hashlib.sha256(data).hexdigest(),
+                heatmap=picture,
+                film=film_png(shown) if with_film else None,
+                evidence=_evidence(radiograph, found) if with_evidence else None,
+                thumbnail=film_png(small, THUMBNAIL_SIDE) if with_thumbnail else None,
+                timing_ms={
+                    "decode": (decoded - began) * 1000,
+                    "model": (modelled - decoded) * 1000,
+                    "total": (time.perf_counter() - began) * 1000,
+                },
+            )
 
     def _bundle_for(self, age: float | None, needs_patient: bool) -> Bundle:
         if age is None:
@@ -245,6 +224,16 @@ class Predictor:
 def _evidence(radiograph: Radiograph, found: Activation | None) -> Evidence:
     """Where there is no map, one that shows nothing anywhere."""
     return Evidence(radiograph, *(found or (np.zeros((1, 1), np.float32), (0.0, 0.0))))
+
+
+def _draw(heatmap: str, film: Radiograph, found: Activation, *, for_people: bool) -> bytes:
+    """The map as a PNG; an overlay for people has the size of the film beside it."""
+    if heatmap == "overlay":
+        return png(overlay(film, *found)) if for_people else overlay_png(film, *found)
+    draw = map_png if heatmap == "map" else layer_png
+    activation, offset = found
+    height, width = film.pixels.shape
+    return draw(activation, width, height, offset)
 
 
 def _check_class(wanted: str, bundle: Bundle) -> None:
