@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -70,12 +71,6 @@ def make_registry(
         admission,
         gate_engine=settings.engine if settings.gate else None,
     )
-
-
-def _load_gate(path: Path, engine: EngineName) -> Gate:
-    from cxr.gate import load_gate
-
-    return load_gate(path, engine)
 
 
 def _bundle_folders(models: Path) -> list[Path]:
@@ -189,22 +184,21 @@ class Registry:
     def _load_all(self, tell: Callable[[Registry], None]) -> None:
         began = time.perf_counter()
         bundles: dict[str, Bundle] = {}
-        try:
+        folders: list[Path] = []
+        gate: Gate | None = None
+        with self._refused_as(self._models.name):
             folders = _bundle_folders(self._models)
-        except BundleError as error:
-            folders = []
-            self._refuse(self._models.name, error.detail)
         for folder in folders:
-            try:
+            with self._refused_as(folder.name):
                 bundle = self._load(folder)
                 if bundle.name in bundles:
                     raise BundleError(f"Another bundle is already named {bundle.name}.")
                 bundles[bundle.name] = bundle
-            except BundleError as error:
-                self._refuse(folder.name, error.detail)
-            except Exception as error:  # one bad bundle must not stop the others
-                self._refuse(folder.name, f"Loading failed with {type(error).__name__}: {error}")
-        gate = self._open_gate(self._gate_engine) if self._gate_engine and bundles else None
+        if self._gate_engine and bundles:
+            from cxr.gate import load_gate
+
+            with self._refused_as(GATE):
+                gate = load_gate(gate_folder(self._models), self._gate_engine)
         self.seconds = time.perf_counter() - began
         # Without a gate that was asked for, a photograph would get a reading: nothing is read.
         if bundles and GATE not in self.failures:
@@ -224,15 +218,14 @@ class Registry:
         self._finished.set()
         prepare_dicom()  # ready without it: it takes longer than the lean engine's networks
 
-    def _open_gate(self, engine: EngineName) -> Gate | None:
+    @contextmanager
+    def _refused_as(self, name: str) -> Iterator[None]:
+        """What goes wrong within is the failure of ``name``, and must not stop the others."""
         try:
-            return _load_gate(gate_folder(self._models), engine)
-        except BundleError as error:
-            self._refuse(GATE, error.detail)
+            yield
         except Exception as error:
-            self._refuse(GATE, f"Loading failed with {type(error).__name__}: {error}")
-        return None
-
-    def _refuse(self, name: str, reason: str) -> None:
-        self.failures[name] = reason
-        log.error("bundle refused", bundle=name, reason=reason)
+            reason = f"Loading failed with {type(error).__name__}: {error}"
+            if isinstance(error, BundleError):
+                reason = error.detail
+            self.failures[name] = reason
+            log.error("bundle refused", bundle=name, reason=reason)

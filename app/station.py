@@ -113,7 +113,5 @@ def film_pixels() -> Response:
 @blueprint.get("/sample")
 def sample() -> Response:
     """The sample radiograph, to be read like any other file."""
-    path = sample_path()
-    if path is None:
-        abort(404)
+    path = sample_path() or abort(404)
     return Response(path.read_bytes(), mimetype="application/dicom")

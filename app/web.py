@@ -71,9 +71,7 @@ def read() -> str:
 def read_sample() -> str:
     """The result page for the sample radiograph: an adult's, by the dates in its file."""
     predictor = current.predictor()
-    path = sample_path()
-    if path is None:
-        abort(404)
+    path = sample_path() or abort(404)
     return _result(predictor, path.read_bytes(), None, is_sample=True)
 
 

@@ -34,7 +34,6 @@ class FilmRow:
     """One film on the page: a number of the queue's own, and no identity."""
 
     id: int
-    decision: str | None
     words: str
     probability: str
     model: str | None
@@ -50,7 +49,6 @@ class DestinationRow:
     waiting: int
     dead: int
     health: str
-    up: bool | None
 
 
 @dataclass(frozen=True)
@@ -113,7 +111,6 @@ def films(db: sqlite3.Connection, most: int) -> list[FilmRow]:
     return [
         FilmRow(
             id=row["id"],
-            decision=row["decision"],
             words=DECISION_WORDS[row["decision"]]
             if row["decision"]
             else f"Not read: {row['code']}",
@@ -146,20 +143,13 @@ def destinations(db: sqlite3.Connection, settings: PacsSettings) -> list[Destina
     for peer in settings.destinations:
         row = health.get(peer.name)
         if row is None:
-            words, up = "Not tried yet", None
+            words = "Not tried yet"
         elif row["reason"] is None:
-            words, up = f"Answers; last {ago(now - row['checked'])} ago", True
+            words = f"Answers; last {ago(now - row['checked'])} ago"
         else:
-            words, up = f"Unreachable for {ago(now - row['since'])}: {row['reason']}", False
-        rows.append(
-            DestinationRow(
-                peer.name,
-                counts.get((peer.name, "waiting"), 0),
-                counts.get((peer.name, "dead"), 0),
-                words,
-                up,
-            )
-        )
+            words = f"Unreachable for {ago(now - row['since'])}: {row['reason']}"
+        waiting, dead = (counts.get((peer.name, state), 0) for state in ("waiting", "dead"))
+        rows.append(DestinationRow(peer.name, waiting, dead, words))
     return rows
 
 

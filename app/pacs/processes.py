@@ -107,10 +107,7 @@ class ReaderProcess:
         """
         try:
             return self._pool.submit(_read, task).result(self._read_seconds)
-        except BrokenProcessPool:
-            self._renew()
-            raise ReaderLostError from None
-        except TimeoutError:
+        except (BrokenProcessPool, TimeoutError):
             self._kill()
             self._renew()
             raise ReaderLostError from None
