@@ -8,7 +8,9 @@ network, and never hear the answer (RFC 9112, section 9.6).
 
 from __future__ import annotations
 
+import contextlib
 import socket
+from collections.abc import Iterator
 
 #: So long a client that has its answer may take to end its connection.
 LINGER_SECONDS = 2.0
@@ -17,6 +19,17 @@ HEAR_OUT_SECONDS = 20.0
 _PIECE_BYTES = 256 * 1024
 #: Pieces that one connection may bring before the others have their turn.
 _PIECES_A_TURN = 4
+
+
+def pieces(sock: socket.socket) -> Iterator[bytes]:
+    """What has come by now; an empty piece where the client has ended.
+
+    Raises:
+        OSError: the client is gone.
+    """
+    with contextlib.suppress(BlockingIOError):
+        for _ in range(_PIECES_A_TURN):
+            yield sock.recv(_PIECE_BYTES)
 
 
 class Outbox:
@@ -87,13 +100,10 @@ class Farewell:
     def ended(self) -> bool:
         """Throw away what came; whether the client has ended, or has sent too much."""
         try:
-            for _ in range(_PIECES_A_TURN):
-                piece = self._sock.recv(_PIECE_BYTES)
+            for piece in pieces(self._sock):
                 self._left -= len(piece)
                 if not piece or self._left <= 0:
                     return True
-        except BlockingIOError:
-            return False
         except OSError:
             return True
         return False

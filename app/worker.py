@@ -28,7 +28,7 @@ from app.allocator import give_back
 from app.arrival import Arrival
 from app.balance import Share
 from app.connection import Connection, give_body, let_go
-from app.leaving import HEAR_OUT_SECONDS, LINGER_SECONDS, Farewell
+from app.leaving import HEAR_OUT_SECONDS, LINGER_SECONDS, Farewell, pieces
 from app.refusals import FAILED, TOO_MANY, TOO_SLOW, Refusal, refusal_of
 from app.settings import Settings
 
@@ -40,9 +40,6 @@ MAX_LEAVING_BYTES = 256 * 1024 * 1024
 _LEAST_RATE = 64 * 1024
 #: Of a body that is refused so many times the largest one is heard out.
 _HEAR_OUT_FACTOR = 4
-_PIECE_BYTES = 256 * 1024
-#: Pieces that one connection may bring before the others have their turn.
-_PIECES_A_TURN = 4
 #: After that long without a film, what films took goes back to the system; the poller looks each
 #: second. The next film takes its pages anew (docs/performance.md).
 _QUIET_SECONDS = 2.0
@@ -173,15 +170,12 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
         if conn not in self._arriving:
             return  # it made room for another one in this turn
         try:
-            for _ in range(_PIECES_A_TURN):
-                piece = client.recv(_PIECE_BYTES)
+            for piece in pieces(client):
                 if not piece:
                     self._drop(conn)
                     return
                 if self._take(conn, piece):
                     return
-        except BlockingIOError:
-            pass
         except OSError:
             self._drop(conn)
 
