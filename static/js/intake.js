@@ -47,7 +47,6 @@ const inOrder = (films) => films.sort((a, b) => compare(a.name, b.name));
 export function enableIntake(root, take, nothing) {
   const zone = root.querySelector("[data-drop]");
   const own = root.querySelector("#file");
-  const several = document.querySelector("[data-files]");
   const folder = document.querySelector("[data-folder]");
   const offer = (found) => {
     const films = found.filter(({ file }) => !HIDDEN.test(file.name));
@@ -57,7 +56,7 @@ export function enableIntake(root, take, nothing) {
 
   own.multiple = true;
   own.required = false;
-  for (const input of [own, several, folder]) {
+  for (const input of [own, folder]) {
     input.addEventListener("change", () => {
       const films = asFilms(input.files);
       if (!offer(input === folder ? inOrder(films) : films) && input === folder) nothing();

@@ -36,8 +36,8 @@ export class Panel {
   #without(item) {
     this.place.replaceChildren(item.section ?? this.template(item.title ? "failed" : item.state));
     if (item.detail) {
-      this.find("failed-title").textContent = item.title;
-      this.find("failed-detail").textContent = item.detail;
+      this.find("refusal-title").textContent = item.title;
+      this.find("refusal-detail").textContent = item.detail;
     }
     if (mayPass(item)) this.find("another")?.parentElement.replaceWith(this.template("again"));
   }
@@ -46,9 +46,9 @@ export class Panel {
     if (!onlyProgress || !this.find("progress-title")) {
       this.place.replaceChildren(this.template("progress"));
     }
-    const words = { waiting: "Waiting for its turn" };
-    this.find("progress-title").textContent =
-      words[item.state] ?? (item.progress < 1 ? "Sending the film" : "Reading the film");
+    const working = item.progress < 1 ? "Sending the film" : "Reading the film";
+    const words = item.state === "waiting" ? "Waiting for its turn" : working;
+    this.find("progress-title").textContent = words;
     const bar = this.place.querySelector("progress");
     if (item.progress < 1) bar.value = item.progress;
     else bar.removeAttribute("value");

@@ -26,16 +26,12 @@ function scaleBar(viewport, spacing, widest) {
 }
 
 export class Ruler {
-  constructor() {
-    this.from = null;
-    this.to = null;
-    this.cursor = null; // where the next point would go, when placed by keyboard
-  }
+  from = null;
+  to = null;
+  cursor = null; // where the next point would go, when placed by keyboard
 
   clear() {
-    this.from = null;
-    this.to = null;
-    this.cursor = null;
+    Object.assign(this, { from: null, to: null, cursor: null });
   }
 
   /** What is measured now, to come back to. */

@@ -1,7 +1,7 @@
 // The keyboard: one table, which the keys and the help both come from.
 
 /** key(s) → what it says in the help → what it does. */
-function tableOf({ viewer, worklist, actions }) {
+function tableOf({ viewer, controls, worklist, dialog, addFilms, copyReading }) {
   return [
     ["ArrowUp ArrowDown", "Previous, next film", (event) => worklist.step(event.key)],
     ["+ =", "Larger", () => viewer.zoomIn()],
@@ -9,25 +9,25 @@ function tableOf({ viewer, worklist, actions }) {
     ["f", "Fit the film", () => viewer.fit()],
     ["1", "One film pixel for each screen pixel", () => viewer.actual()],
     ["Shift+Arrow", "Move the film", (event) => move(viewer, event.key)],
-    ["w", "Drag to window", () => actions.tool("window")],
-    ["p", "Drag to move", () => actions.tool("pan")],
-    ["l", "Measure a length", () => actions.tool("ruler")],
+    ["w", "Drag to window", () => viewer.setTool("window")],
+    ["p", "Drag to move", () => viewer.setTool("pan")],
+    ["l", "Measure a length", () => viewer.setTool("ruler")],
     ["d", "Darker", () => viewer.changeWindow(0.03, 0)],
     ["u", "Brighter", () => viewer.changeWindow(-0.03, 0)],
     ["c", "More contrast", () => viewer.changeWindow(0, -0.05)],
     ["x", "Less contrast", () => viewer.changeWindow(0, 0.05)],
-    ["n", "Next preset of the window", () => actions.nextPreset()],
+    ["n", "Next preset of the window", () => controls.nextPreset()],
     ["i", "Invert", () => viewer.invert()],
     ["r", "Rotate by a quarter", () => viewer.rotate()],
-    ["h", "Heatmap on or off", () => actions.view(viewer.view === "heatmap" ? "film" : "heatmap")],
-    ["s", "Side by side", () => actions.view("both")],
-    ["b", "Blink; again: switch by hand", () => actions.blink()],
-    ["o", "Heatmap fainter", () => actions.opacity(-0.1)],
-    ["O", "Heatmap stronger", () => actions.opacity(0.1)],
+    ["h", "Heatmap on or off", () => viewer.setView(viewer.view === "heatmap" ? "film" : "heatmap")],
+    ["s", "Side by side", () => viewer.setView("both")],
+    ["b", "Blink; again: switch by hand", () => blink(viewer)],
+    ["o", "Heatmap fainter", () => controls.setOpacity(viewer.opacity - 0.1)],
+    ["O", "Heatmap stronger", () => controls.setOpacity(viewer.opacity + 0.1)],
     ["Escape", "Back to how the film came", () => viewer.reset()],
-    ["a", "Add films", () => actions.add()],
-    ["t", "Copy the reading as text", () => actions.copy()],
-    ["?", "This help", () => actions.help()],
+    ["a", "Add films", addFilms],
+    ["t", "Copy the reading as text", copyReading],
+    ["?", "This help", () => dialog.showModal()],
   ];
 }
 
@@ -37,6 +37,11 @@ function move(viewer, key) {
   const across = { ArrowLeft: STEP, ArrowRight: -STEP }[key] ?? 0;
   const down = { ArrowUp: STEP, ArrowDown: -STEP }[key] ?? 0;
   viewer.moveBy(across, down);
+}
+
+function blink(viewer) {
+  if (viewer.view === "blink") viewer.blink();
+  else viewer.setView("blink");
 }
 
 /** While the ruler is the tool and the film has the focus, arrows and Enter measure. */
@@ -69,7 +74,7 @@ function isForThePage(event) {
 }
 
 export function enableShortcuts(parts) {
-  const { viewer, dialog } = parts;
+  const { viewer, worklist, dialog } = parts;
   const shortcuts = tableOf(parts);
   const letters = dialog.querySelector("[data-keys-on]");
   const list = dialog.querySelector("[data-shortcuts]");
@@ -87,8 +92,9 @@ export function enableShortcuts(parts) {
     list.append(row);
   }
 
+  document.querySelector("[data-do=help]").addEventListener("click", () => dialog.showModal());
   addEventListener("keydown", (event) => {
-    if (!isForThePage(event) || !parts.active()) return;
+    if (!isForThePage(event) || worklist.items.length === 0) return;
     if (measureByKey(viewer, event)) {
       event.preventDefault();
       return;

@@ -69,25 +69,14 @@ class Station {
       () => this.#nothingFound(),
     );
     enableGestures(this.viewer);
+    const { viewer, controls, worklist } = this;
     enableShortcuts({
-      viewer: this.viewer,
-      worklist: this.worklist,
+      viewer,
+      controls,
+      worklist,
       dialog: one("help"),
-      active: () => this.worklist.items.length > 0,
-      actions: {
-        tool: (tool) => this.viewer.setTool(tool),
-        view: (view) => this.viewer.setView(view),
-        blink: () =>
-          this.viewer.view === "blink" ? this.viewer.blink() : this.viewer.setView("blink"),
-        opacity: (by) => this.controls.setOpacity(this.viewer.opacity + by),
-        nextPreset: () => this.controls.nextPreset(),
-        add: () => this.form.querySelector("#file").click(),
-        copy: () => this.export("text"),
-        help: () => one("help").showModal(),
-      },
-    });
-    document.querySelector("[data-do=help]").addEventListener("click", () => {
-      one("help").showModal();
+      addFilms: () => this.#chooseFiles(),
+      copyReading: () => this.export("text"),
     });
     this.form.addEventListener("submit", (event) => event.preventDefault());
     one("result").addEventListener("click", (event) => this.#clicked(event));
@@ -121,6 +110,10 @@ class Station {
     // An arrow key must now step through the films, not change the patient's group.
     one("list").focus({ preventScroll: true });
     this.#announce(films.length === 1 ? "Reading one film." : `Reading ${films.length} films.`);
+  }
+
+  #chooseFiles() {
+    this.form.querySelector("#file").click();
   }
 
   #nothingFound() {
@@ -173,8 +166,10 @@ class Station {
       item.thumbnail.alt = "";
     }
     this.#changed(item);
-    this.#tell(item);
-    if (item !== this.worklist.selected) return;
+    const { items, selected } = this.worklist;
+    const words = announcement(item, items, item === selected);
+    if (words) this.#announce(words);
+    if (item !== selected) return;
     // What kept the server from reading may have kept it from sending the film.
     if (item.state === "done" && item.trouble === "unfetched") await this.open(item);
     else await this.heatmap.draw(item);
@@ -232,7 +227,7 @@ class Station {
     if (button.dataset.export) this.export(button.dataset.export);
     if (button.matches("[data-another]")) {
       event.preventDefault(); // "Try another file" stays on this page
-      this.form.querySelector("#file").click();
+      this.#chooseFiles();
     }
     if (button.dataset.readAs === undefined) return;
     const model = button.dataset.readAs;
@@ -307,12 +302,6 @@ class Station {
     } catch {
       event.target.submit(); // the plain way
     }
-  }
-
-  #tell(item) {
-    const { items, selected } = this.worklist;
-    const words = announcement(item, items, item === selected);
-    if (words) this.#announce(words);
   }
 
   #announce(words) {

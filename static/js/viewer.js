@@ -66,7 +66,7 @@ export class Viewer {
   awaitLayer() {
     this.setLayer(null);
     this.layerAwaited = true;
-    this.#update();
+    this.changed();
   }
 
   get panes() {
@@ -249,8 +249,7 @@ export class Viewer {
 
   #resized() {
     if (this.viewport?.fitted) this.viewport.fit(this.pane);
-    this.redraw();
-    this.changed();
+    this.#update();
   }
 
   #paint() {
