@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import time
+from functools import partial
 from pathlib import Path
 
 from flask import Flask, Response, g
@@ -37,88 +38,64 @@ class Metrics:
 
     def __init__(self) -> None:
         self._registry = registry = CollectorRegistry()
-        self._requests = Counter(
+        counter = partial(Counter, registry=registry)
+        histogram = partial(Histogram, registry=registry)
+        summed = partial(Gauge, multiprocess_mode="livesum", registry=registry)
+        largest = partial(Gauge, multiprocess_mode="livemax", registry=registry)
+        self._requests = counter(
             "xray_requests",
             "Answers by route, method, status and problem code (empty when none).",
             ("route", "method", "status", "code"),
-            registry=registry,
         )
         # Without labels, so that it is there at 0 before the first: an alert on an increase does
         # not see a series that begins with 1.
-        self._internal_errors = Counter(
-            "xray_internal_errors",
-            "Requests that the service itself failed to answer (500).",
-            registry=registry,
+        self._internal_errors = counter(
+            "xray_internal_errors", "Requests that the service itself failed to answer (500)."
         )
-        self._request_seconds = Histogram(
+        self._request_seconds = histogram(
             "xray_request_seconds",
             "Time from the request's headers to its answer, by route.",
             ("route",),
             buckets=_SECONDS,
-            registry=registry,
         )
-        self._in_progress = Gauge(
+        self._in_progress = summed(
             "xray_requests_in_progress",
             "Requests that a thread is answering, waiting for the network included.",
-            multiprocess_mode="livesum",
-            registry=registry,
         )
-        self._queue_depth = Gauge(
-            "xray_queue_depth",
-            "Radiographs that wait for their turn to be read.",
-            multiprocess_mode="livesum",
-            registry=registry,
+        self._queue_depth = summed(
+            "xray_queue_depth", "Radiographs that wait for their turn to be read."
         )
-        self._readings = Counter(
-            "xray_readings",
-            "Readings by model and decision.",
-            ("model", "decision"),
-            registry=registry,
+        self._readings = counter(
+            "xray_readings", "Readings by model and decision.", ("model", "decision")
         )
-        self._refusals = Counter(
+        self._refusals = counter(
             "xray_refusals",
             "Requests and radiographs that were refused, by problem code.",
             ("code",),
-            registry=registry,
         )
-        self._stage_seconds = Histogram(
+        self._stage_seconds = histogram(
             "xray_reading_stage_seconds",
             "Time of a reading by stage.",
             ("stage",),
             buckets=_SECONDS,
-            registry=registry,
         )
-        self._probability = Histogram(
+        self._probability = histogram(
             "xray_infection_probability",
             "Calibrated probability of infection by model: its distribution drifts with the films.",
             ("model",),
             buckets=_TWENTIETHS,
-            registry=registry,
         )
-        self._model_info = Gauge(
-            "xray_model_info",
-            "1 for each loaded bundle.",
-            ("model", "version", "sha256"),
-            multiprocess_mode="livemax",
-            registry=registry,
+        self._model_info = largest(
+            "xray_model_info", "1 for each loaded bundle.", ("model", "version", "sha256")
         )
-        self._workers_ready = Gauge(
-            "xray_workers_ready",
-            "Workers that have loaded and probed at least one bundle.",
-            multiprocess_mode="livesum",
-            registry=registry,
+        self._workers_ready = summed(
+            "xray_workers_ready", "Workers that have loaded and probed at least one bundle."
         )
-        self._bundles_refused = Gauge(
-            "xray_bundles_refused",
-            "Bundles that could not be loaded or failed their probes.",
-            multiprocess_mode="livemax",
-            registry=registry,
+        self._bundles_refused = largest(
+            "xray_bundles_refused", "Bundles that could not be loaded or failed their probes."
         )
-        self._resident_bytes = Gauge(
-            "xray_resident_bytes",
-            "Resident memory of all workers at their latest answers.",
-            multiprocess_mode="livesum",
-            registry=registry,
+        self._resident_bytes = summed(
+            "xray_resident_bytes", "Resident memory of all workers at their latest answers."
         )
 
         self._measure_next = 0.0  # of the monotonic clock

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
+from functools import partial
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import GaugeMetricFamily
@@ -42,6 +43,8 @@ class NodeMetrics:
         self, queue: Queue, spool: Spool, bundles: Iterable[tuple[str, str, str]] = ()
     ) -> None:
         self.registry = CollectorRegistry()
+        counter = partial(Counter, registry=self.registry)
+        histogram = partial(Histogram, registry=self.registry)
         # As the service has it, so that one alert sees a node that was left behind.
         model_info = Gauge(
             "xray_model_info",
@@ -51,55 +54,47 @@ class NodeMetrics:
         )
         for bundle in bundles:
             model_info.labels(*bundle).set(1)
-        self.associations = Counter(
+        self.associations = counter(
             "xray_pacs_associations",
             f"Connections and associations by result: {', '.join(ASSOCIATION_RESULTS)}.",
             ("result",),
-            registry=self.registry,
         )
-        self.stores = Counter(
+        self.stores = counter(
             "xray_pacs_stores",
             f"C-STORE requests by what they were answered with: {', '.join(STORE_STATUSES)} "
             "(no answer: the connection was ended).",
             ("status",),
-            registry=self.registry,
         )
-        self.store_seconds = Histogram(
+        self.store_seconds = histogram(
             "xray_pacs_store_seconds",
             "Time from a complete C-STORE request to its answer.",
             buckets=_SECONDS,
-            registry=self.registry,
         )
-        self.films = Counter(
+        self.films = counter(
             "xray_pacs_films",
             "Films by what became of them: queued, duplicate, or dropped with the reason.",
             ("taken", "reason"),
-            registry=self.registry,
         )
-        self.readings = Counter(
+        self.readings = counter(
             "xray_pacs_readings",
             "Films read, by model and decision; refused ones by their code.",
             ("model", "decision", "code"),
-            registry=self.registry,
         )
-        self.reading_seconds = Histogram(
+        self.reading_seconds = histogram(
             "xray_pacs_reading_seconds",
             "Time from taking a film off the queue to its results on disk.",
             buckets=_SECONDS,
-            registry=self.registry,
         )
-        self.turnaround_seconds = Histogram(
+        self.turnaround_seconds = histogram(
             "xray_pacs_turnaround_seconds",
             "Time from receiving a film to its results on disk.",
             buckets=(0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0, 7200.0),
-            registry=self.registry,
         )
-        self.deliveries = Counter(
+        self.deliveries = counter(
             "xray_pacs_deliveries",
             "Attempts of a delivery by destination and outcome: delivered, retried, dead, "
             "unreachable.",
             ("destination", "outcome"),
-            registry=self.registry,
         )
         # From the start at 0: an alert on an increase does not see a series that begins with 1.
         for result in ASSOCIATION_RESULTS:
