@@ -17,6 +17,7 @@ from structlog.stdlib import BoundLogger
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge, SecurityError
 
 from app import current
+from app.refusals import RETRY_AFTER_SECONDS
 from cxr.errors import CxrError, RadiographError
 
 log: BoundLogger = structlog.get_logger("app.errors")
@@ -158,7 +159,6 @@ PROBLEMS: dict[str, Problem] = {
     ),
 }
 
-RETRY_AFTER_SECONDS = 2
 _CODE_BY_STATUS = {
     401: "unauthorized",
     404: "not_found",

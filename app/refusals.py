@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 from gunicorn.http import errors
 
-#: As in app/errors.py; a test compares.
 RETRY_AFTER_SECONDS = 2
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import click
 from flask.cli import AppGroup
 
@@ -20,22 +23,24 @@ def is_running() -> bool:
     return context is not None and context.info_name != "run"
 
 
-def _key_file() -> KeyFile:
+@contextmanager
+def _key_file() -> Iterator[KeyFile]:
+    """The key file; what is wrong with it becomes a sentence on the terminal."""
     path = current.settings().api_keys_file
     if path is None:
         raise click.ClickException("Set XRAY_API_KEYS_FILE to the file that holds the keys.")
-    return KeyFile(path)
+    try:
+        yield KeyFile(path)
+    except KeyFileError as error:
+        raise click.ClickException(str(error)) from error
 
 
 @group.command("create")
 @click.argument("name")
 def create(name: str) -> None:
     """Make a key for NAME and print it, once: only its hash is kept."""
-    keys = _key_file()
-    try:
+    with _key_file() as keys:
         secret = keys.create(name)
-    except KeyFileError as error:
-        raise click.ClickException(str(error)) from error
     click.echo(secret)
     click.echo(f"The key of {name}. It cannot be shown again.", err=True)
 
@@ -43,20 +48,15 @@ def create(name: str) -> None:
 @group.command("list")
 def list_keys() -> None:
     """Print the names of the keys and the days they were made."""
-    try:
-        keys = _key_file().read()
-    except KeyFileError as error:
-        raise click.ClickException(str(error)) from error
-    for key in keys.values():
-        click.echo(f"{key.created}  {key.name}")
+    with _key_file() as keys:
+        for key in keys.read().values():
+            click.echo(f"{key.created}  {key.name}")
 
 
 @group.command("revoke")
 @click.argument("name")
 def revoke(name: str) -> None:
     """Take the key of NAME away; a server that runs refuses it from its next request on."""
-    try:
-        _key_file().revoke(name)
-    except KeyFileError as error:
-        raise click.ClickException(str(error)) from error
+    with _key_file() as keys:
+        keys.revoke(name)
     click.echo(f"The key of {name} is revoked.", err=True)

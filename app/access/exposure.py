@@ -85,10 +85,8 @@ def check_addresses(settings: Settings, hosts: Iterable[str]) -> None:
     Raises:
         SettingsError: one of them is not the loopback, and nobody has decided who may come in.
     """
-    if settings.api_keys_file is not None or open_to_all(settings):
-        return
     exposed = [host for host in hosts if not is_loopback(host)]
-    if exposed:
+    if exposed and only_this_machine(settings):
         raise SettingsError(
             f"Refusing to serve on {', '.join(exposed)}: other machines can reach it, and no API "
             f"keys are configured. {_WHAT_TO_DO}"

@@ -19,7 +19,7 @@ from flask_wtf.csrf import CSRFError, CSRFProtect
 from werkzeug.exceptions import SecurityError
 
 from app import current
-from app.access.exposure import is_loopback, open_to_all
+from app.access.exposure import is_loopback, only_this_machine
 from app.access.keys import ApiKey, KeyFile
 from app.errors import InvalidParameterError, UnauthorizedError, shows_page
 from app.settings import Settings
@@ -80,8 +80,10 @@ def _check_form_token() -> None:
         ) from error
 
 
-def _sign_in_first() -> ResponseReturnValue:
+def _refuse_unknown() -> ResponseReturnValue | None:
     """A person goes to the sign-in page, a program gets 401."""
+    if not g.unknown:
+        return None
     presented = _presented_key() is not None
     if shows_page() and not presented:
         g.code = UnauthorizedError.code
@@ -96,7 +98,6 @@ def _identify() -> None:
     g.client = None
     g.unknown = False
     g.signed_in = False
-    settings = current.settings()
     keys = key_file()
     if isinstance(request.routing_exception, SecurityError):
         return  # a host that is not served: refused as soon as it is dispatched
@@ -104,11 +105,11 @@ def _identify() -> None:
         if keys and request.endpoint == "access.sign_in":
             _check_form_token()
         return
-    if request.endpoint == METRICS_ENDPOINT and settings.metrics == "open":
+    if request.endpoint == METRICS_ENDPOINT and current.settings().metrics == "open":
         return
     if keys is None:
-        if not open_to_all(settings):
-            _only_this_machine()
+        if only_this_machine(current.settings()):
+            _refuse_other_machines()
         return
 
     presented = _presented_key()
@@ -124,11 +125,7 @@ def _identify() -> None:
         g.client = key.name
 
 
-def _refuse_unknown() -> ResponseReturnValue | None:
-    return _sign_in_first() if g.unknown else None
-
-
-def _only_this_machine() -> None:
+def _refuse_other_machines() -> None:
     """Last line of defence, for servers that do not ask before they listen.
 
     A proxy asks from this machine too, for whoever reaches it.

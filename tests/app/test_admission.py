@@ -112,7 +112,6 @@ def test_whoever_counts_the_waiting_hears_every_change() -> None:
     ids=lambda refusal: refusal.status,
 )
 def test_answers_before_flask_look_like_those_of_flask(refusal: refusals.Refusal) -> None:
-    assert refusals.RETRY_AFTER_SECONDS == errors.RETRY_AFTER_SECONDS
     head, _, body = refusal.encode(close=False).partition(b"\r\n\r\n")
     problem = json.loads(body)
     assert set(problem) == {"type", "title", "status", "detail", "code", "request_id"}
