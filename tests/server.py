@@ -76,6 +76,16 @@ def wait_for(address: str, expected: int, process: subprocess.Popen[bytes]) -> N
         time.sleep(0.1)
 
 
+def end_process(process: subprocess.Popen[bytes]) -> None:
+    """Stop a process in order, or after a while in any way."""
+    process.terminate()
+    try:
+        process.wait(timeout=40)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
 @contextmanager
 def running_server(
     models: Path,
@@ -109,9 +119,4 @@ def running_server(
         wait_for(f"{server.address}/readyz", 200, process)
         yield server
     finally:
-        process.terminate()
-        try:
-            process.wait(timeout=40)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        end_process(process)

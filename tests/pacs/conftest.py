@@ -22,7 +22,7 @@ from app.pacs.spool import Spool
 from tests.pacs.fakes import ReaderHere, fake_source, write_models
 from tests.pacs.films import encode, film
 from tests.pacs.orthanc import Orthanc, running_orthanc
-from tests.server import ROOT, free_port
+from tests.server import ROOT, end_process, free_port
 
 CALLERS: Callers = read_callers("CR1=127.0.0.1,ORTHANC=127.0.0.1")
 
@@ -133,8 +133,4 @@ class NodeProcess:
 
     def stop(self) -> None:
         if self.process is not None and self.process.poll() is None:
-            self.process.terminate()
-            try:
-                self.process.wait(timeout=40)
-            except subprocess.TimeoutExpired:
-                self.kill()
+            end_process(self.process)

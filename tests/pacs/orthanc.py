@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from tests.server import free_port
+from tests.server import end_process, free_port
 
 PLUGIN = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
 TITLE = "ORTHANC"
@@ -120,12 +120,7 @@ def running_orthanc(
                 time.sleep(0.1)
         yield orthanc
     finally:
-        process.terminate()
-        try:
-            process.wait(timeout=20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        end_process(process)
 
 
 def storescu(
