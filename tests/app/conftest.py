@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -37,17 +38,19 @@ def no_bundle(path: Path) -> Bundle:
     raise BundleError(f"{path.name} is not needed here.")
 
 
+def loaded(settings: Settings) -> Flask:
+    """An application that has loaded what it can."""
+    app = create_app(settings)
+    assert app.extensions["registry"].wait(120)
+    return app
+
+
 @pytest.fixture(scope="session")
 def app(models_folder: Path) -> Flask:
     """A ready application with small limits, and no gate: the films here are drawn ones."""
-    app = create_app(
-        Settings(
-            models=models_folder, max_upload_bytes=4 * 2**20, max_pixels=16_000_000, gate=False
-        )
-    )
-    registry = app.extensions["registry"]
-    assert registry.wait(120)
-    assert registry.failures == {}
+    settings = Settings(models=models_folder, gate=False)
+    app = loaded(replace(settings, max_upload_bytes=4 * 2**20, max_pixels=16_000_000))
+    assert app.extensions["registry"].failures == {}
     return app
 
 

@@ -17,8 +17,7 @@ from app.settings import Settings
 from tests.app.conftest import no_bundle
 from tests.app.multipart import multipart
 from tests.app.problems import assert_problem
-
-BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+from tests.app.test_errors import BROWSER
 
 
 @pytest.fixture
@@ -285,7 +284,6 @@ def test_signing_in_leads_to_any_page_of_this_one(
 
 
 def test_forms_need_their_token(stranger: FlaskClient, secret: str, jpeg: bytes) -> None:
-    page = stranger.get("/sign-in").get_data(as_text=True)
     assert stranger.post("/sign-in", data={"key": secret}).status_code == 400
     sign_in(stranger, secret)
     page = stranger.get("/").get_data(as_text=True)

@@ -18,12 +18,11 @@ from flask.testing import FlaskClient
 from PIL import Image
 from sklearn.datasets import load_sample_image
 
-from app import create_app
 from app.presentation import WARNING_TITLES
 from app.sample import sample_path
 from app.settings import PROJECT_ROOT, Settings
 from cxr.decode import decode
-from tests.app.conftest import CHILDREN
+from tests.app.conftest import CHILDREN, loaded
 from tests.app.multipart import multipart
 from tests.app.problems import assert_problem
 from tests.phantoms import encode_dicom, encode_jpeg, encode_png
@@ -31,10 +30,8 @@ from tests.phantoms import encode_dicom, encode_jpeg, encode_png
 
 @pytest.fixture(scope="module")
 def gated(models_folder: Path) -> Flask:
-    app = create_app(Settings(models=models_folder))
-    registry = app.extensions["registry"]
-    assert registry.wait(120)
-    assert registry.failures == {}
+    app = loaded(Settings(models=models_folder))
+    assert app.extensions["registry"].failures == {}
     return app
 
 
@@ -205,9 +202,7 @@ def own_models(models_folder: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def ready(own_models: Path) -> FlaskClient:
-    app = create_app(Settings(models=own_models))
-    assert app.extensions["registry"].wait(120)
-    return app.test_client()
+    return loaded(Settings(models=own_models)).test_client()
 
 
 def test_the_gate_is_no_model_that_reads(ready: FlaskClient) -> None:
@@ -221,19 +216,14 @@ def test_without_its_gate_the_service_reads_nothing_and_names_the_file(
     own_models: Path, name: str, film: np.ndarray
 ) -> None:
     (own_models / "gate" / name).write_bytes(b"damaged")
-    app = create_app(Settings(models=own_models))
-    assert app.extensions["registry"].wait(120)
-    client = app.test_client()
+    client = loaded(Settings(models=own_models)).test_client()
     body = assert_problem(client.get("/readyz"), "not_ready")
     assert name in body["detail"]
     assert_problem(predict(client, encode_png(film)), "not_ready")
 
 
 def test_switched_off_every_picture_gets_a_reading(models_folder: Path) -> None:
-    app = create_app(
-        Settings.from_environment({"XRAY_GATE": "off", "XRAY_MODELS": str(models_folder)})
-    )
-    assert app.extensions["registry"].wait(120)
-    client = app.test_client()
+    environment = {"XRAY_GATE": "off", "XRAY_MODELS": str(models_folder)}
+    client = loaded(Settings.from_environment(environment)).test_client()
     codes(predict(client, encode_png(photograph())))
     assert client.get("/readyz").get_json()["gate"] is None

@@ -9,17 +9,10 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from app import create_app
 from app.registry import make_registry
 from app.settings import Settings
-from tests.app.conftest import ADULTS, CHILDREN
+from tests.app.conftest import ADULTS, CHILDREN, loaded
 from tests.app.problems import assert_problem
-
-
-def loaded(settings: Settings) -> FlaskClient:
-    app = create_app(settings)
-    assert app.extensions["registry"].wait(120)
-    return app.test_client()
 
 
 def test_alive(client: FlaskClient) -> None:
@@ -69,7 +62,7 @@ def test_one_bad_bundle_leaves_the_good_one_serving(
     models = tmp_path / "models"
     shutil.copytree(models_folder, models)
     damage(models / CHILDREN)
-    client = loaded(Settings(models=models))
+    client = loaded(Settings(models=models)).test_client()
     body = client.get("/readyz").get_json()
     assert [model["name"] for model in body["models"]] == [ADULTS]
     (failed,) = body["failed"]
@@ -79,7 +72,7 @@ def test_one_bad_bundle_leaves_the_good_one_serving(
 
 
 def test_no_bundle_at_all_is_not_ready_and_says_why(tmp_path: Path) -> None:
-    client = loaded(Settings(models=tmp_path / "nowhere"))
+    client = loaded(Settings(models=tmp_path / "nowhere")).test_client()
     body = assert_problem(client.get("/readyz"), "not_ready")
     assert "nowhere" in body["detail"]
     page = client.get("/").get_data(as_text=True)
@@ -87,5 +80,6 @@ def test_no_bundle_at_all_is_not_ready_and_says_why(tmp_path: Path) -> None:
 
 
 def test_an_empty_folder_is_not_ready(tmp_path: Path) -> None:
-    body = assert_problem(loaded(Settings(models=tmp_path)).get("/readyz"), "not_ready")
+    client = loaded(Settings(models=tmp_path)).test_client()
+    body = assert_problem(client.get("/readyz"), "not_ready")
     assert "holds no bundle" in body["detail"]

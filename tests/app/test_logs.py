@@ -15,10 +15,9 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from app import create_app
 from app.logs import json_formatter
 from app.settings import Settings
-from tests.app.conftest import CHILDREN
+from tests.app.conftest import CHILDREN, loaded
 from tests.app.multipart import multipart
 
 
@@ -139,10 +138,9 @@ def test_probes_that_find_all_well_do_not_drown_the_readings(
 def test_a_probe_that_finds_the_service_not_ready_is_logged(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    app = create_app(Settings(models=tmp_path))
-    assert app.extensions["registry"].wait(120)
+    client = loaded(Settings(models=tmp_path)).test_client()
     capfd.readouterr()
-    assert app.test_client().get("/readyz").status_code == 503
+    assert client.get("/readyz").status_code == 503
     (line,) = lines(capfd)
     assert (line["route"], line["status"], line["code"]) == ("/readyz", 503, "not_ready")
 

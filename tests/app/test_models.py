@@ -7,9 +7,8 @@ from pathlib import Path
 
 from flask.testing import FlaskClient
 
-from app import create_app
 from app.settings import Settings
-from tests.app.conftest import ADULTS, CHILDREN
+from tests.app.conftest import ADULTS, CHILDREN, loaded
 from tests.app.problems import assert_problem
 from tests.app.test_errors import BROWSER
 from tests.conftest import write_tiny_bundle
@@ -60,9 +59,8 @@ def test_numbers_in_a_card_stand_below_each_other_without_styles_in_the_page(
     (folder / "CARD.md").write_text(
         "| Films | Count |\n| --- | ---: |\n| normal | 117 |\n| all | 97.4 % [96.4, 98.4] |\n"
     )
-    app = create_app(Settings(models=tmp_path))
-    assert app.extensions["registry"].wait(120)
-    page = app.test_client().get("/models/measured", headers=BROWSER).get_data(as_text=True)
+    client = loaded(Settings(models=tmp_path)).test_client()
+    page = client.get("/models/measured", headers=BROWSER).get_data(as_text=True)
     assert '<th class="number">Count</th>' in page
     assert '<td class="number">117</td>' in page
     assert "<td>normal</td>" in page
@@ -74,9 +72,8 @@ def test_html_in_a_card_stays_text(tmp_path: Path) -> None:
     folder = write_tiny_bundle(tmp_path / "evil")
     card = "# Card\n\n<script>alert(1)</script> [x](javascript:alert(1))\n"
     (folder / "CARD.md").write_text(card)
-    app = create_app(Settings(models=tmp_path))
-    assert app.extensions["registry"].wait(120)
-    page = app.test_client().get("/models/evil", headers=BROWSER).get_data(as_text=True)
+    client = loaded(Settings(models=tmp_path)).test_client()
+    page = client.get("/models/evil", headers=BROWSER).get_data(as_text=True)
     assert "&lt;script&gt;" in page
     assert "<script>alert" not in page
     assert 'href="javascript' not in page
@@ -90,9 +87,7 @@ def test_the_audit_and_its_plots_belong_to_the_card(tmp_path: Path) -> None:
     (folder / "CARD.md").write_text("# Card\n\n![Robustness](figures/robustness.svg)\n")
     (folder / "figures").mkdir()
     (folder / "figures" / "robustness.svg").write_text("<svg xmlns='http://www.w3.org/2000/svg'/>")
-    app = create_app(Settings(models=tmp_path))
-    assert app.extensions["registry"].wait(120)
-    client = app.test_client()
+    client = loaded(Settings(models=tmp_path)).test_client()
     assert client.get("/models/audited").get_json()["audit"] == audit
     page = client.get("/models/audited", headers=BROWSER).get_data(as_text=True)
     address = "/models/audited/figures/robustness.svg"
