@@ -6,10 +6,10 @@ not start until there are API keys, or somebody has said that it shall be open t
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterable
 
 from app.access.keys import KeyFile, KeyFileError
+from app.addresses import is_loopback
 from app.settings import Settings, SettingsError
 
 _WHAT_TO_DO = (
@@ -17,19 +17,6 @@ _WHAT_TO_DO = (
     "start with the same XRAY_API_KEYS_FILE, or say with XRAY_ALLOW_ANONYMOUS=1 that everybody "
     "who can reach the address may read radiographs."
 )
-
-
-def is_loopback(host: str) -> bool:
-    """Whether an address can be reached from this machine only. Names other than localhost
-    and UNIX sockets (which serve a proxy) are not taken for one."""
-    if host == "localhost":
-        return True
-    try:
-        address = ipaddress.ip_address(host.partition("%")[0])
-    except ValueError:
-        return False
-    mapped = getattr(address, "ipv4_mapped", None)
-    return (mapped or address).is_loopback
 
 
 def open_to_all(settings: Settings) -> bool:

@@ -19,8 +19,9 @@ from flask_wtf.csrf import CSRFError, CSRFProtect
 from werkzeug.exceptions import SecurityError
 
 from app import current
-from app.access.exposure import is_loopback, only_this_machine
+from app.access.exposure import only_this_machine
 from app.access.keys import ApiKey, KeyFile
+from app.addresses import is_loopback
 from app.errors import InvalidParameterError, UnauthorizedError, shows_page
 from app.settings import Settings
 

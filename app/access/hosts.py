@@ -12,7 +12,7 @@ from collections.abc import Collection
 from flask import Flask, request
 from werkzeug.exceptions import SecurityError
 
-from app.access.exposure import is_loopback
+from app.addresses import is_loopback
 from app.settings import SettingsError
 
 # uri-host [":" port] (RFC 3986 §3.2.2), of names that a DNS or a container network gives.

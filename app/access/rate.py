@@ -11,6 +11,7 @@ from flask_limiter import Limiter, RateLimitExceeded
 
 from app.access import counting  # noqa: F401  # the limiter finds its storages by their schemes
 from app.access.guard import METRICS_ENDPOINT, OPEN_ENDPOINTS
+from app.addresses import address_of
 from app.errors import problem_response
 from app.settings import Settings
 
@@ -25,13 +26,10 @@ def client() -> str:
     """
     if g.client is not None:
         return f"key:{g.client}"
-    try:
-        address = ipaddress.ip_address(request.remote_addr or "")
-    except ValueError:
-        return "address:unknown"
-    if address.version == 6 and address.ipv4_mapped is None:
+    address = address_of(request.remote_addr or "")
+    if isinstance(address, ipaddress.IPv6Address):
         return f"address:{ipaddress.ip_network((address, 64), strict=False)}"
-    return f"address:{address}"
+    return f"address:{address or 'unknown'}"
 
 
 def _counted_as() -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 from urllib.parse import unquote, urlsplit
 
+from app.addresses import address_of
 from app.settings import _parts
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
@@ -44,23 +45,13 @@ class Callers:
 
     def knows_address(self, address: str) -> bool:
         """Whether any caller may come from the address."""
-        return any(_within(address, caller.network) for caller in self.allowed)
+        found = address_of(address)
+        return any(found is not None and found in caller.network for caller in self.allowed)
 
     def knows(self, title: str, address: str) -> bool:
         """Whether a caller of this title may come from this address."""
-        return any(
-            caller.ae_title == title and _within(address, caller.network) for caller in self.allowed
-        )
-
-
-def _within(address: str, network: ipaddress.IPv4Network | ipaddress.IPv6Network) -> bool:
-    try:
-        found = ipaddress.ip_address(address.split("%")[0])
-    except ValueError:
-        return False
-    if isinstance(found, ipaddress.IPv6Address) and found.ipv4_mapped:
-        found = found.ipv4_mapped
-    return found in network
+        own = tuple(caller for caller in self.allowed if caller.ae_title == title)
+        return Callers(own).knows_address(address)
 
 
 def read_callers(text: str) -> Callers:

@@ -10,8 +10,9 @@ from flask.testing import FlaskClient
 from werkzeug.test import create_environ, run_wsgi_app
 
 from app import create_app
-from app.access.exposure import check_addresses, check_settings, is_loopback
+from app.access.exposure import check_addresses, check_settings
 from app.access.keys import KeyFile
+from app.addresses import is_loopback
 from app.settings import PROJECT_ROOT, Settings, SettingsError
 from tests.app.conftest import no_bundle
 from tests.app.problems import assert_problem
