@@ -19,6 +19,7 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
     StudyRootQueryRetrieveInformationModelFind,
     StudyRootQueryRetrieveInformationModelMove,
 )
+from pynetdicom.status import STATUS_PENDING, STATUS_SUCCESS, code_to_category
 
 from app.pacs.destinations import associate
 from app.pacs.intake import Intake
@@ -27,7 +28,7 @@ from app.pacs.routing import SOP_CLASSES, MalformedObjectError
 from app.pacs.sender import UnreachableError
 from app.pacs.settings import PacsSettings
 from app.pacs.spool import SpoolFullError
-from app.pacs.statuses import PENDING_STATUSES, RetrieveStatus, describe
+from app.pacs.statuses import describe
 from app.pacs.stow import web_client
 
 _FIND = StudyRootQueryRetrieveInformationModelFind
@@ -170,7 +171,7 @@ def _check(answer: Dataset, what: str) -> None:
     if "Status" not in answer:
         raise PullError(f"The archive gave no answer to the {what}.")
     status = int(answer.Status)
-    fine = status == RetrieveStatus.SUCCESS or status in PENDING_STATUSES
+    fine = code_to_category(status) in (STATUS_SUCCESS, STATUS_PENDING)
     if not fine and status != _MOVED_WITH_FAILURES:
         raise PullError(f"The archive refused the {what}: {describe(status)}.")
 

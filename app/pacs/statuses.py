@@ -13,16 +13,6 @@ class StoreStatus(IntEnum):
     CANNOT_UNDERSTAND = 0xC000
 
 
-class RetrieveStatus(IntEnum):
-    """Answers to C-FIND and C-MOVE (PS3.4 §C.4)."""
-
-    SUCCESS = 0x0000
-    PENDING = 0xFF00
-    PENDING_WITHOUT_OPTIONAL_KEYS = 0xFF01
-
-
-PENDING_STATUSES = frozenset({RetrieveStatus.PENDING, RetrieveStatus.PENDING_WITHOUT_OPTIONAL_KEYS})
-
 #: A peer stored the object and says so with a remark (PS3.4 Table B.2-1): coercion of
 #: elements, elements discarded, data set does not match the SOP class.
 STORED_WITH_WARNING = frozenset({0xB000, 0xB006, 0xB007})

@@ -72,6 +72,11 @@ def running_node(
         node.stop()
 
 
+def works(node: Node) -> int:
+    """How many films the node's queue has ever taken."""
+    return int(node.queue.reading().execute("SELECT COUNT(*) FROM work").fetchone()[0])
+
+
 @pytest.fixture(scope="session")
 def orthanc_node_port() -> int:
     """The port at which the shared Orthanc knows the node."""

@@ -27,7 +27,7 @@ from app.pacs.results import objects_of
 from app.pacs.settings import RESULTS, PacsSettings
 from app.pacs.spool import SpoolFullError
 from app.settings import Settings
-from tests.pacs.conftest import running_node
+from tests.pacs.conftest import running_node, works
 from tests.pacs.fakes import load_fake
 from tests.pacs.films import encode, film
 from tests.pacs.orthanc import Orthanc
@@ -62,12 +62,12 @@ def test_a_study_is_found_and_its_films_are_queued(
         counts = pull(peer, settings, node.intake, study=str(dataset.StudyInstanceUID))
         assert counts[moved] == (2 if kind == "dicom" else 1)
         db = node.queue.reading()
-        wait_until(lambda: db.execute("SELECT COUNT(*) FROM work").fetchone()[0] == 1)
+        wait_until(lambda: works(node) == 1)
         dropped = db.execute("SELECT films FROM dropped WHERE reason = 'view'").fetchone()[0]
         assert dropped == 1
         again = pull(peer, settings, node.intake, accession=f"PULL-{kind}")
         assert sum(again.values()) == 2
-        assert db.execute("SELECT COUNT(*) FROM work").fetchone()[0] == 1
+        assert works(node) == 1
         with pytest.raises(PullError, match="no such study"):
             pull(peer, settings, node.intake, accession="NOBODY")
 
@@ -97,8 +97,7 @@ def test_a_study_that_holds_our_own_results_can_be_fetched(
         )
         assert counts["moved" if kind == "dicom" else "queued"] == 2
         assert (counts["not accepted"], counts["failed"]) == (4, 0)
-        db = node.queue.reading()
-        wait_until(lambda: db.execute("SELECT COUNT(*) FROM work").fetchone()[0] == 2)
+        wait_until(lambda: works(node) == 2)
 
 
 class Archive:

@@ -24,7 +24,7 @@ from app.pacs.peers import read_callers
 from app.pacs.scp import TRANSFER_SYNTAXES
 from app.pacs.settings import PacsSettings
 from app.pacs.statuses import StoreStatus
-from tests.pacs.conftest import running_node
+from tests.pacs.conftest import running_node, works
 from tests.pacs.fakes import ReaderHere
 from tests.pacs.films import encode, film
 from tests.pacs.orthanc import storescu
@@ -65,10 +65,6 @@ def node(pacs_settings: PacsSettings, models: Path) -> Iterator[Node]:
 
 def metric(node: Node, name: str, **labels: str) -> float:
     return node.metrics.registry.get_sample_value(name, labels) or 0.0
-
-
-def works(node: Node) -> int:
-    return int(node.queue.reading().execute("SELECT COUNT(*) FROM work").fetchone()[0])
 
 
 def test_every_transfer_syntax_that_is_accepted_can_be_read() -> None:

@@ -16,9 +16,9 @@ from app.pacs.node import Node
 from app.pacs.settings import PacsSettings
 from app.pacs.statuses import StoreStatus
 from app.settings import SettingsError
-from tests.pacs.conftest import running_node
+from tests.pacs.conftest import running_node, works
 from tests.pacs.films import film
-from tests.pacs.test_scp import association, metric, works
+from tests.pacs.test_scp import association, metric
 
 
 @pytest.fixture(scope="module")
