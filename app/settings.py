@@ -102,7 +102,7 @@ def _setting(
     """One field.
 
     Args:
-        shown: the default as docs/configuration.md writes it, where that is not ``str``.
+        shown: the default as docs/configuration.md writes it, where it cannot be told from it.
         secret: the value may hold a password and is never quoted.
     """
     return field(
@@ -112,10 +112,16 @@ def _setting(
             "variable": variable,
             "description": description,
             "read": read,
-            "shown": str(default) if shown is None else shown,
+            "shown": shown or _in_words(default),
             "secret": secret,
         },
     )
+
+
+def _in_words(default: Any) -> str:
+    if default in (None, "", ()):
+        return "unset"
+    return ",".join(default) if isinstance(default, tuple) else str(default)
 
 
 class EnvironmentSettings:
@@ -224,7 +230,6 @@ class Settings(EnvironmentSettings):
         "",
         "Address on which a proxy in front publishes the service. Where it is the loopback, it "
         "counts instead of the service's own: neither keys nor `XRAY_ALLOW_ANONYMOUS` are needed.",
-        shown="unset",
     )
     secret_key: str = _setting(
         "XRAY_SECRET_KEY",

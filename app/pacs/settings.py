@@ -67,7 +67,6 @@ class PacsSettings(EnvironmentSettings):
         "Folder of the DICOM node's spool and queue; readable by its owner only. Without it "
         "there is no node and no page `/pacs`.",
         Path,
-        shown="unset",
     )
     title: str = _setting("XRAY_PACS_AE_TITLE", "XRAY", "AE title of the node.", ae_title)
     host: str = _setting("XRAY_PACS_HOST", "127.0.0.1", "Address that the node listens on.")
@@ -113,10 +112,9 @@ class PacsSettings(EnvironmentSettings):
         "PEM file with the node's certificate chain: the node then takes DICOM TLS only, and "
         "shows it to destinations.",
         Path,
-        shown="unset",
     )
     tls_key: Path | None = _setting(
-        "XRAY_PACS_TLS_KEY", None, "PEM file with the certificate's key.", Path, shown="unset"
+        "XRAY_PACS_TLS_KEY", None, "PEM file with the certificate's key.", Path
     )
     tls_authorities: Path | None = _setting(
         "XRAY_PACS_TLS_AUTHORITIES",
@@ -125,7 +123,6 @@ class PacsSettings(EnvironmentSettings):
         "show one of theirs. Without it callers need none, and destinations are checked "
         "against the system's authorities.",
         Path,
-        shown="unset",
     )
     max_object_bytes: int = _setting(
         "XRAY_PACS_MAX_OBJECT_BYTES",
@@ -160,47 +157,41 @@ class PacsSettings(EnvironmentSettings):
         _positive,
     )
     modalities: tuple[str, ...] = _setting(
-        "XRAY_PACS_MODALITIES", ("CR", "DX"), "Modalities that are read.", _words, shown="CR,DX"
+        "XRAY_PACS_MODALITIES", ("CR", "DX"), "Modalities that are read.", _words
     )
     body_parts: tuple[str, ...] = _setting(
         "XRAY_PACS_BODY_PARTS",
         ("CHEST", "THORAX", "LUNG", MISSING),
         "Words of which the body part must hold one; `MISSING` takes films that name none.",
         _words,
-        shown="CHEST,THORAX,LUNG,MISSING",
     )
     views: tuple[str, ...] = _setting(
         "XRAY_PACS_VIEWS",
         ("PA", "AP", MISSING),
         "View positions that are read; `MISSING` takes films that name none.",
         _words,
-        shown="PA,AP,MISSING",
     )
     child_bundle: str = _setting(
         "XRAY_PACS_CHILD_BUNDLE",
         "",
         "Bundle that reads children (under 18); by default the one made for them.",
-        shown="unset",
     )
     adult_bundle: str = _setting(
         "XRAY_PACS_ADULT_BUNDLE",
         "",
         "Bundle that reads adults; by default the one made for them.",
-        shown="unset",
     )
     ageless_bundle: str = _setting(
         "XRAY_PACS_AGELESS_BUNDLE",
         "",
         "Bundle that reads a film which says neither age nor date of birth; by default it is "
         "not read, and a report says why.",
-        shown="unset",
     )
     results: tuple[str, ...] = _setting(
         "XRAY_PACS_RESULTS",
         RESULTS,
         "Objects that go back: some of `report`, `capture`, `presentation`.",
         _results,
-        shown="report,capture,presentation",
     )
     destinations: tuple[Peer, ...] = _setting(
         "XRAY_PACS_DESTINATIONS",
@@ -209,7 +200,6 @@ class PacsSettings(EnvironmentSettings):
         "`dicom://TITLE@host:port`, `dicom+tls://TITLE@host:port` or, for STOW-RS, "
         "`https://user:password@host/path`.",
         read_peers,
-        shown="unset",
         secret=True,
     )
     source: Peer | None = _setting(
@@ -217,7 +207,6 @@ class PacsSettings(EnvironmentSettings):
         None,
         "Where `flask pacs-pull` looks for studies: an address as for the destinations.",
         _source,
-        shown="unset",
         secret=True,
     )
     retry_seconds: float = _setting(
