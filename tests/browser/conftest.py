@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -107,6 +109,28 @@ def choose(page: Any, *files: dict[str, Any], patient: str | None = "Child") -> 
 
 def rows(page: Any) -> Any:
     return page.locator("[role=option]")
+
+
+def row_of(page: Any, words: str) -> Any:
+    """The row of the list that holds these words, such as a film's name."""
+    return page.locator("[role=option]", has_text=words)
+
+
+def until_read(page: Any, count: int) -> None:
+    """Wait until so many films of the list have a reading."""
+    page.locator("[role=option][class*=decision]").nth(count - 1).wait_for()
+
+
+def shown(page: Any, size: str) -> None:
+    """Wait until a film of this size is shown."""
+    page.locator("[data-scale]", has_text=size).wait_for()
+
+
+def exported(page: Any) -> list[dict[str, str]]:
+    """The list as a spreadsheet gets it."""
+    with page.expect_download() as download:
+        page.get_by_role("button", name="CSV").click()
+    return list(csv.DictReader(io.StringIO(download.value.path().read_text("utf-8-sig"))))
 
 
 class Held:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.browser.conftest import CHILDREN, LETTER, choose, forgive_refusals, jpeg
+from tests.browser.conftest import CHILDREN, LETTER, choose, forgive_refusals, jpeg, row_of
 from tests.server import Server
 
 axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs axe-core")
@@ -69,7 +69,7 @@ def test_every_state_of_the_station(
     page.keyboard.press("?")
     assert_accessible(page, "help")
     page.keyboard.press("Escape")
-    page.locator("[role=option]", has_text="kind of file").click()
+    row_of(page, "kind of file").click()
     page.locator("[data-result] .refusal").wait_for()
     assert_accessible(page, "refused")
     forgive_refusals(complaints)

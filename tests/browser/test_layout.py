@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.browser.conftest import CHROMIUM, choose, dicom, jpeg
+from tests.browser.conftest import CHROMIUM, choose, dicom, jpeg, until_read
 from tests.server import Server
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -53,7 +53,7 @@ def test_every_control_can_be_seen_and_clicked(
 ) -> None:
     page = open_page(viewport={"width": size[0], "height": size[1]})
     choose(page, jpeg(), jpeg("b.jpg", seed=1))
-    page.locator("[role=option][class*=decision]").nth(1).wait_for()
+    until_read(page, 2)
     for view in ("Film", "Side by side"):
         page.get_by_role("button", name=view, exact=True).click()
         page.wait_for_timeout(200)
@@ -74,9 +74,6 @@ def test_the_bars_leave_the_film_its_height(open_page: Callable[..., Any], width
     for bar in page.locator(".tools").all():
         assert bar.bounding_box()["height"] < 60  # one row
     assert page.get_by_role("button", name="Window", exact=True).is_visible()
-
-
-BAR = np.array([0xFF, 0xE0, 0x8A])
 
 
 @pytest.mark.parametrize("view", ["Film", "Side by side"])
@@ -123,7 +120,7 @@ def picture(locator: Any) -> Counter[tuple[int, ...]]:
 def test_what_is_chosen_shows_in_forced_colours(open_page: Callable[..., Any]) -> None:
     page = open_page(forced_colors="active")
     choose(page, jpeg(), jpeg("b.jpg", seed=1))
-    page.locator("[role=option][class*=decision]").nth(1).wait_for()
+    until_read(page, 2)
     page.get_by_label("Child").focus()  # no row is outlined for the keyboard
     chosen = picture(page.locator("[data-tool=window]")).most_common(1)[0][0]
     pairs = [

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import math
 from collections.abc import Callable
@@ -20,9 +18,12 @@ from tests.browser.conftest import (
     Held,
     choose,
     dicom,
+    exported,
     forgive_refusals,
     jpeg,
+    row_of,
     rows,
+    until_read,
 )
 from tests.server import Server
 
@@ -60,8 +61,8 @@ def test_several_films_are_sorted_filtered_and_stepped_through(
     page: Any, complaints: list[str]
 ) -> None:
     choose(page, *(jpeg(f"film-{seed}.jpg", 300, seed) for seed in range(5)), LETTER)
-    page.locator("[role=option][class*=decision]").nth(4).wait_for()
-    page.locator("[role=option]", has_text="kind of file").wait_for()
+    until_read(page, 5)
+    row_of(page, "kind of file").wait_for()
     shares = page.evaluate(
         "[...document.querySelectorAll('[role=option] b')].map(b => parseFloat(b.textContent))"
     )
@@ -94,7 +95,7 @@ def test_a_list_of_one_film_has_nothing_to_filter(page: Any) -> None:
     page.wait_for_selector("#decision")
     assert page.locator("[data-list-tools]").is_hidden()
     choose(page, jpeg("second.jpg"))
-    page.locator("[role=option][class*=decision]").nth(1).wait_for()
+    until_read(page, 2)
     assert page.locator("[data-list-tools]").is_visible()
     page.get_by_role("button", name="Clear the list").click()
     choose(page, jpeg())
@@ -141,7 +142,7 @@ def test_an_unknown_patient_is_asked_for_once(page: Any) -> None:
     ask.wait_for()
     assert page.locator("#decision").count() == 0
     ask.get_by_role("button", name="Adult").click()
-    page.locator("[role=option][class*=decision]").nth(1).wait_for()
+    until_read(page, 2)
     assert f"{ADULTS} 0.0.1" in page.locator(".facts").inner_text()
     assert page.get_by_label("By file").is_checked()
 
@@ -190,14 +191,11 @@ def test_films_of_a_folder_come_in_order_and_are_told_apart(page: Any, tmp_path:
     (tmp_path / "films" / "DOE^JOHN" / "S1" / "IM9.jpg").write_bytes(film)
     page.get_by_label("Child").check()
     page.locator("[data-folder]").set_input_files(tmp_path / "films")
-    page.locator("[role=option][class*=decision]").nth(3).wait_for()
+    until_read(page, 4)
     page.locator("[data-sort]").select_option("added")
     names = [f"films/DOE^JOHN/S1/IM{n}.jpg" for n in (1, 9, 10)] + ["films/ROE^JANE/S1/IM1.jpg"]
     assert rows(page).locator(".name").all_text_contents() == names
-    with page.expect_download() as download:
-        page.get_by_role("button", name="CSV").click()
-    table = csv.DictReader(io.StringIO(download.value.path().read_text("utf-8-sig")))
-    assert [row["file"] for row in table] == names
+    assert [line["file"] for line in exported(page)] == names
 
 
 def test_a_film_can_be_pasted(page: Any) -> None:
@@ -271,7 +269,7 @@ def test_no_more_than_three_are_read_at_once(page: Any) -> None:
         }"""
     )
     choose(page, *(jpeg(f"{seed}.jpg", 200, seed) for seed in range(8)))
-    page.locator("[role=option][class*=decision]").nth(7).wait_for()
+    until_read(page, 8)
     assert 2 <= page.evaluate("window.most") <= 3
 
 
@@ -290,16 +288,14 @@ def test_readings_can_be_taken_along(page: Any, complaints: list[str]) -> None:
     choose(page, jpeg("=formula.jpg"), LETTER)
     page.locator("[role=option][class*=decision]").click()
     page.wait_for_selector("#decision")
-    page.locator("[role=option]", has_text="kind of file").wait_for()
+    row_of(page, "kind of file").wait_for()
     with page.expect_download() as download:
         page.get_by_role("button", name="JSON").click()
     reading = json.loads(download.value.path().read_text("utf-8"))
     assert DECISION_WORDS[reading["decision"]] == decision(page)
     assert reading["model"]["name"] == CHILDREN
 
-    with page.expect_download() as download:
-        page.get_by_role("button", name="CSV").click()
-    table = list(csv.DictReader(io.StringIO(download.value.path().read_text("utf-8-sig"))))
+    table = exported(page)
     assert [row["decision"] for row in table] == [reading["decision"], "no reading"]
     assert table[0]["file"] == "'=formula.jpg"
     assert float(table[0]["infection_probability"]) == reading["infection_probability"]

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from typing import Any
 
 import pytest
 
-from tests.browser.conftest import ADULTS, CHILDREN, Held, choose, dicom, jpeg, rows
+from tests.browser.conftest import (
+    ADULTS,
+    CHILDREN,
+    Held,
+    choose,
+    dicom,
+    exported,
+    jpeg,
+    row_of,
+    rows,
+)
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -16,10 +24,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 def models(page: Any) -> dict[str, str]:
     """Name of the film → the model that read it, once all have been read."""
     page.locator("[data-count]", has_text="left").wait_for(state="detached")
-    with page.expect_download() as download:
-        page.get_by_role("button", name="CSV").click()
-    table = csv.DictReader(io.StringIO(download.value.path().read_text("utf-8-sig")))
-    return {row["file"]: row["model"] for row in table}
+    return {line["file"]: line["model"] for line in exported(page)}
 
 
 def test_films_that_wait_keep_the_choice_that_stood_when_they_were_dropped(page: Any) -> None:
@@ -60,7 +65,7 @@ def test_an_answer_stays_in_sight_goes_for_later_films_and_can_be_taken_back(pag
     choose(page, jpeg("c.jpg"), patient=None)
     rows(page).get_by_text("Child or adult?").wait_for()
 
-    page.locator("[role=option]", has_text="c.jpg").click()
+    row_of(page, "c.jpg").click()
     page.locator("[data-result]").get_by_role("button", name="Adult").click()
     page.get_by_role("button", name="Clear the list").click()
     choose(page, jpeg("d.jpg"), patient=None)

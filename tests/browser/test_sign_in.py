@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +10,7 @@ import pytest
 
 from app.access.keys import KeyFile
 from app.presentation import DECISION_WORDS
-from tests.browser.conftest import choose, forgive_refusals, jpeg
+from tests.browser.conftest import choose, exported, forgive_refusals, jpeg, row_of
 from tests.server import Server, running_server
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -81,15 +79,12 @@ def test_a_revoked_key_ends_the_session_and_the_page_says_so(
 
     keys.revoke("leaver")
     choose(page, jpeg("second.jpg", seed=1), patient=None)
-    row = page.locator("[role=option]", has_text="Signed out")
+    row = row_of(page, "Signed out")
     row.click()
     page.get_by_role("heading", name="You are no longer signed in").wait_for()
-    page.locator("[role=option]", has_text="first.jpg").click()
+    row_of(page, "first.jpg").click()
     page.wait_for_selector("#decision")  # what was read before is still there
-    with page.expect_download() as download:
-        page.get_by_role("button", name="CSV").click()
-    table = csv.DictReader(io.StringIO(download.value.path().read_text("utf-8-sig")))
-    assert {row["file"]: row["words"] for row in table}["second.jpg"] == "Signed out"
+    assert {line["file"]: line["words"] for line in exported(page)}["second.jpg"] == "Signed out"
 
     row.click()
     page.locator("[data-result]").get_by_role("link", name="Sign in").click()

@@ -7,16 +7,12 @@ from typing import Any
 
 import pytest
 
-from tests.browser.conftest import Held, choose, dicom, jpeg, rows
+from tests.browser.conftest import Held, choose, dicom, jpeg, row_of, rows, shown, until_read
 from tests.browser.test_viewer import drag, shade
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 FILM = "**/station/film"
-
-
-def shown(page: Any, size: str) -> None:
-    page.locator("[data-scale]", has_text=size).wait_for()
 
 
 @pytest.fixture
@@ -33,7 +29,7 @@ def measured(open_page: Callable[..., Any]) -> Any:
 
 def test_after_the_ruler_a_film_without_a_spacing_is_windowed(measured: Any) -> None:
     choose(measured, jpeg("b.jpg", 200))
-    measured.locator("[role=option]", has_text="b.jpg").click()
+    row_of(measured, "b.jpg").click()
     shown(measured, "200 × 200")
     window = measured.get_by_role("button", name="Window")
     assert window.get_attribute("aria-pressed") == "true"
@@ -44,7 +40,7 @@ def test_after_the_ruler_a_film_without_a_spacing_is_windowed(measured: Any) -> 
 
 def test_the_focus_stays_on_a_tool_while_the_next_film_is_fetched(page: Any) -> None:
     choose(page, *(dicom(f"{n}.dcm", PixelSpacing=[0.5, 0.5]) for n in range(2)))
-    page.locator("[role=option][class*=decision]").nth(1).wait_for()
+    until_read(page, 2)
     shown(page, "300 × 300")
     held = Held(page, FILM)
     ruler = page.get_by_role("button", name="Ruler")
@@ -156,7 +152,7 @@ def decoded(page: Any) -> int:
 
 def test_films_that_are_passed_over_are_not_fetched_to_the_end_or_kept(page: Any) -> None:
     choose(page, *(dicom(f"{n}.dcm") for n in range(9)))
-    page.locator("[role=option][class*=decision]").nth(8).wait_for()
+    until_read(page, 9)
     held = Held(page, FILM)
     for count in range(1, 8):
         page.keyboard.press("ArrowDown")

@@ -8,7 +8,18 @@ from typing import Any
 
 import pytest
 
-from tests.browser.conftest import LETTER, Held, choose, dicom, forgive_refusals, jpeg, rows
+from tests.browser.conftest import (
+    LETTER,
+    Held,
+    choose,
+    dicom,
+    forgive_refusals,
+    jpeg,
+    row_of,
+    rows,
+    shown,
+    until_read,
+)
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -33,7 +44,7 @@ def test_films_that_a_broken_server_refused_are_all_read_again_by_one_click(
     assert panel.get_by_role("button", name="Read it again").is_visible()
     page.unroute(READING)
     page.get_by_role("button", name="Read 3 again").click()
-    page.locator("[role=option][class*=decision]").nth(2).wait_for()
+    until_read(page, 3)
     assert page.locator("[data-count]").inner_text() == "3 read"
     assert page.locator("[data-read-all]").is_hidden()
     complaints.clear()
@@ -67,7 +78,7 @@ def test_a_restart_of_seconds_costs_no_reading(page: Any, complaints: list[str])
         lambda route: route.continue_() if next(broken_off, None) is None else route.abort(),
     )
     choose(page, *(jpeg(f"{n}.jpg", 200, n) for n in range(5)))
-    page.locator("[role=option][class*=decision]").nth(4).wait_for()
+    until_read(page, 5)
     assert next(broken_off, None) is None
     complaints.clear()
 
@@ -104,7 +115,7 @@ def test_a_file_that_is_gone_is_not_blamed_on_the_server(
     held.until(3)
     films[3].unlink()
     held.let_go()
-    row = page.locator("[role=option]", has_text="3.jpg")
+    row = row_of(page, "3.jpg")
     row.get_by_text("File no longer there").wait_for()
     row.click()
     page.get_by_role("heading", name="The file is no longer there").wait_for()
@@ -149,12 +160,12 @@ def test_on_a_slow_line_one_body_goes_up_at_a_time(page: Any) -> None:
     )
     choose(page, films[0], patient="Adult")  # with its film, and says how slow the line is
     page.wait_for_selector("#decision")
-    page.locator("[data-scale]", has_text="300 × 300").wait_for()
+    shown(page, "300 × 300")
     page.evaluate("bodies.most = 0")
     choose(page, *films[1:], patient="Adult")
-    page.locator("[role=option]", has_text="1.dcm").click()
-    page.locator("[role=option][class*=decision]").nth(3).wait_for()
-    page.locator("[data-scale]", has_text="300 × 300").wait_for()
+    row_of(page, "1.dcm").click()
+    until_read(page, 4)
+    shown(page, "300 × 300")
     assert page.evaluate("bodies.most") == 1
 
 
@@ -193,7 +204,7 @@ def test_a_film_that_could_not_be_fetched_is_no_film_that_cannot_be_shown(
     assert page.get_by_text("This file cannot be shown").is_hidden()
     page.unroute(FILM)
     rows(page).first.click()  # the selected one, once more
-    page.locator("[data-scale]", has_text="300 × 300").wait_for()
+    shown(page, "300 × 300")
     assert page.get_by_text("The film could not be fetched").is_hidden()
     complaints.clear()
 
@@ -208,7 +219,7 @@ def test_a_film_that_the_server_could_not_send_comes_with_the_reading(
     page.unroute(FILM)
     held.let_go()
     page.wait_for_selector("#decision")
-    page.locator("[data-scale]", has_text="300 × 300").wait_for()
+    shown(page, "300 × 300")
     complaints.clear()
 
 
@@ -218,7 +229,7 @@ def test_a_button_fetches_the_film_again(page: Any, complaints: list[str]) -> No
     page.wait_for_selector("#decision")
     page.unroute(FILM)
     page.get_by_role("button", name="Fetch it again").click()
-    page.locator("[data-scale]", has_text="300 × 300").wait_for()
+    shown(page, "300 × 300")
     complaints.clear()
 
 

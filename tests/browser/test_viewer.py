@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.browser.conftest import choose, jpeg
+from tests.browser.conftest import choose, jpeg, shown
 from tests.phantoms import encode_dicom
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -56,7 +56,7 @@ def viewer(open_page: Callable[..., Any]) -> Any:
     page = open_page()
     choose(page, ramp(), patient=None)
     page.wait_for_selector("#decision")
-    page.locator("[data-scale]", has_text="256 × 256").wait_for()
+    shown(page, "256 × 256")
     return page
 
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from typing import Any
 
 import pytest
 
-from tests.browser.conftest import Held, choose, dicom, jpeg, rows
+from tests.browser.conftest import Held, choose, dicom, exported, jpeg, row_of, rows, until_read
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -24,12 +22,6 @@ def answer_with(page: Any, *readings: dict[str, Any]) -> None:
         route.fulfill(response=answer, json=body)
 
     page.route("**/station/reading", change)
-
-
-def exported(page: Any) -> list[dict[str, str]]:
-    with page.expect_download() as download:
-        page.get_by_role("button", name="CSV").click()
-    return list(csv.DictReader(io.StringIO(download.value.path().read_text("utf-8-sig"))))
 
 
 def names(page: Any) -> list[str]:
@@ -78,7 +70,7 @@ def test_whoever_steps_through_the_list_while_films_are_read_misses_none(page: A
     assert urgent.is_hidden()
     page.locator("[data-filter]").select_option("")
     held.waiting[count - 1].fallback()
-    page.locator("[role=option][class*=decision]").nth(count - 1).wait_for()
+    until_read(page, count)
     assert names(page) == [f"{n}.jpg" for n in (4, 5, 3, 2, 1, 0)]
     assert urgent.is_hidden()
 
@@ -93,7 +85,7 @@ def test_rows_are_moved_by_the_one_ordering_alone(page: Any) -> None:
     }""")
     count = 20
     choose(page, *(jpeg(f"{n}.jpg", 200, n) for n in range(count)))
-    page.locator("[role=option][class*=decision]").nth(count - 1).wait_for()
+    until_read(page, count)
     assert count <= page.evaluate("window.moved") <= 2 * count
 
 
@@ -104,7 +96,7 @@ def test_the_selected_film_stays_in_sight_when_the_list_is_put_in_order(page: An
         *({"decision": "normal", "infection_probability": 0.1 + n / 100} for n in range(count)),
     )
     choose(page, *(jpeg(f"{n}.jpg", 200, n) for n in range(count)))
-    page.locator("[role=option][class*=decision]").nth(count - 1).wait_for()
+    until_read(page, count)
     chosen = page.locator("[role=option][aria-selected=true]")
     assert chosen.locator(".name").text_content() == "0.jpg"  # the last one now
     row, films = chosen.bounding_box(), page.locator("[data-list]").bounding_box()
@@ -120,11 +112,11 @@ def test_a_row_can_be_clicked_while_films_are_read(page: Any) -> None:
     last.hover()
     page.mouse.down()
     held.let_go()  # films end, and the order changes, between press and release
-    page.locator("[role=option][class*=decision]").nth(2).wait_for()
+    until_read(page, 3)
     page.mouse.up()
     page.locator("[role=option][aria-selected=true]", has_text="5.jpg").wait_for()
     # And the rows that were kept in place go where they belong.
-    page.locator("[role=option][class*=decision]").nth(5).wait_for()
+    until_read(page, 6)
     shares = [float(text.rstrip("%")) for text in rows(page).locator("b").all_text_contents()]
     assert shares == sorted(shares, reverse=True)
 
@@ -161,7 +153,7 @@ def test_a_warned_reading_does_not_look_like_a_sound_one(page: Any) -> None:
     choose(page, jpeg("sound.jpg"))
     page.wait_for_selector("#decision")
     choose(page, dicom("warned.dcm", PatientAge="071Y"))  # among the films of children
-    warned = page.locator("[role=option]", has_text="warned.dcm")
+    warned = row_of(page, "warned.dcm")
     words = "The patient's age does not fit"
     warned.get_by_text(words).wait_for()
     assert warned.locator(".warned .icon").is_visible()
@@ -181,7 +173,7 @@ def test_of_many_films_few_are_announced_and_the_end_with_its_counts(page: Any) 
             .observe(place, { childList: true });
     }""")
     choose(page, *(jpeg(f"{n}.jpg", 200, n) for n in range(22)))
-    page.locator("[role=option][class*=decision]").nth(21).wait_for()
+    until_read(page, 22)
     page.wait_for_timeout(100)
     said = page.evaluate("said")
     assert said[-1].endswith(" 22 read.")
@@ -192,7 +184,7 @@ def test_of_many_films_few_are_announced_and_the_end_with_its_counts(page: Any) 
 def test_files_of_a_reading_and_of_a_filtered_list_say_what_they_hold(page: Any) -> None:
     choose(page, jpeg("one.jpg"), dicom("warned.dcm", PatientAge="071Y"))
     page.locator("[role=option] .warned").wait_for()
-    page.locator("[role=option]", has_text="one.jpg").click()
+    row_of(page, "one.jpg").click()
     page.wait_for_selector("#decision")
     with page.expect_download() as saved:
         page.locator("[data-export=json]").click()
