@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
+from dataclasses import KW_ONLY, dataclass
 
 import structlog
 from structlog.stdlib import BoundLogger
@@ -33,6 +34,7 @@ def backoff(first_seconds: float, attempts: int, most: float = LONGEST_WAIT_SECO
     return min(first_seconds * 2.0 ** min(attempts - 1, 30), most)
 
 
+@dataclass(eq=False)
 class Courier:
     """Delivers to one destination until it is stopped; the body of a thread.
 
@@ -40,32 +42,23 @@ class Courier:
         retain: keep films and results after the last delivery; housekeeping removes them.
     """
 
-    def __init__(
-        self,
-        name: str,
-        sender: Sender,
-        queue: Queue,
-        spool: Spool,
-        metrics: NodeMetrics,
-        *,
-        retry_seconds: float,
-        max_attempts: int,
-        retain: bool,
-    ) -> None:
-        self._name = name
-        self._sender = sender
-        self._queue = queue
-        self._spool = spool
-        self._metrics = metrics
-        self._retry_seconds = retry_seconds
-        self._max_attempts = max_attempts
-        self._retain = retain
+    name: str
+    sender: Sender
+    queue: Queue
+    spool: Spool
+    metrics: NodeMetrics
+    _: KW_ONLY
+    retry_seconds: float
+    max_attempts: int
+    retain: bool
+
+    def __post_init__(self) -> None:
+        self.wake = threading.Event()
         self._unreachable = 0
         self._failures = 0  # of the queue, one after the other
         self._sent: Delivery | None = None  # and not yet recorded
         self._silences: Counter[int] = Counter()  # by film: how often it got no answer
         self._noted: tuple[str | None, float] = ("", 0.0)  # at the start nobody knows
-        self.wake = threading.Event()
 
     def run(self, stop: threading.Event) -> None:
         """Deliver what is due, again and again."""
@@ -79,10 +72,10 @@ class Courier:
             else:
                 self._failures = 0
             if wait:
-                self._sender.close()
+                self.sender.close()
                 self._pause(stop, wait)
-        self._sender.close()
-        self._queue.close()
+        self.sender.close()
+        self.queue.close()
 
     def _pause(self, stop: threading.Event, seconds: float) -> None:
         if self._unreachable or self._failures:
@@ -94,22 +87,22 @@ class Courier:
     def deliver_due(self, stop: threading.Event) -> float:
         """Deliver a batch; seconds to wait before the next one."""
         self._record_sent()
-        due = self._queue.due_deliveries(self._name, _BATCH)
-        if not due and not self._queue.waits_for(self._name):
+        due = self.queue.due_deliveries(self.name, _BATCH)
+        if not due and not self.queue.waits_for(self.name):
             self._forget_trouble()
         for delivery in due:
             if stop.is_set():
                 return 0.0
-            paths = self._spool.results(delivery.key)
+            paths = self.spool.results(delivery.key)
             if not paths:
                 self._refused(delivery, "the results are no longer in the spool")
                 continue
             try:
-                self._sender.send(paths)
+                self.sender.send(paths)
             except UnreachableError as error:
                 self._note(str(error))
                 self._unreachable += 1
-                return backoff(self._retry_seconds, self._unreachable, _MAX_UNREACHABLE_SECONDS)
+                return backoff(self.retry_seconds, self._unreachable, _MAX_UNREACHABLE_SECONDS)
             except NoAnswerError as error:
                 self._note(str(error))
                 self._fell_silent(delivery, str(error))
@@ -121,10 +114,10 @@ class Courier:
                 # One letter that cannot be sent must not stop those behind it. Of the error only
                 # its type: its words may quote the object, and so the patient.
                 self._refused(delivery, type(error).__name__)
-                self._sender.close()
+                self.sender.close()
             else:
                 self._silences.pop(delivery.work, None)
-                self._metrics.deliveries.labels(self._name, "delivered").inc()
+                self.metrics.deliveries.labels(self.name, "delivered").inc()
                 self._sent = delivery
                 self._record_sent()
                 self._answered()
@@ -133,9 +126,9 @@ class Courier:
     def _record_sent(self) -> None:
         """What was sent is delivered; where the disk is full, before it would be sent again."""
         if self._sent is not None:
-            last = self._queue.delivered(self._sent)
-            if last and not self._retain:
-                self._spool.discard(self._sent.key)
+            last = self.queue.delivered(self._sent)
+            if last and not self.retain:
+                self.spool.discard(self._sent.key)
             self._sent = None
 
     def _answered(self) -> None:
@@ -147,25 +140,25 @@ class Courier:
         self._unreachable = 0
         self._silences.clear()
         if self._noted[0] is not None:
-            self._queue.forget_trouble(self._name)
+            self.queue.forget_trouble(self.name)
             self._noted = (None, 0.0)
 
     def _fell_silent(self, delivery: Delivery, reason: str) -> None:
         """The letter waits, and as nothing may be wrong with it, no attempt counts."""
         self._silences[delivery.work] += 1
-        wait = backoff(self._retry_seconds, self._silences[delivery.work], _MAX_SILENT_SECONDS)
-        self._queue.not_delivered(delivery, reason, wait, count=False)
+        wait = backoff(self.retry_seconds, self._silences[delivery.work], _MAX_SILENT_SECONDS)
+        self.queue.not_delivered(delivery, reason, wait, count=False)
 
     def _refused(self, delivery: Delivery, reason: str, *, for_good: bool = False) -> None:
         attempts = delivery.attempts + 1
-        dead = for_good or attempts >= self._max_attempts
-        wait = None if dead else backoff(self._retry_seconds, attempts)
-        self._queue.not_delivered(delivery, reason, wait)
-        self._metrics.deliveries.labels(self._name, "dead" if dead else "retried").inc()
+        dead = for_good or attempts >= self.max_attempts
+        wait = None if dead else backoff(self.retry_seconds, attempts)
+        self.queue.not_delivered(delivery, reason, wait)
+        self.metrics.deliveries.labels(self.name, "dead" if dead else "retried").inc()
         log.warning(
             "not delivered",
             film=delivery.work,
-            destination=self._name,
+            destination=self.name,
             attempts=attempts,
             reason=reason,
             dead=dead,
@@ -173,14 +166,14 @@ class Courier:
 
     def _note(self, reason: str | None) -> None:
         if reason is not None:
-            self._metrics.deliveries.labels(self._name, "unreachable").inc()
+            self.metrics.deliveries.labels(self.name, "unreachable").inc()
             log.warning(
                 "destination unreachable",
-                destination=self._name,
+                destination=self.name,
                 reason=reason,
             )
         before, when = self._noted
         now = time.monotonic()
         if reason != before or now - when > _HEALTH_SECONDS:
-            self._queue.note_health(self._name, reason)
+            self.queue.note_health(self.name, reason)
             self._noted = (reason, now)

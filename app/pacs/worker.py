@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from dataclasses import KW_ONLY, dataclass, field
 
 import structlog
 from structlog.stdlib import BoundLogger
@@ -33,6 +34,7 @@ NO_BUNDLE = Refusal(
 BROKEN = Refusal("internal_error", "Reading this film failed again and again. It was put aside.")
 
 
+@dataclass(eq=False)
 class Worker:
     """Reads films until it is stopped; each thread runs one of its own.
 
@@ -44,27 +46,16 @@ class Worker:
         finished: called when results wait to be delivered.
     """
 
-    def __init__(
-        self,
-        queue: Queue,
-        spool: Spool,
-        metrics: NodeMetrics,
-        reader: Reader,
-        *,
-        destinations: Sequence[str],
-        kinds: Sequence[str],
-        arrived: threading.Event,
-        finished: Callable[[], None],
-    ) -> None:
-        self._queue = queue
-        self._spool = spool
-        self._metrics = metrics
-        self._reader = reader
-        self._destinations = list(destinations)
-        self._kinds = tuple(kinds)
-        self._arrived = arrived
-        self._finished = finished
-        self._not_ready = ""
+    queue: Queue
+    spool: Spool
+    metrics: NodeMetrics
+    reader: Reader
+    _: KW_ONLY
+    destinations: list[str]
+    kinds: tuple[str, ...]
+    arrived: threading.Event
+    finished: Callable[[], None]
+    _not_ready: str = field(default="", init=False)
 
     def run(self, stop: threading.Event) -> None:
         """Read film after film; the body of a thread."""
@@ -78,9 +69,9 @@ class Worker:
                 log.error("queue failed", **what_failed(error))
                 busy = False
             if not busy:
-                self._arrived.wait(_IDLE_SECONDS)
-                self._arrived.clear()
-        self._queue.close()
+                self.arrived.wait(_IDLE_SECONDS)
+                self.arrived.clear()
+        self.queue.close()
 
     def _log_not_ready(self, detail: str) -> None:
         """Once for each reason, not once a second."""
@@ -95,51 +86,51 @@ class Worker:
             NotReadyError: the models are not loaded.
         """
         # Before a film is claimed: its attempt counts from then on.
-        self._reader.prepare()
+        self.reader.prepare()
         self._not_ready = ""
-        work = self._queue.claim()
+        work = self.queue.claim()
         if work is None:
             return False
         try:
             self._read(work)
         finally:
-            self._queue.release(work)
+            self.queue.release(work)
         return True
 
     def _read(self, work: Work) -> None:
         began = time.perf_counter()
-        task = Task(self._spool.received(work.key), _plan(work), work.received, self._kinds)
+        task = Task(self.spool.received(work.key), _plan(work), work.received, self.kinds)
         try:
-            results = self._reader.read(task)
-            self._spool.write_results(work.key, results.objects)
+            results = self.reader.read(task)
+            self.spool.write_results(work.key, results.objects)
         except FilmLostError:
-            self._queue.fail(work, LOST)
+            self.queue.fail(work, LOST)
             log.error("film lost", film=work.id)
             return
         except SpoolFullError:
-            self._queue.postpone(work, _FULL_SECONDS, "spool_full", count=False)
+            self.queue.postpone(work, _FULL_SECONDS, "spool_full", count=False)
             log.error("results not written", reason="spool full")
             return
         except (UnknownModelError, NotReadyError) as error:
-            self._queue.postpone(work, _NO_MODEL_SECONDS, error.code, count=False)
+            self.queue.postpone(work, _NO_MODEL_SECONDS, error.code, count=False)
             log.error("film waits", film=work.id, reason=error.code)
             return
         except Exception as error:
             log.error("reading failed", **what_failed(error))
             if work.attempts > MAX_ATTEMPTS:  # not even the refusal could be written
-                self._queue.fail(work, "internal_error")
+                self.queue.fail(work, "internal_error")
             else:
-                self._queue.postpone(work, 2.0**work.attempts, "internal_error")
+                self.queue.postpone(work, 2.0**work.attempts, "internal_error")
             return
-        self._queue.finish(work, results.outcome, self._destinations)
-        self._finished()
+        self.queue.finish(work, results.outcome, self.destinations)
+        self.finished()
         self._count(work, results.outcome, time.perf_counter() - began)
 
     def _count(self, work: Work, summary: Outcome, seconds: float) -> None:
         labels = (summary.model or "", summary.decision or "", summary.code or "")
-        self._metrics.readings.labels(*labels).inc()
-        self._metrics.reading_seconds.observe(seconds)
-        self._metrics.turnaround_seconds.observe(max(time.time() - work.received, 0.0))
+        self.metrics.readings.labels(*labels).inc()
+        self.metrics.reading_seconds.observe(seconds)
+        self.metrics.turnaround_seconds.observe(max(time.time() - work.received, 0.0))
         log.info(
             "film read",
             film=work.id,

@@ -48,7 +48,7 @@ def test_why_no_film_is_read_is_said_once_for_each_reason(
         NodeMetrics(queue, spool),
         reader,
         destinations=[],
-        kinds=[],
+        kinds=(),
         arrived=threading.Event(),
         finished=lambda: None,
     )
