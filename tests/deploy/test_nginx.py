@@ -105,6 +105,23 @@ def test_a_certificate_that_nginx_could_not_read_is_refused_by_name(tmp_path: Pa
     assert (tmp_path / "privkey.pem").read_text() == "of the hospital"
 
 
+def test_half_a_pair_and_links_that_lead_out_of_the_folder_are_left_alone(tmp_path: Path) -> None:
+    archive, links, half = (tmp_path / name for name in ("archive", "links", "half"))
+    for folder in (links, half):
+        folder.mkdir()
+    # As certbot's folder `live` looks in a container that has nothing of its archive.
+    for name in ("fullchain.pem", "privkey.pem"):
+        (links / name).symlink_to(archive / name)
+    (half / "privkey.pem").write_text("of the hospital")
+    for folder in (links, half):
+        script = ["sh", str(FOLDER / "make-certificate.sh"), str(folder)]
+        refused = subprocess.run(script, capture_output=True, text=True)
+        assert refused.returncode == 1
+        assert "copy both, not links" in refused.stderr
+    assert all(path.is_symlink() for path in links.iterdir())
+    assert [path.read_text() for path in half.iterdir()] == ["of the hospital"]
+
+
 @pytest.mark.parametrize(
     ("organisation", "days", "replaced"),
     [
