@@ -41,6 +41,10 @@ elif [ -s "$chain" ] || [ -s "$key" ] || [ -L "$chain" ] || [ -L "$key" ]; then
     echo "fullchain.pem and privkey.pem cannot both be read: copy both, not links, into their folder, or empty it." >&2
     exit 1
 fi
+if [ ! -w "$folder" ]; then
+    echo "No certificate can be made: the folder for it must belong to root." >&2
+    exit 1
+fi
 # Readable for nginx's group and nobody else.
 umask 027
 openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 365 \

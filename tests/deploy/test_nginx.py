@@ -122,6 +122,22 @@ def test_half_a_pair_and_links_that_lead_out_of_the_folder_are_left_alone(tmp_pa
     assert [path.read_text() for path in half.iterdir()] == ["of the hospital"]
 
 
+def test_a_certificates_folder_that_cannot_be_written_is_said_so(tmp_path: Path) -> None:
+    # Root in the container has no capabilities: a folder of another's is closed to it.
+    someone = 65534 if os.getuid() == 0 else None
+    tmp_path.chmod(0o500)
+    refused = subprocess.run(
+        ["sh", "-s", "--", str(tmp_path)],
+        input=(FOLDER / "make-certificate.sh").read_text(),
+        user=someone,
+        cwd="/",
+        capture_output=True,
+        text=True,
+    )
+    assert refused.returncode == 1
+    assert "must belong to root" in refused.stderr
+
+
 @pytest.mark.parametrize(
     ("organisation", "days", "replaced"),
     [
