@@ -6,10 +6,10 @@ Needs Docker with its compose plugin, and the images that compose.yaml names (pu
 may). Builds the images, starts everything under a project of its own, and checks what an
 administrator relies on: a film is read through nginx and TLS, limits answer, every container is
 locked down as written, the application reaches nobody and does not open to other machines without
-keys, it is found again when it comes back at another address, a film sent to the DICOM node comes
-out of the archive as results, Prometheus sees both. Prints a line a check; exits with 1 at the
-first that fails. Nothing is left but the images. Ports 8443, 11112 and 8042 of the loopback must
-be free.
+keys, nginx stays while it is replaced and finds it again at another address, a film sent to the
+DICOM node comes out of the archive as results, Prometheus sees both. Prints a line a check; exits
+with 1 at the first that fails. Nothing is left but the images. Ports 8443, 11112 and 8042 of the
+loopback must be free.
 """
 
 from __future__ import annotations
@@ -172,6 +172,20 @@ def it_does_not_open_to_others_without_keys(stack: Stack) -> None:
     assert "no API keys are configured" in done.stdout + done.stderr
 
 
+def nginx_stays_while_the_application_is_replaced(stack: Stack) -> None:
+    before, answers = stack.container("nginx"), set()
+    words = ["docker", "compose", "up", "--detach", "--force-recreate", "xray"]
+    with subprocess.Popen(
+        words, cwd=ROOT, env=stack.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as replacing:
+        while replacing.poll() is None:
+            answers.add(ask("/readyz")[0])
+    assert replacing.returncode == 0
+    assert answers <= {200, 503}, answers
+    assert until(lambda: ask("/readyz")[0] == 200, 60)
+    assert stack.container("nginx") == before
+
+
 def it_is_found_again_at_another_address(stack: Stack) -> None:
     before, container = stack.inner_address("xray"), stack.container("xray")
     stack.docker("stop", container)
@@ -228,6 +242,7 @@ CHECKS: tuple[tuple[Callable[[Stack], None], frozenset[str]], ...] = (
     (the_application_writes_nothing, frozenset()),
     (the_application_reaches_nobody_outside, frozenset({"node", "orthanc"})),
     (it_does_not_open_to_others_without_keys, frozenset()),
+    (nginx_stays_while_the_application_is_replaced, frozenset()),
     (it_is_found_again_at_another_address, frozenset()),
     (a_film_goes_through_the_node_into_the_archive, frozenset({"node", "orthanc"})),
     (prometheus_sees_both, frozenset({"prometheus"})),
