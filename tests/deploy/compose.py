@@ -8,8 +8,8 @@ administrator relies on: a film is read through nginx and TLS, limits answer, ev
 locked down as written, the application reaches nobody and does not open to other machines without
 keys, nginx stays while it is replaced and finds it again at another address, a film sent to the
 DICOM node comes out of the archive as results, Prometheus sees both. Prints a line a check; exits
-with 1 at the first that fails. Nothing is left but the images. Ports 8443, 11112 and 8042 of the
-loopback must be free.
+with 1 at the first that fails. Nothing is left but the images; no `.env` is read. Ports 8443, 11112
+and 8042 of the loopback must be free.
 """
 
 from __future__ import annotations
@@ -41,6 +41,8 @@ SERVICES = ("nginx", "xray", "node", "orthanc", "prometheus", "grafana")
 #: A container that only takes an address, from an image that is there anyway.
 SQUATTER = "nginx:1.28.0-bookworm"
 HARDENED = ("nginx", "xray", "node", "prometheus", "grafana")
+#: Without the .env of whoever runs this.
+COMPOSE = ("compose", "--env-file", os.devnull)
 _TRUSTING = ssl.create_default_context()
 _TRUSTING.check_hostname = False
 _TRUSTING.verify_mode = ssl.CERT_NONE  # it has just signed its certificate itself
@@ -51,7 +53,13 @@ class Stack:
 
     def __init__(self, engine: str, without: list[str]) -> None:
         self.services = [name for name in SERVICES if name not in without]
-        self.environment = {**os.environ, "XRAY_ENGINE": engine, "COMPOSE_PROJECT_NAME": PROJECT}
+        # Nothing of this machine's settings: its destinations are a hospital's own archive.
+        settings = ("XRAY_", "GRAFANA_", "COMPOSE_")
+        self.environment = {
+            **{name: value for name, value in os.environ.items() if not name.startswith(settings)},
+            "XRAY_ENGINE": engine,
+            "COMPOSE_PROJECT_NAME": PROJECT,
+        }
 
     def docker(self, *words: str, check: bool = True) -> str:
         done = subprocess.run(
@@ -63,7 +71,7 @@ class Stack:
 
     def compose(self, *words: str, check: bool = True) -> str:
         profiles = [word for name in PROFILES for word in ("--profile", name)]
-        return self.docker("compose", *profiles, *words, check=check)
+        return self.docker(*COMPOSE, *profiles, *words, check=check)
 
     def down(self) -> None:
         self.compose("down", "--volumes", "--remove-orphans", check=False)
@@ -161,7 +169,7 @@ def the_application_reaches_nobody_outside(stack: Stack) -> None:
 
 def it_does_not_open_to_others_without_keys(stack: Stack) -> None:
     done = subprocess.run(
-        ["docker", "compose", "run", "--rm", "--no-deps", "xray"],
+        ["docker", *COMPOSE, "run", "--rm", "--no-deps", "xray"],
         cwd=ROOT,
         env={**stack.environment, "XRAY_LISTEN": "0.0.0.0", "XRAY_ALLOW_ANONYMOUS": ""},
         capture_output=True,
@@ -174,7 +182,7 @@ def it_does_not_open_to_others_without_keys(stack: Stack) -> None:
 
 def nginx_stays_while_the_application_is_replaced(stack: Stack) -> None:
     before, answers = stack.container("nginx"), set()
-    words = ["docker", "compose", "up", "--detach", "--force-recreate", "xray"]
+    words = ["docker", *COMPOSE, "up", "--detach", "--force-recreate", "xray"]
     with subprocess.Popen(
         words, cwd=ROOT, env=stack.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     ) as replacing:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+from pathlib import Path
 
 import pytest
 import yaml
@@ -10,6 +12,7 @@ import yaml
 from app.listening import ListenSettings
 from app.pacs.settings import PacsSettings
 from app.settings import EnvironmentSettings, Settings
+from tests.deploy.compose import Stack
 from tests.deploy.test_manifests import compose_text
 from tests.server import ROOT
 
@@ -75,3 +78,17 @@ def test_an_archive_to_try_with_starts_only_where_it_is_asked_for() -> None:
     assert services["node"]["profiles"] == ["pacs"]
     assert services["orthanc"]["profiles"] == ["orthanc"]
     assert services["node"]["ports"] == ["127.0.0.1:11112:11112"]
+
+
+def test_trying_compose_out_takes_none_of_the_machines_settings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    docker = tmp_path / "docker"
+    docker.write_text('#!/bin/sh\necho "$@"\nenv\n')
+    docker.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setenv("XRAY_PACS_DESTINATIONS", "archive=dicom://HOSPITAL@10.0.0.9:104")
+    asked = Stack("lean", []).compose("up")
+    assert "compose --env-file /dev/null" in asked  # and so not .env
+    assert "XRAY_ENGINE=lean" in asked
+    assert "HOSPITAL" not in asked
