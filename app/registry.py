@@ -6,6 +6,7 @@ must not take the others down.
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -76,9 +77,19 @@ def make_registry(
 def _bundle_folders(models: Path) -> list[Path]:
     if not models.is_dir():
         raise BundleError(f"The models folder {models} does not exist.")
+    if not os.access(models, os.R_OK | os.X_OK):
+        raise BundleError(
+            f"The models folder {models} cannot be read by user {os.geteuid()}, as whom this runs."
+        )
     from cxr.bundle import list_bundles
 
     folders = list(list_bundles(models))
+    # A folder that is closed to this user may be a bundle: it is refused, not passed over.
+    folders += sorted(
+        path
+        for path in models.iterdir()
+        if path.is_dir() and not os.access(path, os.X_OK) and path.name not in (GATE, "lost+found")
+    )
     folders += sorted(
         path.parent
         for path in models.glob("*/model.keras")

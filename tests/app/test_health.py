@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -83,3 +84,22 @@ def test_an_empty_folder_is_not_ready(tmp_path: Path) -> None:
     client = loaded(Settings(models=tmp_path)).test_client()
     body = assert_problem(client.get("/readyz"), "not_ready")
     assert "holds no bundle" in body["detail"]
+
+
+@pytest.mark.parametrize("closed", [".", CHILDREN])
+def test_a_folder_that_is_closed_to_this_user_is_named(
+    models_folder: Path, tmp_path: Path, closed: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    models = tmp_path / "models"
+    shutil.copytree(models_folder, models)
+    (models / "lost+found").mkdir()
+    shutil.rmtree(models / CHILDREN)  # nobody sees what is in a closed folder; root sees all
+    (models / CHILDREN).mkdir()
+    shut = {(models / closed).resolve(), models / "lost+found"}
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path).resolve() not in shut)
+    registry = make_registry(Settings(models=models))
+    registry.start()
+    assert registry.wait(120)
+    (reason,) = registry.failures.values()
+    assert "cannot be read" in reason
+    assert [bundle.name for bundle in registry.bundles] == ([ADULTS] if closed == CHILDREN else [])
