@@ -50,7 +50,7 @@ def environment(service: str) -> dict[str, str | None]:
     ("service", "known"),
     [
         ("xray", variables(Settings) | variables(ListenSettings) | PAGE),
-        ("node", variables(PacsSettings) | shared_with_the_node()),
+        ("node", variables(PacsSettings) | shared_with_the_node() | {"TZ"}),
     ],
 )
 def test_every_setting_reaches_its_container(service: str, known: set[str]) -> None:
@@ -78,6 +78,13 @@ def test_an_archive_to_try_with_starts_only_where_it_is_asked_for() -> None:
     assert services["node"]["profiles"] == ["pacs"]
     assert services["orthanc"]["profiles"] == ["orthanc"]
     assert services["node"]["ports"] == ["127.0.0.1:11112:11112"]
+
+
+@pytest.mark.parametrize("file", FILES.values())
+def test_no_container_logs_until_the_disk_is_full(file: str) -> None:
+    services = yaml.safe_load(compose_text(file))["services"]
+    drivers = {service["logging"]["driver"] for service in services.values()}
+    assert drivers == {"local"}
 
 
 def test_trying_compose_out_takes_none_of_the_machines_settings(

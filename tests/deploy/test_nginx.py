@@ -313,12 +313,12 @@ def test_one_machine_does_not_close_nginx_for_all(proxy: Proxy) -> None:
 
     slow = [begun("127.0.0.1") for _ in range(EACH)]
     try:
-        wait_until(lambda: answer("127.0.0.1") == b"HTTP/1.1 503", 5)
+        wait_until(lambda: answer("127.0.0.1") == b"HTTP/1.1 503", 30)
         assert answer("127.0.0.2") == b"HTTP/1.1 415"
     finally:
         for client in slow:
             client.close()
-    wait_until(lambda: answer("127.0.0.1") == b"HTTP/1.1 415", 5)
+    wait_until(lambda: answer("127.0.0.1") == b"HTTP/1.1 415", 30)
 
 
 @pytest.mark.slow
