@@ -18,11 +18,9 @@ from typing import Any
 
 from pydicom import config
 from pydicom.dataset import Dataset
-from pydicom.uid import (
-    MediaStorageDirectoryStorage,
-)
+from pydicom.uid import MediaStorageDirectoryStorage
 
-from cxr.dicom_anatomy import is_chest, is_frontal
+from cxr.dicom_anatomy import is_chest, is_frontal, word
 from cxr.dicom_file import parse
 from cxr.dicom_grey import display_values
 from cxr.dicom_pixels import stored_values
@@ -192,8 +190,7 @@ def _required(dataset: Dataset, keyword: str) -> int:
 
 def _text(dataset: Dataset, keyword: str) -> str | None:
     """A code string (PS3.5 §6.2), upper case; None where missing, multiple or not a code."""
-    value: Any = dataset.get(keyword)
-    text = str(value or "").strip().upper()
+    text = word(dataset, keyword)
     return text if _CODE_STRING.fullmatch(text) else None
 
 
@@ -205,7 +202,7 @@ def _fields(dataset: Dataset) -> DicomFields:
         chest=is_chest(dataset),
         frontal=is_frontal(dataset),
         patient_age_years=age_of(dataset),
-        photometric_interpretation=str(dataset.PhotometricInterpretation).strip().upper(),
+        photometric_interpretation=dataset.PhotometricInterpretation,
     )
 
 

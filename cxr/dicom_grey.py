@@ -17,17 +17,17 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.pixels.processing import apply_rescale, apply_windowing
 
+from cxr.dicom_anatomy import word
 from cxr.dicom_pixels import bits_stored, is_signed
 from cxr.errors import DAMAGED, UnreadableImageError
+from cxr.radiograph import Pixels
 
 #: Share of the pixels at either end that do not set the grey scale: hot and dead ones.
 BEYOND = 0.0001
 WINDOW_FUNCTIONS = ("LINEAR", "LINEAR_EXACT", "SIGMOID")
 
 
-def display_values(
-    stored: NDArray[np.uint8] | NDArray[np.uint16], dataset: Dataset
-) -> NDArray[np.uint16]:
+def display_values(stored: Pixels, dataset: Dataset) -> NDArray[np.uint16]:
     """Apply the grey-scale pipeline of ``dataset`` to the values of ``stored_values``.
 
     Pixel padding (PS3.3 §C.7.5.1.1.2) is outside of the pipeline and comes out black.
@@ -35,9 +35,7 @@ def display_values(
     Returns:
         Shape of ``stored``, uint16, 0 black to 65535 white, bright = dense.
     """
-    bits = bits_stored(dataset)
-    lowest = -(1 << (bits - 1)) if is_signed(dataset) else 0
-    levels = np.arange(lowest, lowest + (1 << bits), dtype=np.int32)
+    levels = stored_levels(dataset)
     padding = padding_levels(levels, dataset)
     modality = modality_values(levels, dataset)
     table = _value_of_interest(modality, dataset)
@@ -45,36 +43,46 @@ def display_values(
         # No VOI transformation: PS3.3 §C.11.2 leaves the display open. The values that occur
         # are spread over the full scale, as viewers do; the range that could be stored is
         # often much wider and would come out nearly black, as it would with one hot pixel.
-        # calcHist and LUT work on 16 bits in place; numpy would widen every pixel to 64.
-        counts = cv2.calcHist([stored], [0], None, [len(levels)], [0, len(levels)]).ravel()
-        shown = (counts > 0) & ~padding
-        if not shown.any():
-            shown = np.ones_like(shown)
-        low, high = spread_between(modality[shown], counts[shown])
+        low, high = spread_between(modality, stored, padding)
         table = (modality - low) / (high - low) if high > low else np.zeros(len(levels))
     if not np.isfinite(table).all():
         raise UnreadableImageError(
             "The grey scale of the DICOM file is not made of numbers. Export it again."
         )
-    if str(dataset.PhotometricInterpretation).strip().upper() == "MONOCHROME1":
+    if dataset.PhotometricInterpretation == "MONOCHROME1":
         # Last of all (PS3.3 §C.7.6.3.1.2). Presentation LUT Shape INVERSE says the same thing
         # again in a digital X-ray (PS3.3 §C.8.11.3.1.2) and must not turn it back.
         table = 1.0 - table
     table = np.where(padding, 0.0, np.clip(table, 0.0, 1.0))
     entries = np.zeros(1 << (stored.dtype.itemsize * 8), np.uint16)
     entries[: len(table)] = np.rint(table * 65535.0)
-    if stored.dtype == np.uint8:
-        return np.asarray(entries[stored])
     return np.asarray(cv2.LUT(stored, entries), np.uint16)
 
 
-def spread_between(values: NDArray[Any], counts: NDArray[Any]) -> tuple[float, float]:
+def stored_levels(dataset: Dataset) -> NDArray[np.int32]:
+    """Every value that can be stored, ascending; ``stored_values`` gives places among them."""
+    bits = bits_stored(dataset)
+    lowest = -(1 << (bits - 1)) if is_signed(dataset) else 0
+    return np.arange(lowest, lowest + (1 << bits), dtype=np.int32)
+
+
+def spread_between(
+    values: NDArray[Any], stored: Pixels, padding: NDArray[np.bool_]
+) -> tuple[float, float]:
     """The values that show black and white where the file names no window.
 
+    ``BEYOND`` of the pixels may lie below, and as many above.
+
     Args:
-        values: each different value of a picture, in any order.
-        counts: how many pixels have it. ``BEYOND`` of them may lie below, and as many above.
+        values: what each of ``stored_levels`` stands for.
+        padding: which of them are padding, and count only where nothing else is stored.
     """
+    # calcHist and LUT work on 16 bits in place; numpy would widen every pixel to 64.
+    counts = cv2.calcHist([stored], [0], None, [len(values)], [0, len(values)]).ravel()
+    shown = (counts > 0) & ~padding
+    if not shown.any():
+        shown = np.ones_like(shown)
+    values, counts = values[shown], counts[shown]
     order = np.argsort(values, kind="stable")
     values, counts = values[order], counts[order].astype(np.float64)
     least = BEYOND * counts.sum()
@@ -136,7 +144,7 @@ def _value_of_interest(values: NDArray[np.float64], dataset: Dataset) -> NDArray
 
 def window_function(dataset: Dataset) -> str:
     """One of ``WINDOW_FUNCTIONS``; LINEAR, the default of PS3.3 §C.11.2.1.3, for any other."""
-    function = str(dataset.get("VOILUTFunction") or "").strip().upper()
+    function = word(dataset, "VOILUTFunction")
     return function if function in WINDOW_FUNCTIONS else "LINEAR"
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import struct
 
 import numpy as np
-from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.encaps import generate_frames
 from pydicom.pixels.decoders.base import get_decoder
@@ -20,6 +19,7 @@ from pydicom.uid import (
 
 from cxr import jpeg_plugin
 from cxr.errors import DAMAGED, UnreadableImageError
+from cxr.radiograph import Pixels
 
 _CUT_SHORT = DAMAGED.format("DICOM")
 jpeg_plugin.register()
@@ -37,7 +37,7 @@ _CONTRADICTION = (
 )
 
 
-def stored_values(dataset: Dataset) -> NDArray[np.uint8] | NDArray[np.uint16]:
+def stored_values(dataset: Dataset) -> Pixels:
     """Decompress the pixels and keep the stored bits alone.
 
     Returns:

@@ -8,9 +8,8 @@ and the levels at which a display starts with black and with white.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
@@ -23,10 +22,11 @@ from cxr.dicom_grey import (
     numbers,
     padding_levels,
     spread_between,
+    stored_levels,
     window_function,
     windows,
 )
-from cxr.dicom_pixels import bits_stored, is_signed, stored_values
+from cxr.dicom_pixels import stored_values
 from cxr.radiograph import Limits, Pixels, room_for
 from cxr.sniff import sniff
 
@@ -107,49 +107,34 @@ def _is_linear(dataset: Dataset) -> bool:
     return not tables and window_function(dataset) != "SIGMOID"
 
 
-def _linear_film(
-    stored: NDArray[np.uint8] | NDArray[np.uint16], dataset: Dataset, spacing: Spacing | None
-) -> Film:
-    bits = bits_stored(dataset)
-    lowest = -(1 << (bits - 1)) if is_signed(dataset) else 0
-    levels = np.arange(lowest, lowest + (1 << bits), dtype=np.int32)
+def _linear_film(stored: Pixels, dataset: Dataset, spacing: Spacing | None) -> Film:
+    levels = stored_levels(dataset)
     values = modality_values(levels, dataset)
-    slope = float(values[1] - values[0]) if len(values) > 1 else 1.0
-    intercept = float(values[0])
-    inverted = str(dataset.PhotometricInterpretation).strip().upper() == "MONOCHROME1"
+    slope, intercept = float(values[1] - values[0]), float(values[0])
+    inverted = dataset.PhotometricInterpretation == "MONOCHROME1"
     padding = padding_levels(levels, dataset)
-    counts = cv2.calcHist([stored], [0], None, [len(levels)], [0, len(levels)]).ravel()
-    used = np.flatnonzero((counts > 0) & ~padding)
     shown = tuple(
         Window((low - intercept) / slope, (high - intercept) / slope)
         for low, high in _windows(dataset)
     )
     if not shown:  # as display_values does: what occurs fills the scale
-        low, high = (0.0, len(levels) - 1.0)
-        if len(used):
-            low, high = spread_between(used, counts[used])
-        if slope < 0:
-            low, high = high, low
-        shown = (Window(low, high),)
+        low, high = spread_between(np.arange(len(levels)), stored, padding)
+        shown = (Window(low, high) if slope > 0 else Window(high, low),)
     if padding.any():
         stored = _with_padding_black(stored, padding, shown[0], inverted)
     return Film(stored, shown, inverted, slope, intercept, spacing)
 
 
 def _with_padding_black(
-    stored: NDArray[np.uint8] | NDArray[np.uint16],
-    padding: NDArray[np.bool_],
-    window: Window,
-    inverted: bool,
-) -> NDArray[np.uint8] | NDArray[np.uint16]:
+    stored: Pixels, padding: NDArray[np.bool_], window: Window, inverted: bool
+) -> Pixels:
     """Padding (PS3.3 §C.7.5.1.1.2) is no tissue: it takes the level that shows black."""
     top = len(padding) - 1
     ends = (0, top) if window.black <= window.white else (top, 0)
-    table = np.arange(len(padding), dtype=stored.dtype)
+    table: Any = np.arange(len(padding), dtype=stored.dtype)
     table[padding] = ends[1] if inverted else ends[0]
-    if stored.dtype == np.uint8:
-        return np.asarray(table[stored], np.uint8)
-    return np.asarray(table[stored], np.uint16)
+    result: Pixels = table[stored]
+    return result
 
 
 def _windows(dataset: Dataset) -> list[tuple[float, float]]:
@@ -164,16 +149,11 @@ def _windows(dataset: Dataset) -> list[tuple[float, float]]:
 
 
 def _spacing(dataset: Dataset) -> Spacing | None:
-    planes: tuple[tuple[str, Literal["patient", "detector"]], ...] = (
-        ("PixelSpacing", "patient"),
-        ("ImagerPixelSpacing", "detector"),
-    )
     at_detector = numbers(dataset.get("ImagerPixelSpacing"))
-    for keyword, plane in planes:
-        distances = numbers(dataset.get(keyword))
+    for distances in (numbers(dataset.get("PixelSpacing")), at_detector):
         if len(distances) == 2 and all(0 < distance < 100 for distance in distances):
-            # Writers copy the detector's spacing here; calibrated, it would differ
+            # Writers copy the detector's spacing into the patient's; calibrated, it would differ
             # (PS3.3 §10.7.1.3).
-            same = distances == at_detector
-            return Spacing(distances[0], distances[1], "detector" if same else plane)
+            row, column = distances
+            return Spacing(row, column, "detector" if distances == at_detector else "patient")
     return None

@@ -17,7 +17,8 @@ from cxr.radiograph import Limits, Pixels, Radiograph
 _EVEN = 2
 #: Least share of the picture that a frame must cover to be cut off. Below are the rims of many
 #: films as they are, which the networks know; the least letterbox, 4 : 5 in a square, is 0.2.
-LEAST_SHARE = 0.15  #: Rows and columns of the film within its picture.
+LEAST_SHARE = 0.15
+#: Rows and columns of the film within its picture.
 Place = tuple[slice, slice]
 
 

@@ -95,10 +95,10 @@ def looks_like_dicom_without_preamble(data: bytes) -> bool:
     """
     if len(data) < 16 or not data.startswith(_DICOM_FIRST_GROUPS):
         return False
-    order = "big" if data.startswith(b"\x00\x08") else "little"
-    element = int.from_bytes(data[2:4], "big" if order == "big" else "little")
+    big = data.startswith(b"\x00\x08")
+    element = int.from_bytes(data[2:4], "big" if big else "little")
     explicit = data[4:6].isalpha() and data[4:6].isupper()
-    implicit = order == "little" and int.from_bytes(data[4:8], "little") <= 1024
+    implicit = not big and int.from_bytes(data[4:8], "little") <= 1024
     return element <= 0x0070 and (explicit or implicit)
 
 

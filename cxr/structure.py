@@ -56,7 +56,7 @@ def check_structure(data: bytes, kind: ImageFormat) -> None:
     elif kind == "JPEG":
         _check_jpeg(data)
     elif kind == "TIFF":
-        _check_tiff(data)
+        has_whole_directory(data)
     elif kind == "BMP":
         _check_bmp(data)
 
@@ -131,15 +131,10 @@ def _check_jpeg(data: bytes) -> None:
 
 
 def has_whole_directory(data: bytes) -> bool:
-    """Whether all of a TIFF's first directory is in the file."""
-    return _check_tiff(data)
+    """Whether all of a TIFF's first directory is there (TIFF 6.0 §2; BigTIFF has longer fields).
 
-
-def _check_tiff(data: bytes) -> bool:
-    """Look through the first directory (TIFF 6.0 §2; BigTIFF has longer fields).
-
-    Returns:
-        whether it is all there.
+    Raises:
+        UnsuitableImageError: as ``check_structure``.
     """
     order = "<" if data.startswith(b"II") else ">"
     big = data[2:4] in (b"+\x00", b"\x00+")
