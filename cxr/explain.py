@@ -124,8 +124,8 @@ def on_whole_picture(
     Returns:
         float32, shape (rows, columns), the longer side 256, range [0, 1]; 0 where the frame is.
     """
+    width, height = _size(shape[1], shape[0], LAYER_SIDE)
     scale = LAYER_SIDE / max(shape)
-    height, width = (max(round(side * scale), 1) for side in shape)
     top, bottom, left, right = (
         round(edge * scale) for part in place for edge in (part.start, part.stop)
     )
@@ -195,8 +195,9 @@ def overlay(
         RGB, uint8, shape (rows, columns, 3).
     """
     pixels = radiograph.pixels
-    width, height = _shown_size(pixels.shape[1], pixels.shape[0])
-    return _laid_over(_shrunk(pixels, width, height), activation, offset)
+    height, width = pixels.shape
+    shown = _shrunk(pixels, *_size(width, height, min(MAX_SIDE, max(width, height))))
+    return _laid_over(shown, activation, offset)
 
 
 def _shrunk(pixels: Pixels, width: int, height: int) -> Pixels:
@@ -213,8 +214,7 @@ def _laid_over(
     height, width = film.shape
     # A map is coarse and smooth: its colours are worked out on a grid of some pixels and
     # stretched, the film alone is handled pixel by pixel, and in bytes.
-    scale = min(1.0, COLOUR_SIDE / max(width, height))
-    grid = max(round(width * scale), 1), max(round(height * scale), 1)
+    grid = _size(width, height, min(COLOUR_SIDE, max(width, height)))
     levels = _levels(upsample(activation, *grid, offset))
     in_front, let_through = (
         cv2.resize(looked_up, (width, height), interpolation=cv2.INTER_LINEAR)
@@ -263,13 +263,11 @@ def layer_png(
     For a viewer that lays them over a film of ``width`` × ``height`` itself; the opacity in
     the PNG is full where the evidence is, and the viewer's to lower.
     """
-    scale = LAYER_SIDE / max(width, height)
-    size = max(round(width * scale), 1), max(round(height * scale), 1)
-    levels = _levels(upsample(activation, *size, offset))
+    levels = _levels(upsample(activation, *_size(width, height, LAYER_SIDE), offset))
     opacity = (255 * _opacity()).round().astype(np.uint8)
     return png(np.take(np.column_stack((_scale(), opacity)), levels, axis=0))
 
 
-def _shown_size(width: int, height: int) -> tuple[int, int]:
-    scale = min(1.0, MAX_SIDE / max(width, height))
+def _size(width: int, height: int, longest: int) -> tuple[int, int]:
+    scale = longest / max(width, height)
     return max(round(width * scale), 1), max(round(height * scale), 1)
