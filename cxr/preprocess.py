@@ -80,6 +80,11 @@ def from_eight_bits(levels: NDArray[np.uint8]) -> NDArray[np.float32]:
     return levels.astype(np.float32) / np.float32(255)
 
 
+def in_eight_bits(levels: NDArray[np.floating]) -> NDArray[np.uint8]:
+    """Model inputs to be kept as bytes: float, range [0, 1] → uint8, the same shape."""
+    return (levels * 255).round().astype(np.uint8)
+
+
 def to_model_input(radiograph: Radiograph, spec: PreprocessSpec) -> NDArray[np.float32]:
     """Cut off what is no film, resize to a square, stretch the grey levels.
 
@@ -100,7 +105,7 @@ def to_model_input(radiograph: Radiograph, spec: PreprocessSpec) -> NDArray[np.f
         return np.zeros((spec.size, spec.size, 1), np.float32)
     stretched = np.clip((levels - np.float32(low)) / np.float32(high - low), 0.0, 1.0)
     if spec.remove_artefacts or spec.denoise:
-        eight_bits = (stretched * 255).round().astype(np.uint8)
+        eight_bits = in_eight_bits(stretched)
         if spec.remove_artefacts:
             eight_bits = remove_marks(eight_bits)
         if spec.denoise:
@@ -110,7 +115,7 @@ def to_model_input(radiograph: Radiograph, spec: PreprocessSpec) -> NDArray[np.f
         tiles = (spec.clahe_tiles, spec.clahe_tiles)
         equalizer = cv2.createCLAHE(clipLimit=spec.clahe_clip, tileGridSize=tiles)
         # In 8 bits: OpenCV's limit is per grey level, and in 16 bits it hardly equalises.
-        equalized = equalizer.apply((stretched * 255).round().astype(np.uint8))
+        equalized = equalizer.apply(in_eight_bits(stretched))
         stretched = from_eight_bits(np.asarray(equalized, np.uint8))
     return np.asarray(stretched[:, :, np.newaxis], np.float32)
 

@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 import cxr
 from cxr.decode import Limits, decode
 from cxr.errors import CxrError
-from cxr.preprocess import PreprocessSpec, to_model_input
+from cxr.preprocess import PreprocessSpec, in_eight_bits, to_model_input
 from cxr.radiograph import Radiograph
 from training.duplicates import HASH_SIDE, HASH_WORDS, THRESHOLD, near_pairs, perceptual_hash
 from training.errors import CacheError
@@ -229,12 +229,11 @@ def _decode_one(source: Source, path: str, spec: PreprocessSpec, masks: bool) ->
         shown = _masked(radiograph, source, path) if masks else radiograph
         # Where all but the lungs is black, that is no frame.
         spec = replace(spec, cut_frame=spec.cut_frame and not masks)
-        model_input = to_model_input(shown, spec)[:, :, 0]
+        pixels = in_eight_bits(to_model_input(shown, spec)[:, :, 0])
     except CxrError as error:
         return Corrupt(path, error.detail)
     except UnreadableMemberError as error:
         return Corrupt(path, str(error))
-    pixels = np.round(model_input * 255).astype(np.uint8)
     return _Image(hashlib.sha256(data).hexdigest(), pixels, perceptual_hash(radiograph.pixels))
 
 

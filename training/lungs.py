@@ -20,7 +20,7 @@ from keras import layers, ops
 from numpy.typing import NDArray
 
 from cxr.decode import decode
-from cxr.preprocess import PreprocessSpec, from_eight_bits, to_model_input
+from cxr.preprocess import PreprocessSpec, from_eight_bits, in_eight_bits, to_model_input
 from training.bootstrap import Figure, with_intervals
 from training.errors import DataError
 from training.source import Source, fingerprint
@@ -135,7 +135,7 @@ def _read(source: Source, pairs: Sequence[tuple[str, str]]) -> tuple[NDArray[np.
     images, masks = [], []
     for image, mask in pairs:
         film = to_model_input(decode(source.read(image)), _SPEC)[:, :, 0]
-        images.append((film * 255).round().astype(np.uint8))
+        images.append(in_eight_bits(film))
         raw = np.frombuffer(source.read(mask), np.uint8)
         lung = cv2.imdecode(raw, cv2.IMREAD_GRAYSCALE)
         if lung is None:

@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from cxr.preprocess import from_eight_bits
+from cxr.preprocess import from_eight_bits, in_eight_bits
 
 _Plane = NDArray[np.float32]
 
@@ -40,8 +40,7 @@ def fallen_ill(
     for _ in range(_ATTEMPTS):
         drawn = opacity(outline, random)
         if drawn is not None:
-            changed = _laid_over(from_eight_bits(film), drawn, outline, random)
-            return np.asarray((255 * changed).round(), np.uint8)
+            return in_eight_bits(_laid_over(from_eight_bits(film), drawn, outline, random))
     return None
 
 

@@ -24,6 +24,7 @@ from cxr.bundle_fields import calibration_of
 from cxr.calibrate import Calibration
 from cxr.engines import LEAN_FILE, MODEL_FILE
 from cxr.folders import whole_folder
+from cxr.preprocess import in_eight_bits
 from cxr.probes import load_probes, save_probes
 from training.calibration import choose_thresholds, fit_infection, promises
 from training.card import write_card
@@ -193,7 +194,7 @@ def _write(bundle: Bundle, document: Mapping[str, Any], out: Path) -> None:
         for name in (MODEL_FILE, LEAN_FILE):
             if (bundle.path / name).exists():
                 shutil.copyfile(bundle.path / name, folder / name)
-        save_probes(folder, (images * 255).round().astype(np.uint8), calibration.apply(raw))
+        save_probes(folder, in_eight_bits(images), calibration.apply(raw))
         write_json(folder / DOCUMENT_FILE, document)
         (folder / CARD_FILE).write_text(write_card(out.name, document))
         load_bundle(folder)

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxr.bundle import Bundle
+from cxr.preprocess import in_eight_bits
 from training.audit.attention import Deletion, delete
 from training.audit.changes import CHANGES
 from training.audit.films import Grey, for_each_film, predict_pictures, prepare_picture
@@ -84,7 +85,7 @@ def examine(
             bundle.infection_probability(changed),
             tuple(cut),
             bundle.infection_probability(bundle.predict(inputs).probabilities),
-            (inputs[..., 0] * 255).round().astype(np.uint8),
+            in_eight_bits(inputs[..., 0]),
             delete(bundle, film, random) if position in to_delete else None,
             quality(film),
             file_statistics(film, sizes[records[rows[position]].path]),

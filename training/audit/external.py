@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxr.bundle import Bundle
+from cxr.preprocess import in_eight_bits
 from training.audit.films import read_inputs
 from training.audit.subgroups import measure_part
 from training.errors import DataError
@@ -76,7 +77,6 @@ def external(bundle: Bundle, data: Path) -> tuple[dict[str, Any], NDArray[np.uin
         )
         for view in views
     ]
-    pixels = (inputs[~infected, :, :, 0] * 255).round().astype(np.uint8)
     return (
         {
             "name": "NIH ChestX-ray8, films of another hospital, mostly adults",
@@ -88,7 +88,7 @@ def external(bundle: Bundle, data: Path) -> tuple[dict[str, Any], NDArray[np.uin
             **measured,
             "parts": [part for part in parts if part is not None],
         },
-        pixels,
+        in_eight_bits(inputs[~infected, :, :, 0]),
         answers.groups[~infected],
     )
 

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from cxr.preprocess import PreprocessSpec, to_model_input
+from cxr.preprocess import PreprocessSpec, in_eight_bits, to_model_input
 from cxr.radiograph import Radiograph
 from cxr.verdict import CROPPED, FRONTAL, INVERTED, OTHER, TURNED_LEFT, TURNED_RIGHT, UPSIDE_DOWN
 
@@ -73,7 +73,7 @@ def plain(picture: Picture, kind: str, spec: PreprocessSpec) -> Picture:
 def _as_input(picture: Picture, spec: PreprocessSpec) -> Picture:
     height, width = picture.shape
     radiograph = Radiograph(picture, "PNG", width, height)
-    return np.round(to_model_input(radiograph, spec)[:, :, 0] * 255).astype(np.uint8)
+    return in_eight_bits(to_model_input(radiograph, spec)[:, :, 0])
 
 
 def _pose(picture: Picture, kind: str, random: np.random.Generator) -> Picture:
