@@ -30,17 +30,6 @@ _WORKING = PreprocessSpec(size=WORKING_SIDE)
 
 
 @dataclass(frozen=True)
-class Films:
-    """Decoded chest films of one split.
-
-    Attributes:
-        pictures: uint8, shape (n, WORKING_SIDE, WORKING_SIDE), upright and positive.
-    """
-
-    pictures: NDArray[np.uint8]
-
-
-@dataclass(frozen=True)
 class Measured:
     """Files of chest films that only measure, named as the figures name them.
 
@@ -56,10 +45,15 @@ class Measured:
 
 @dataclass(frozen=True)
 class Collection:
-    """Everything that is known of chest films here."""
+    """Everything that is known of chest films here.
 
-    train: Films
-    validation: Films
+    Attributes:
+        train, validation: uint8, shape (n, WORKING_SIDE, WORKING_SIDE), upright and positive.
+        left_out: how many training films are copies of films that another set holds out.
+    """
+
+    train: NDArray[np.uint8]
+    validation: NDArray[np.uint8]
     measured: tuple[Measured, ...]
     data_sha256: tuple[str, ...]
     left_out: int
@@ -90,12 +84,9 @@ def read_films(data: Path, cache: Path, seed: int) -> Collection:
         measured.append(_nih(data / NIH_ZIP))
     if (data / MASKS_ZIP).exists():
         measured.append(_openi(data / MASKS_ZIP))
-    validation = [one.images[one.indices("validation")] for one in sets]
     return Collection(
-        train=Films(
-            np.concatenate([one.images[rows] for one, rows in zip(sets, unseen, strict=True)])
-        ),
-        validation=Films(np.concatenate(validation)),
+        train=np.concatenate([one.images[rows] for one, rows in zip(sets, unseen, strict=True)]),
+        validation=np.concatenate([one.images[one.indices("validation")] for one in sets]),
         measured=tuple(measured),
         data_sha256=tuple(one.dataset.sha256 for one in sets),
         left_out=sum(

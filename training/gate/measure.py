@@ -17,16 +17,10 @@ from cxr.bundle import DOCUMENT_FILE, list_bundles
 from cxr.bundle_fields import read_json
 from cxr.decode import decode
 from cxr.preprocess import PreprocessSpec, to_model_input
-from cxr.radiograph import Radiograph
 from cxr.verdict import CLASSES, CROPPED, INVERTED, TURNED_LEFT, TURNED_RIGHT, UPSIDE_DOWN, judge
 from training.gate.films import Measured, lung_masked_films
-from training.gate.negatives import (
-    FAMILIES,
-    MAKERS,
-    Collected,
-    read_dicom_pictures,
-    working,
-)
+from training.gate.negatives import FAMILIES, MAKERS, Collected, read_dicom_pictures, working
+from training.gate.views import TURNS, input_of
 from training.statistics import wilson
 
 Inputs = NDArray[np.float32]
@@ -35,7 +29,6 @@ Network = Callable[[Inputs], NDArray[Any]]
 
 #: Fresh pictures of each made kind, and cuts from each photograph.
 MADE, CUTS = 300, 9
-_TURNS = {TURNED_LEFT: 1, UPSIDE_DOWN: 2, TURNED_RIGHT: 3}
 
 
 def served_at(models: Path, spec: PreprocessSpec) -> int:
@@ -59,19 +52,13 @@ def rate(hits: NDArray[np.bool_] | Sequence[bool]) -> dict[str, float | int]:
     return {"refused": count, "pictures": total, **wilson(count, total)}
 
 
-def input_of(picture: NDArray[np.uint8], spec: PreprocessSpec) -> Inputs:
-    """Model input of a picture that needs no decoding."""
-    height, width = picture.shape
-    return to_model_input(Radiograph(picture, "PNG", width, height), spec)
-
-
 def film_inputs(files: Iterable[bytes], spec: PreprocessSpec, reduce_to: int) -> Inputs:
     """Model inputs of encoded films, decoded at ``reduce_to`` as ``served_at`` says."""
     return np.stack([to_model_input(decode(data, reduce_to=reduce_to), spec) for data in files])
 
 
 def negative_inputs(
-    collected: Mapping[str, Collected], spec: PreprocessSpec, seed: int
+    collected: Collected, spec: PreprocessSpec, seed: int
 ) -> dict[str, dict[str, Inputs]]:
     """Family → kind → model inputs of every collected picture and of fresh made ones."""
     random = np.random.default_rng((seed, 1))
@@ -79,16 +66,12 @@ def negative_inputs(
     for family, kinds in FAMILIES.items():
         inputs[family] = {}
         for kind in kinds:
-            if kind in MAKERS:
-                pictures = [MAKERS[kind](random) for _ in range(MADE)]
-            else:
-                pictures = list(collected[kind].pictures)
+            made = kind in MAKERS
+            pictures = [MAKERS[kind](random) for _ in range(MADE)] if made else collected[kind]
             inputs[family][kind] = np.stack([input_of(picture, spec) for picture in pictures])
         if "photograph" in kinds:
             cuts = [
-                working(picture, random)
-                for picture in collected["photograph"].pictures
-                for _ in range(CUTS)
+                working(picture, random) for picture in collected["photograph"] for _ in range(CUTS)
             ]
             inputs[family]["cuts from the photographs"] = np.stack(
                 [input_of(picture, spec) for picture in cuts]
@@ -161,7 +144,7 @@ def measure_turned(
         changed = [
             np.iinfo(pixels.dtype).max - pixels
             if name == INVERTED
-            else np.ascontiguousarray(np.rot90(pixels, _TURNS[name]))
+            else np.ascontiguousarray(np.rot90(pixels, TURNS[name]))
             for pixels in upright
         ]
         inputs = np.stack([input_of(np.asarray(pixels), spec) for pixels in changed])

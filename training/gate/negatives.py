@@ -7,8 +7,7 @@ seen abdominal CT has in a way seen chest CT, so leaving out one kind at a time 
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -26,6 +25,8 @@ from training.source import Source
 NEGATIVES_ZIP = "not-chest-xray.zip"
 
 Maker = Callable[[np.random.Generator], Picture]
+#: Kind → pictures that somebody took, not a program here: uint8 grey, each of its own size.
+Collected = Mapping[str, Sequence[Picture]]
 
 #: Family → kinds. The last family trains nothing, ever.
 FAMILIES: Mapping[str, tuple[str, ...]] = {
@@ -75,19 +76,7 @@ _DICOM_FILES = {
 }
 
 
-@dataclass(frozen=True)
-class Collected:
-    """Pictures of one kind that somebody took, not a program here.
-
-    Attributes:
-        pictures: uint8 grey, each of its own size.
-    """
-
-    kind: str
-    pictures: tuple[Picture, ...]
-
-
-def read_collected(data: Path) -> dict[str, Collected]:
+def read_collected(data: Path) -> Collected:
     """The zip of negatives and the photographs of installed packages, by kind.
 
     Raises:
@@ -105,7 +94,7 @@ def read_collected(data: Path) -> dict[str, Collected]:
                     assert picture is not None, member.path
                     found[kind].append(np.asarray(picture, np.uint8))
     found["photograph"] = _photographs()
-    return {kind: Collected(kind, tuple(pictures)) for kind, pictures in found.items()}
+    return found
 
 
 def _photographs() -> list[Picture]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -48,7 +48,7 @@ class Pool:
 
 def make_pool(
     films: NDArray[np.uint8],
-    collected: Mapping[str, Collected],
+    collected: Collected,
     spec: PreprocessSpec,
     upright: int,
     seed: int,
@@ -62,16 +62,16 @@ def make_pool(
 
     def draw(number: int) -> Picture:
         random = np.random.default_rng(seeds[number])
-        kind, family, what = plan[number]
-        if family == FILMS and what is None:
+        kind, _, what = plan[number]
+        if what is None:
             picture = films[random.integers(len(films))]
-        elif what is None or what == "shuffled":
+        elif what == "shuffled":
             picture = scenes.shuffled(films, random)
         elif what in MAKERS:
             picture = MAKERS[what](random)
         else:
-            pictures = collected[what].pictures
-            picture = working(pictures[random.integers(len(pictures))], random)
+            pictures = collected[what]
+            picture = working(pictures[int(random.integers(len(pictures)))], random)
         return view(np.asarray(picture), kind, spec, random)
 
     with ThreadPoolExecutor(os.cpu_count() or 1) as threads:

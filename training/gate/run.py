@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,7 +10,6 @@ from typing import Any
 
 import keras
 import numpy as np
-from numpy.typing import NDArray
 
 from cxr.gate import load_gate, save_gate
 from cxr.preprocess import PreprocessSpec, from_eight_bits
@@ -23,7 +21,7 @@ from training.gate.card import write_card
 from training.gate.films import Collection, read_films
 from training.gate.negatives import DICOM_FAMILY, FAMILIES, MAKERS, Collected, read_collected
 from training.gate.network import fit
-from training.gate.pool import FILMS, Pool, make_pool
+from training.gate.pool import Pool, make_pool
 from training.gate.views import plain, view
 from training.layout import MASKS_ZIP
 from training.lean import export_lean
@@ -65,8 +63,8 @@ def gate(options: GateOptions) -> Path:
     device = use_device("float32")
     films = read_films(options.data, options.cache, options.seed)
     collected = read_collected(options.data)
-    print(f"Drawing views from {len(films.train.pictures)} films.", flush=True)
-    pool = make_pool(films.train.pictures, collected, SPEC, options.upright, options.seed)
+    print(f"Drawing views from {len(films.train)} films.", flush=True)
+    pool = make_pool(films.train, collected, SPEC, options.upright, options.seed)
     validation = _validation_inputs(films, options.seed)
 
     left_out = _judge_left_out(options, pool, validation, collected)
@@ -108,12 +106,12 @@ def gate(options: GateOptions) -> Path:
         "threshold": {FRONTAL: threshold, "refused_share": REFUSED_SHARE},
         "metrics": metrics,
         "training": {
-            "films": len(films.train.pictures),
+            "films": len(films.train),
             "films_left_out_as_copies": films.left_out,
-            "validation_films": len(films.validation.pictures),
+            "validation_films": len(films.validation),
             "data_sha256": list(films.data_sha256),
             "families": {family: list(kinds) for family, kinds in FAMILIES.items()},
-            "pictures": {kind: len(one.pictures) for kind, one in collected.items()},
+            "pictures": {kind: len(pictures) for kind, pictures in collected.items()},
             "pool": _counts(pool),
             "views_shown": options.views,
             "views_shown_judged": _judged_views(options),
@@ -124,10 +122,8 @@ def gate(options: GateOptions) -> Path:
         },
         "libraries": library_versions(),
     }
-    labels = np.zeros(len(films.train.pictures), np.int64)
-    thumbnails = np.stack([plain(one, FRONTAL, SPEC) for one in films.train.pictures[:2000]])
-    probes = make_probes(thumbnails, labels[:2000], options.seed)
-    options.out.parent.mkdir(parents=True, exist_ok=True)
+    thumbnails = np.stack([plain(film, SPEC) for film in films.train[:2000]])
+    probes = make_probes(thumbnails, np.zeros(len(thumbnails), np.int64), options.seed)
     save_gate(options.out, model, document, probes, write_card(document))
     export_lean(options.out)
     load_gate(options.out)
@@ -138,8 +134,8 @@ def gate(options: GateOptions) -> Path:
 def _judge_left_out(
     options: GateOptions,
     pool: Pool,
-    validation: tuple[NDArray[np.float32], NDArray[np.float32]],
-    collected: Mapping[str, Collected],
+    validation: tuple[measure.Inputs, measure.Inputs],
+    collected: Collected,
 ) -> dict[str, Any]:
     """For each family a network trained without it, with its own threshold, judged on it."""
     figures = {}
@@ -165,28 +161,22 @@ def _judged_views(options: GateOptions) -> int:
     return round(options.views * _JUDGED_SHARE)
 
 
-def _validation_inputs(
-    films: Collection, seed: int
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def _validation_inputs(films: Collection, seed: int) -> tuple[measure.Inputs, measure.Inputs]:
     random = np.random.default_rng((seed, 3))
-    plainly = [plain(film, FRONTAL, SPEC) for film in films.validation.pictures]
-    augmented = [view(film, FRONTAL, SPEC, random) for film in films.validation.pictures]
+    plainly = [plain(film, SPEC) for film in films.validation]
+    augmented = [view(film, FRONTAL, SPEC, random) for film in films.validation]
     return (
         from_eight_bits(np.stack(plainly)[..., np.newaxis]),
         from_eight_bits(np.stack(augmented)[..., np.newaxis]),
     )
 
 
-def _network(model: keras.Model) -> Callable[[NDArray[np.float32]], NDArray[Any]]:
-    def answer(inputs: NDArray[np.float32]) -> NDArray[Any]:
-        return np.asarray(model.predict(inputs, batch_size=256, verbose=0))
-
-    return answer
+def _network(model: keras.Model) -> measure.Network:
+    return lambda inputs: np.asarray(model.predict(inputs, batch_size=256, verbose=0))
 
 
 def _threshold(
-    network: Callable[[NDArray[np.float32]], NDArray[Any]],
-    validation: tuple[NDArray[np.float32], NDArray[np.float32]],
+    network: measure.Network, validation: tuple[measure.Inputs, measure.Inputs]
 ) -> float:
     films, views = (network(inputs) for inputs in validation)
     # Six digits, rounded down: what is written is what was judged.
@@ -195,7 +185,4 @@ def _threshold(
 
 def _counts(pool: Pool) -> dict[str, int]:
     classes = {name: int((pool.labels == index).sum()) for index, name in enumerate(CLASSES)}
-    families = {
-        family: int((pool.families == family).sum()) for family in FAMILIES if family != FILMS
-    }
-    return {**classes, **families}
+    return classes | {family: int((pool.families == family).sum()) for family in FAMILIES}

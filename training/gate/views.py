@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxr.preprocess import PreprocessSpec, in_eight_bits, to_model_input
-from cxr.radiograph import Radiograph
-from cxr.verdict import CROPPED, FRONTAL, INVERTED, OTHER, TURNED_LEFT, TURNED_RIGHT, UPSIDE_DOWN
+from cxr.radiograph import Pixels, Radiograph
+from cxr.verdict import CROPPED, INVERTED, OTHER, TURNED_LEFT, TURNED_RIGHT, UPSIDE_DOWN
 
 Picture = NDArray[np.uint8]
 
@@ -27,7 +27,8 @@ WORKING_SIDE = 128
 _CROPPED_AREA = (0.12, 0.36)
 _FRONTAL_AREA = (0.72, 1.0)
 
-_TURNS = {FRONTAL: 0, TURNED_LEFT: 1, UPSIDE_DOWN: 2, TURNED_RIGHT: 3}
+#: Quarter turns anticlockwise, from upright.
+TURNS = {TURNED_LEFT: 1, UPSIDE_DOWN: 2, TURNED_RIGHT: 3}
 
 
 def view(picture: Picture, kind: str, spec: PreprocessSpec, random: np.random.Generator) -> Picture:
@@ -54,26 +55,23 @@ def view(picture: Picture, kind: str, spec: PreprocessSpec, random: np.random.Ge
         # Inverted and lying on its side is inverted first: one thing to put right at a time.
         turns, inverted = int(random.choice([0, 0, 0, 1, 2, 3])), True
     else:
-        turns, inverted = _TURNS.get(kind, 0), False
+        turns, inverted = TURNS.get(kind, 0), False
     if inverted:
         picture = 255 - picture
     picture = np.ascontiguousarray(np.rot90(picture, turns))
     picture = _margins(picture, random)
-    return _as_input(_carrier(picture, random), spec)
+    return plain(_carrier(picture, random), spec)
 
 
-def plain(picture: Picture, kind: str, spec: PreprocessSpec) -> Picture:
-    """The film of the class ``kind`` with nothing else changed; not for ``cropped``."""
-    if kind == INVERTED:
-        picture = 255 - picture
-    turned = np.ascontiguousarray(np.rot90(picture, _TURNS.get(kind, 0)))
-    return _as_input(turned, spec)
+def plain(picture: Picture, spec: PreprocessSpec) -> Picture:
+    """The picture as it is; uint8, shape (size, size): 255 × the model input."""
+    return in_eight_bits(input_of(picture, spec)[:, :, 0])
 
 
-def _as_input(picture: Picture, spec: PreprocessSpec) -> Picture:
+def input_of(picture: Pixels, spec: PreprocessSpec) -> NDArray[np.float32]:
+    """Model input of a picture that needs no decoding, shape (size, size, 1)."""
     height, width = picture.shape
-    radiograph = Radiograph(picture, "PNG", width, height)
-    return in_eight_bits(to_model_input(radiograph, spec)[:, :, 0])
+    return to_model_input(Radiograph(picture, "PNG", width, height), spec)
 
 
 def _pose(picture: Picture, kind: str, random: np.random.Generator) -> Picture:
