@@ -237,7 +237,7 @@ def _reliability_table(metrics: Mapping[str, Any]) -> list[str]:
             f"{100 * row['from']:.0f} to {100 * row['to']:.0f} %",
             str(row["films"]),
             f"{100 * row['probability']:.1f} %",
-            f"{100 * row['infected']:.1f} % [{100 * row['low']:.1f}, {100 * row['high']:.1f}]",
+            percent({**row, "value": row["infected"]}),
         ]
         for row in metrics.get("test", {}).get("reliability", [])
     ]

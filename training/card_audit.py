@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from training.card_tables import percent, plain, table
+from training.card_tables import interval, percent, plain, table
 
 NOT_AUDITED = (
     "This bundle was not audited yet: `python -m training audit` measures shortcuts, robustness, "
@@ -131,11 +131,14 @@ def _attention(found: Mapping[str, Any]) -> list[str]:
     deletion = found["deletion"]
     if deletion:
         figures, share = deletion["figures"], round(100 * deletion["deleted_share"])
+        hottest, random, difference = (
+            interval(figures[name], 1, 100)
+            for name in ("drop_hottest", "drop_random", "difference")
+        )
         parts.append(
             f"Greying out the hottest {share} % of the map lowers the probability of infection by "
-            f"{_points(figures['drop_hottest'])} percentage points, greying out as much elsewhere "
-            f"by {_points(figures['drop_random'])} (difference {_points(figures['difference'])}; "
-            f"{deletion['films']} infected films that were called so). "
+            f"{hottest} percentage points, greying out as much elsewhere by {random} (difference "
+            f"{difference}; {deletion['films']} infected films that were called so). "
             f"{percent(figures['calls_lost_hottest'])} of the calls are lost by it, at random "
             f"{percent(figures['calls_lost_random'])}."
         )
@@ -144,7 +147,7 @@ def _attention(found: Mapping[str, Any]) -> list[str]:
         rows = [
             [
                 f"the last {step['layers']}" if step["layers"] > 1 else "the last one",
-                *(_signed(step[name]) for name in _LIKENESS),
+                *(interval(step[name], 2) for name in _LIKENESS),
             ]
             for step in randomisation["steps"]
         ]
@@ -154,7 +157,7 @@ def _attention(found: Mapping[str, Any]) -> list[str]:
             f"{randomisation['films']} films, {randomisation['random_networks']} random networks):",
             table(
                 ["Layers replaced", "Rank correlation", "Its size", "Structural similarity"], rows
-            ),  # fmt: skip
+            ),
         ]
     down, right = found["map_offset"]
     parts.append(
@@ -166,16 +169,6 @@ def _attention(found: Mapping[str, Any]) -> list[str]:
 
 
 _LIKENESS = ("rank_correlation", "absolute_rank_correlation", "structural_similarity")
-
-
-def _points(figure: Mapping[str, float]) -> str:
-    value, low, high = (f"{100 * figure[key]:.1f}" for key in ("value", "low", "high"))
-    return f"{value} [{low}, {high}]"
-
-
-def _signed(figure: Mapping[str, float]) -> str:
-    value, low, high = (f"{figure[key]:.2f}" for key in ("value", "low", "high"))
-    return f"{value} [{low}, {high}]"
 
 
 def _seeds(found: Mapping[str, Any] | None) -> list[str]:

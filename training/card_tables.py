@@ -31,9 +31,9 @@ DECISIONS = {
 _PLAIN = frozenset({"auc", "kind_auc", "brier_score", "f1", "risk_coverage_area"})
 
 
-def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table: the first column to the left, the others to the right."""
-    lines = [head, ["---"] + ["---:"] * (len(head) - 1), *rows]
+def table(head: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> str:
+    """A Markdown table: the first ``left`` columns to the left, the others to the right."""
+    lines = [head, ["---"] * left + ["---:"] * (len(head) - left), *rows]
     return "\n".join("| " + " | ".join(map(_within, line)) + " |" for line in lines)
 
 
@@ -48,14 +48,13 @@ def cell(name: str, figure: Mapping[str, float] | None) -> str:
 
 
 def plain(figure: Mapping[str, float] | None) -> str:
-    if figure is None:
-        return "–"
-    value, low, high = (f"{figure[key]:.3f}" for key in ("value", "low", "high"))
-    return f"{value} [{low}, {high}]"
+    return interval(figure, 3) if figure else "–"
 
 
 def percent(figure: Mapping[str, float] | None) -> str:
-    if figure is None:
-        return "–"
-    value, low, high = (f"{100 * figure[key]:.1f}" for key in ("value", "low", "high"))
-    return f"{value} % [{low}, {high}]"
+    return interval(figure, 1, 100, " %") if figure else "–"
+
+
+def interval(figure: Mapping[str, float], digits: int, scale: float = 1, unit: str = "") -> str:
+    value, low, high = (f"{scale * figure[key]:.{digits}f}" for key in ("value", "low", "high"))
+    return f"{value}{unit} [{low}, {high}]"

@@ -135,11 +135,7 @@ def checklist_sections(document: Mapping[str, Any]) -> list[str]:
     return [
         "## Reporting checklists",
         "CLAIM, 2024 update (Tejani 2024, doi:10.1148/ryai.240300):",
-        _left(head, claim),
+        table(head, claim, left=3),
         "TRIPOD+AI (Collins 2024, doi:10.1136/bmj-2023-078378):",
-        _left(head, tripod),
+        table(head, tripod, left=3),
     ]
-
-
-def _left(head: list[str], rows: list[list[str]]) -> str:
-    return table(head, rows).replace("---:", "---")

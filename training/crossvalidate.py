@@ -14,7 +14,7 @@ from sklearn.model_selection import StratifiedGroupKFold
 
 from cxr.calibrate import Thresholds
 from training import plots
-from training.card_tables import FIGURES
+from training.card_tables import FIGURES, interval
 from training.data import Prepared
 from training.device import use_device
 from training.errors import DataError
@@ -178,7 +178,7 @@ def _write_page(
             FIGURES[name],
             f"{found['mean']:.4f} ± {found['sd']:.4f}",
             *(f"{fold[name]['value']:.4f}" for fold in folds),
-            "{value:.4f} [{low:.4f}, {high:.4f}]".format(**found["out_of_fold"]),
+            interval(found["out_of_fold"], 4),
         ]
         for name, found in summary.items()
     ]

@@ -22,6 +22,7 @@ from cxr.preprocess import from_eight_bits
 from training.architectures import assemble
 from training.calibration import calibrate
 from training.card import write_card
+from training.card_tables import interval
 from training.companion import Companion, infections_of, normals_of
 from training.data import Prepared
 from training.device import use_device
@@ -280,9 +281,6 @@ def _say_whether_ages_are_known(options: FitOptions, dataset: str) -> None:
 
 def _say_what_came_out(out: Path, metrics: dict[str, Any]) -> None:
     for split, measured in metrics.items():
-        figures = ", ".join(
-            f"{name} {figure['value']:.4f} [{figure['low']:.4f}, {figure['high']:.4f}]"
-            for name, figure in measured["figures"].items()
-        )
-        print(f"{split}: {measured['films']} films, {figures}")
+        figures = (f"{name} {interval(figure, 4)}" for name, figure in measured["figures"].items())
+        print(f"{split}: {measured['films']} films, {', '.join(figures)}")
     print(f"Exported and verified: {out}")

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from training import plots
+from training.card_tables import cell, table
 from training.compare_page import HEAD, table_row
 from training.files import write_whole
 from training.layout import COVID_ZIP, KERMANY_ZIP
@@ -62,14 +63,12 @@ def _systems(systems: list[System], found: dict[str, Any], archive: str, page: P
     measured = [(system, found[system.name]) for system in systems if found[system.name]]
     if not measured:
         return ["No network was run on it yet."]
-    head = ["System", "Claim", *(name.capitalize() for name in _SHOWN), "All classes"]
-    head = [*head[:-2], "AUC", "All classes"]
+    head = ["System", "Claim", *(name.capitalize() for name in _SHOWN[:-1]), "AUC", "All classes"]
     rows = [
         [
             f"`{system.name}`",
             system.claim or "–",
-            *(_cell(result["figures"].get(name), name) for name in _SHOWN),
-            _cell(result["figures"].get("class_accuracy"), "class_accuracy"),
+            *(cell(name, result["figures"].get(name)) for name in (*_SHOWN, "class_accuracy")),
         ]
         for system, result in measured
     ]
@@ -90,17 +89,13 @@ def _systems(systems: list[System], found: dict[str, Any], archive: str, page: P
     picture = _intervals(
         page, f"systems-{Path(archive).stem}", "Accuracy on the test films", accuracies
     )
-    return [_table(head, rows), picture, "\n".join(facts)]
+    return [table(head, rows, left=2), picture, "\n".join(facts)]
 
 
 def _baselines(result: dict[str, Any], archive: str, page: Path) -> list[str]:
     lines = result["systems"]
     areas = {
-        line["system"]: {
-            "value": line["auc"],
-            "low": line["auc_low"],
-            "high": line["auc_high"],
-        }
+        line["system"]: {"value": line["auc"], "low": line["auc_low"], "high": line["auc_high"]}
         for line in lines
     }
     picture = _intervals(page, f"baselines-{Path(archive).stem}", "AUC on the test films", areas)
@@ -111,7 +106,7 @@ def _baselines(result: dict[str, Any], archive: str, page: Path) -> list[str]:
         f"(those that train and those that choose), judged on {films['test']:,}. p: no difference "
         f"from `{result['against']}` in accuracy (McNemar) and in AUC (DeLong), not corrected for "
         f"the number of systems. Times on {result['device']}.",
-        _table(HEAD, [table_row(line, result["against"]) for line in lines]),
+        table(HEAD, [table_row(line, result["against"]) for line in lines], left=2),
         picture,
     ]
 
@@ -136,20 +131,6 @@ def _open(found: dict[str, Any]) -> list[str]:
         f"{', '.join(missing)}: `make results` trains them and adds their rows; it goes on where "
         "it was cut off, and skips what stands above.",
     ]
-
-
-def _cell(figure: dict[str, float] | None, name: str) -> str:
-    if figure is None:
-        return "–"
-    value, low, high = figure["value"], figure["low"], figure["high"]
-    if name == "auc":
-        return f"{value:.3f} [{low:.3f}, {high:.3f}]"
-    return f"{100 * value:.1f} % [{100 * low:.1f}, {100 * high:.1f}]"
-
-
-def _table(head: list[str], rows: list[list[str]]) -> str:
-    lines = [head, ["---"] * 2 + ["---:"] * (len(head) - 2), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 def _read(place: Path) -> dict[str, Any] | None:

@@ -35,6 +35,7 @@ from training.audit.sections import (
 from training.audit.seeds import disagreement
 from training.audit.subgroups import subgroups
 from training.card import card_of
+from training.card_tables import plain
 from training.data import Prepared
 from training.errors import TrainingError
 from training.evaluate import answer, prepare_as_trained
@@ -293,7 +294,5 @@ def summary(report: dict[str, Any]) -> list[str]:
         lines.append(f"AUC on {picture['words']}: {picture['auc']['value']:.3f}")
     if report["external"]:
         auc = report["external"]["figures"]["auc"]
-        lines.append(
-            f"Another hospital: AUC {auc['value']:.3f} [{auc['low']:.3f}, {auc['high']:.3f}]"
-        )
+        lines.append(f"Another hospital: AUC {plain(auc)}")
     return lines

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from cxr.verdict import FRONTAL
-from training.card_tables import table
+from training.card_tables import percent, table
 from training.gate.negatives import DICOM_FAMILY
 
 COMMAND = "python -m training gate --data FOLDER --out models/gate"
@@ -63,7 +63,7 @@ def write_card(document: Mapping[str, Any]) -> str:
         ]
     parts += [
         "## How it was made",
-        f"Four convolutions and two dense layers, from random weights, on {sum_of(training)} views "
+        f"Four convolutions and two dense layers, from random weights, on {_views(training)} views "
         f"of {training['films']} training films (the classifiers' own training splits, less "
         f"{training['films_left_out_as_copies']} that nearly equal a held-out film of the other "
         "set) and of pictures of no chest: collected ("
@@ -93,7 +93,7 @@ def write_card(document: Mapping[str, Any]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def sum_of(training: Mapping[str, Any]) -> int:
+def _views(training: Mapping[str, Any]) -> int:
     """Views in the pool: the families' are in the class ``not_a_chest_xray`` already."""
     return sum(
         count for name, count in training["pool"].items() if name not in training["families"]
@@ -101,8 +101,7 @@ def sum_of(training: Mapping[str, Any]) -> int:
 
 
 def _share(one: Mapping[str, Any]) -> str:
-    value, low, high = (100 * one[key] for key in ("value", "low", "high"))
-    return f"{one['refused']} of {one['pictures']} ({value:.1f} % [{low:.1f}, {high:.1f}])"
+    return f"{one['refused']} of {one['pictures']} ({percent(one)})"
 
 
 def _films(films: Mapping[str, Any]) -> str:
