@@ -17,7 +17,7 @@ from cxr.engines import MODEL_FILE
 from training.classical import make_baseline, scores
 from training.data import Prepared
 from training.errors import TrainingError
-from training.evaluate import answer
+from training.evaluate import answer, reads_masked
 from training.files import read_arrays, write_arrays
 from training.members import Rows, run_trial
 from training.prepared import INFECTED, prepare_for
@@ -114,7 +114,7 @@ def bundle_entry(name: str, bundle: Bundle, data: Path, cache: Path, seed: int) 
     trained_on = bundle.document["training"]
     reads = Recipe(
         preprocess=bundle.spec,
-        masks=bool(trained_on.get("settings", {}).get("masks")),
+        masks=reads_masked(bundle),
         merge_infected=INFECTED in bundle.classes,
     )
     prepared = prepare_for(reads, data, cache, seed)

@@ -6,6 +6,7 @@ import json
 import sys
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -80,24 +81,17 @@ def prepare_as_trained(bundle: Bundle, data: Path, cache: Path) -> Prepared:
     Raises:
         TrainingError: it cannot be told which of the films the model has seen.
     """
-    trained_on = bundle.document["training"].get("data", {})
-    seed = bundle.document["training"].get("seed", 0)
-    masks = bool(bundle.document["training"].get("settings", {}).get("masks"))
+    training = bundle.document["training"]
+    trained_on = training.get("data", {})
     with decoding_progress() as progress:
-        known = prepare(
-            data,
-            bundle.spec,
-            cache,
-            seed,
-            for_training=False,
-            masks=masks,
-            progress=progress,
-        )
+        seed, masks = training.get("seed", 0), reads_masked(bundle)
+        read = partial(prepare, data, bundle.spec, cache, seed, masks=masks)
+        known = read(for_training=False, progress=progress)
         name = known.dataset.name
         as_trained = None
         if name == trained_on.get("name"):
             with suppress(DataError):  # of what nothing can be trained on no model was made
-                as_trained = prepare(data, bundle.spec, cache, seed, masks=masks)
+                as_trained = read()
     if as_trained is not None:
         if INFECTED in bundle.classes:
             as_trained = merge_infected(as_trained)
@@ -119,6 +113,11 @@ def prepare_as_trained(bundle: Bundle, data: Path, cache: Path) -> Prepared:
             "told. Give the whole data set that it was trained on, or films from elsewhere."
         )
     return known
+
+
+def reads_masked(bundle: Bundle) -> bool:
+    """Whether it was trained on films of which all but the lungs was blacked out."""
+    return bool(bundle.document["training"].get("settings", {}).get("masks"))
 
 
 def data_of_training(bundle: Bundle) -> frozenset[str]:

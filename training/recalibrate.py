@@ -32,7 +32,7 @@ from training.card_recalibrated import population
 from training.card_tables import CALIBRATION, DECISIONS, cell
 from training.data import Prepared, prepare
 from training.errors import DataError, TrainingError
-from training.evaluate import answer, data_of_training
+from training.evaluate import answer, data_of_training, reads_masked
 from training.files import demand_place, write_json
 from training.layout import FOLDERS
 from training.metrics import Answers, measure
@@ -76,14 +76,13 @@ def calibrate(options: CalibrateOptions) -> dict[str, Any]:
         )
     demand_place(options.out)
     bundle = load_bundle(options.bundle)
-    trained = bundle.document["training"]
     with decoding_progress() as progress:
         prepared = prepare(
             options.data,
             bundle.spec,
             options.cache,
             for_training=False,
-            masks=bool(trained.get("settings", {}).get("masks")),
+            masks=reads_masked(bundle),
             progress=progress,
         )
     seen = data_of_training(bundle)

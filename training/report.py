@@ -13,7 +13,7 @@ import numpy as np
 import pandas
 from numpy.typing import NDArray
 
-from cxr.bundle import Bundle, load_bundle
+from cxr.bundle import DOCUMENT_FILE, Bundle, list_bundles, load_bundle
 from cxr.decode import decode
 from cxr.explain import infection_activation, on_whole_picture, overlay_png
 from cxr.frame import film_in
@@ -50,7 +50,7 @@ def report(options: ReportOptions) -> Path:
         TrainingError: there is no finished run, or no film of that split.
         BundleError: the bundle does not verify.
     """
-    folder, bundle = _find(options.run)
+    bundle = _find(options.run)
     prepared = prepare_as_trained(bundle, options.data, options.cache)
     rows = prepared.indices(options.split)
     if not len(rows):
@@ -58,7 +58,7 @@ def report(options: ReportOptions) -> Path:
     answers = answer(bundle, prepared, rows)
     measured = measure(answers, bundle.thresholds)
     page = options.out or options.run / "report.html"
-    if options.out is None and folder == options.run:
+    if options.out is None and bundle.path == options.run:
         # The page shows radiographs: it must not lie in a bundle, which is passed on.
         page = Path("runs") / f"report-{bundle.name}.html"
     training = bundle.document["training"]
@@ -85,15 +85,14 @@ def report(options: ReportOptions) -> Path:
     return page
 
 
-def _find(run: Path) -> tuple[Path, Bundle]:
+def _find(run: Path) -> Bundle:
     """The bundle in a run folder, or the folder itself where it is a bundle."""
-    folders = [run] if (run / "bundle.json").exists() else sorted(run.glob("*/bundle.json"))
+    folders = [run] if (run / DOCUMENT_FILE).exists() else list_bundles(run)
     if not folders:
         raise TrainingError(
             f"{run} holds no bundle: give the folder of a finished fit, or of a model."
         )
-    folder = folders[0] if folders[0].is_dir() else folders[0].parent
-    return folder, load_bundle(folder)
+    return load_bundle(folders[0])
 
 
 def _figures(measured: dict[str, Any], bundle: Bundle, split: str) -> tuple[str, str]:

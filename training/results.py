@@ -182,7 +182,7 @@ def _ask_bundle(
 ) -> _Answered | None:
     """The shipped model's answers, if it was trained on just these films by this recipe."""
     path = Path(system.bundle)
-    if not system.bundle or not (path / "bundle.json").exists():
+    if not system.bundle or not (path / DOCUMENT_FILE).exists():
         return None
     bundle = load_bundle(path)
     training = bundle.document["training"]
