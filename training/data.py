@@ -107,17 +107,17 @@ class Dataset:
         with Source(self.root) as source:
             return source.read(record.path)
 
-    def write_manifest(self, path: Path) -> None:
-        """One CSV line a record, in the order of ``records``."""
-        _write_table(path, Record, self.records)
-
-    def write_near_duplicates(self, path: Path) -> None:
-        """One CSV line a pair."""
-        _write_table(path, NearDuplicate, self.near_duplicates)
-
-    def write_corrupt(self, path: Path) -> None:
-        """One CSV line a file that could not be decoded."""
-        _write_table(path, Corrupt, self.corrupt)
+    def write_tables(self, folder: Path) -> None:
+        """``manifest.csv``, ``near_duplicates.csv`` and ``corrupt.csv``, in their own order."""
+        tables: dict[str, tuple[type, Sequence[object]]] = {
+            "manifest": (Record, self.records),
+            "near_duplicates": (NearDuplicate, self.near_duplicates),
+            "corrupt": (Corrupt, self.corrupt),
+        }
+        for name, (kind, rows) in tables.items():
+            head = [field.name for field in fields(kind)]
+            lines = [[getattr(row, column) for column in head] for row in rows]
+            write_csv(folder / f"{name}.csv", head, lines)
 
 
 @dataclass(frozen=True)
@@ -289,8 +289,3 @@ def _near_duplicates(
             )
         )
     return tuple(found)
-
-
-def _write_table(path: Path, kind: type, rows: Sequence[object]) -> None:
-    names = [field.name for field in fields(kind)]
-    write_csv(path, names, [[getattr(row, name) for name in names] for row in rows])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +17,8 @@ from training.explore_records import classes, duplicates, metadata, splits, unre
 from training.files import write_csv
 from training.page import write_page
 from training.progress import decoding_progress
-from training.run import Run, start_run
-from training.survey import Survey, survey
+from training.run import start_run
+from training.survey import survey
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,9 @@ def explore(options: ExploreOptions) -> Path:
     )
     labels = np.array([finding.label for finding in dataset.classes])[prepared.labels]
     measured = survey(options.data, dataset.records, labels.tolist())
-    _write_tables(run.folder, prepared, measured)
+    dataset.write_tables(run.folder)
+    films = measured.films.round(5)
+    write_csv(run.folder / "films.csv", list(films.columns), films.to_numpy().tolist())
     sections = [
         classes(run.folder, prepared, complaint),
         pictures(run.folder, prepared, options.seed),
@@ -67,7 +70,13 @@ def explore(options: ExploreOptions) -> Path:
         "as CSV."
     )
     write_page(page, f"What is in {options.data.name}", lead, sections)
-    _finish(run, prepared, time.time() - started)
+    run.finish(
+        device="CPU",
+        seconds={"total": time.time() - started},
+        radiographs=len(dataset.records),
+        unreadable=len(dataset.corrupt),
+        near_duplicates=len(dataset.near_duplicates),
+    )
     print(f"Open {page}")
     return page
 
@@ -75,35 +84,8 @@ def explore(options: ExploreOptions) -> Path:
 def _prepare(options: ExploreOptions, spec: PreprocessSpec) -> tuple[Prepared, str]:
     """The data, and why they cannot be trained on if they cannot: looking is still possible."""
     with decoding_progress() as progress:
+        read = partial(prepare, options.data, spec, options.cache, options.seed, progress=progress)
         try:
-            return prepare(options.data, spec, options.cache, options.seed, progress=progress), ""
+            return read(), ""
         except DataError as error:
-            loose = prepare(
-                options.data,
-                spec,
-                options.cache,
-                options.seed,
-                for_training=False,
-                progress=progress,
-            )
-            return loose, error.detail
-
-
-def _finish(run: Run, prepared: Prepared, seconds: float) -> None:
-    dataset = prepared.dataset
-    run.finish(
-        device="CPU",
-        seconds={"total": seconds},
-        radiographs=len(dataset.records),
-        unreadable=len(dataset.corrupt),
-        near_duplicates=len(dataset.near_duplicates),
-    )
-
-
-def _write_tables(folder: Path, prepared: Prepared, measured: Survey) -> None:
-    dataset = prepared.dataset
-    dataset.write_manifest(folder / "manifest.csv")
-    dataset.write_near_duplicates(folder / "near_duplicates.csv")
-    dataset.write_corrupt(folder / "corrupt.csv")
-    films = measured.films.round(5)
-    write_csv(folder / "films.csv", list(films.columns), films.to_numpy().tolist())
+            return read(for_training=False), error.detail

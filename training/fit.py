@@ -14,13 +14,9 @@ from typing import Any
 
 import keras
 import numpy as np
-from numpy.typing import NDArray
 
 from cxr.bundle import save_bundle
 from cxr.folders import whole_folder
-from cxr.preprocess import from_eight_bits
-from training.architectures import assemble
-from training.calibration import calibrate
 from training.card import write_card
 from training.card_tables import interval
 from training.companion import Companion, infections_of, normals_of
@@ -29,13 +25,13 @@ from training.device import use_device
 from training.document import describe, population_of
 from training.errors import TrainingError
 from training.files import demand_place, write_csv
-from training.members import Rows, train_members
+from training.members import Rows, calibrated, predict, train_members
 from training.metrics import Answers, answers_of, measure
 from training.predictions import write_predictions
 from training.prepared import prepare_for
 from training.probes import make_probes
 from training.recipe import Recipe, load_recipe
-from training.run import open_run
+from training.run import start_run
 from training.variants import starting_from, without_augmentation
 
 
@@ -80,33 +76,34 @@ def fit(options: FitOptions) -> Path:
     companions = _companions(prepared, recipe, options)
     # Of all shares the largest says who joined in.
     most = companions[max(companions)] if companions else []
-    run = open_run(options, recipe, prepared.dataset.sha256, [one.sha256 for one in most], device)
-    prepared.dataset.write_manifest(run.folder / "manifest.csv")
-    prepared.dataset.write_corrupt(run.folder / "corrupt.csv")
-    prepared.dataset.write_near_duplicates(run.folder / "near_duplicates.csv")
+    same = {
+        "recipe": recipe.to_json(),
+        "data_sha256": prepared.dataset.sha256,
+        "companions_sha256": [one.sha256 for one in most],
+        "seed": options.seed,
+    }
+    run = start_run(
+        options.recipe,
+        options.runs,
+        same,
+        {"recipe_name": options.recipe, "data": options.data.name},
+        fresh=options.fresh,
+        device=device,
+    )
+    prepared.dataset.write_tables(run.folder)
     rows = {split: prepared.indices(split) for split in ("train", "validation", "test")}
     seen = rows["train"], rows["validation"]
     members = train_members(prepared, recipe, seen, options.seed, run.folder, companions=companions)
 
     # What is exported computes in float32, whatever it was trained in.
     keras.mixed_precision.set_global_policy("float32")
-    model = assemble([member.model for member in members], recipe.network)
-    measured = ("validation", "test")
-    inputs = {
-        split: from_eight_bits(prepared.images[rows[split]][..., np.newaxis]) for split in measured
-    }
-    calibration, thresholds = calibrate(
-        lambda films: _predict(model, films),
-        inputs["validation"],
-        prepared.labels[rows["validation"]],
-        prepared.infected,
-        recipe,
-        options.seed,
+    model, calibration, thresholds = calibrated(
+        prepared, recipe, members, rows["validation"], options.seed
     )
-    answers = {
-        split: answers_of(prepared, rows[split], calibration.apply(_predict(model, inputs[split])))
-        for split in measured
-    }
+    answers = {}
+    for split in ("validation", "test"):
+        raw = predict(model, prepared.images, rows[split])
+        answers[split] = answers_of(prepared, rows[split], calibration.apply(raw))
     metrics = {split: measure(answers[split], thresholds) for split in answers}
 
     training_seconds = sum(member.seconds for member in members)
@@ -205,10 +202,6 @@ def _check_splits(prepared: Prepared) -> None:
                 f"No film is left for the {split} split; add films. (Near-duplicates of "
                 "validation and test films, and other films of their patients, are not trained on.)"
             )
-
-
-def _predict(model: keras.Model, inputs: NDArray[np.float32]) -> NDArray[np.float64]:
-    return np.asarray(model.predict(inputs, batch_size=64, verbose=0), np.float64)
 
 
 def _write_answers(

@@ -13,7 +13,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from cxr.calibrate import Thresholds
+from cxr.calibrate import Calibration, Thresholds
 from cxr.preprocess import from_eight_bits
 from training.architectures import assemble
 from training.calibration import calibrate
@@ -27,6 +27,7 @@ from training.loop import Trained, train
 from training.recipe import Recipe
 
 Rows = NDArray[np.int64]
+_BATCH = 64
 
 
 def train_members(
@@ -161,20 +162,11 @@ def run_trial(
             int(parameters),
             int(epochs),
         )
-    train_rows, validation_rows, test_rows = rows
-    members = train_members(prepared, recipe, (train_rows, validation_rows), seed, folder)
+    members = train_members(prepared, recipe, rows[:2], seed, folder)
     with in_float32():
-        model = assemble([member.model for member in members], recipe.network)
-        calibration, thresholds = calibrate(
-            lambda films: predict(model, films),
-            from_eight_bits(prepared.images[validation_rows][..., np.newaxis]),
-            prepared.labels[validation_rows],
-            prepared.infected,
-            recipe,
-            seed,
-        )
+        model, calibration, thresholds = calibrated(prepared, recipe, members, rows[1], seed)
         began = time.perf_counter()
-        test = calibration.apply(predict(model, prepared.images, test_rows))
+        test = calibration.apply(predict(model, prepared.images, rows[2]))
         seconds = time.perf_counter() - began
     trial = Trial(
         test,
@@ -196,21 +188,36 @@ def run_trial(
     return trial
 
 
+def calibrated(
+    prepared: Prepared, recipe: Recipe, members: Sequence[Trained], validation: Rows, seed: int
+) -> tuple[keras.Model, Calibration, Thresholds]:
+    """The model that is exported, its calibration and its operating points.
+
+    Call it in float32, whatever the members were trained in.
+    """
+    model = assemble([member.model for member in members], recipe.network)
+    calibration, thresholds = calibrate(
+        lambda films: predict(model, films),
+        from_eight_bits(prepared.images[validation][..., np.newaxis]),
+        prepared.labels[validation],
+        prepared.infected,
+        recipe,
+        seed,
+    )
+    return model, calibration, thresholds
+
+
 def predict(
-    model: keras.Model,
-    films: NDArray[Any],
-    rows: NDArray[np.int64] | None = None,
-    batch: int = 64,
+    model: keras.Model, films: NDArray[Any], rows: Rows | None = None
 ) -> NDArray[np.float64]:
     """Probabilities, a batch at a time: shape (n, classes).
 
     Args:
         films: model inputs, or uint8 images of which ``rows`` are taken.
     """
-    count = len(films) if rows is None else len(rows)
     answers = []
-    for start in range(0, count, batch):
-        part = slice(start, start + batch)
+    for start in range(0, len(films if rows is None else rows), _BATCH):
+        part = slice(start, start + _BATCH)
         if rows is None:
             inputs = films[part]
         else:

@@ -8,7 +8,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,8 +20,6 @@ from training.versions import library_versions
 
 if TYPE_CHECKING:
     from training.device import Device
-    from training.fit import FitOptions
-    from training.recipe import Recipe
 
 #: In a run folder, locked by the process that works there. The system lets go of it when the
 #: process ends, however it ends.
@@ -49,34 +47,6 @@ class Run:
         """Record the outcome; a finished run is not resumed."""
         self.document.update(facts, finished=_now())
         self.save()
-
-
-def open_run(
-    options: FitOptions,
-    recipe: Recipe,
-    data_sha256: str,
-    companions: Sequence[str] = (),
-    device: Device | None = None,
-) -> Run:
-    """The unfinished run with the same recipe, data, companions and seed, or a new one.
-
-    Raises:
-        TrainingError: as ``start_run``.
-    """
-    same = {
-        "recipe": recipe.to_json(),
-        "data_sha256": data_sha256,
-        "companions_sha256": list(companions),
-        "seed": options.seed,
-    }
-    return start_run(
-        options.recipe,
-        options.runs,
-        same,
-        {"recipe_name": options.recipe, "data": options.data.name},
-        fresh=options.fresh,
-        device=device,
-    )
 
 
 def start_run(

@@ -200,7 +200,7 @@ def test_corrupt_files_are_listed_and_skipped(tmp_path: Path) -> None:
     prepared = _prepare(tmp_path, files)
     assert [one.path for one in prepared.dataset.corrupt] == [broken]
     assert len(prepared.dataset.records) == len(files) - 1 == len(prepared.images)
-    prepared.dataset.write_corrupt(tmp_path / "corrupt.csv")
+    prepared.dataset.write_tables(tmp_path)
     with (tmp_path / "corrupt.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert rows[0]["path"] == broken
@@ -251,7 +251,7 @@ def test_the_seed_and_the_content_decide_the_hash(tmp_path: Path) -> None:
 
 def test_the_manifest_has_a_line_for_each_record(tmp_path: Path) -> None:
     dataset = _prepare(tmp_path, kermany_files()).dataset
-    dataset.write_manifest(tmp_path / "manifest.csv")
+    dataset.write_tables(tmp_path)
     with (tmp_path / "manifest.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     written = [(r["path"], r["class_id"], r["patient"], r["split"], r["sha256"]) for r in rows]
