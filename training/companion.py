@@ -32,7 +32,7 @@ from training.cache import decode_once
 from training.data import Prepared
 from training.duplicates import near_pairs, perceptual_hash
 from training.errors import DataError
-from training.lungs import hulls
+from training.lungs import hulls, read_mask
 from training.opacity import DRAWN, fallen_ill
 from training.prepared import prepare_for
 from training.recipe import Recipe
@@ -116,10 +116,11 @@ def normals_of(
         CacheError: as ``prepare``.
     """
     with Source(data) as source:
-        paths = [path for path in normal_films(source) if not held_out(path)]
+        masks = source.masked
+        paths = [path for path in masks if not held_out(path)]
         # A mask lies over the whole picture.
         decoded = decode_once(source, paths, replace(spec, cut_frame=False), cache)
-        lungs = [_hull(source, path) for path in decoded.paths]
+        lungs = [_hull(source, masks[path]) for path in decoded.paths]
         stamp = fingerprint(source.members)
     images = np.asarray(decoded.images)
     again = _seen_again(images, _judged(prepared)) if len(images) else np.zeros(0, bool)
@@ -150,23 +151,13 @@ def normals_of(
     return found
 
 
-def normal_films(source: Source) -> list[str]:
-    """Paths of the films that have a lung mask."""
-    return [member.path for member in source.images if source.mask_of(member.path)]
-
-
 def held_out(path: str) -> bool:
     """Whether a normal film is one of the quarter that is measured with, by hash of its name."""
     return hashlib.sha256(Path(path).name.encode()).digest()[0] % 4 == 0
 
 
-def _hull(source: Source, path: str) -> NDArray[np.uint8]:
-    mask = source.mask_of(path)
-    assert mask is not None  # normal_films took none without
-    picture = cv2.imdecode(np.frombuffer(source.read(mask), np.uint8), cv2.IMREAD_GRAYSCALE)
-    if picture is None:
-        raise DataError(f"{mask} is not a picture of a lung mask.")
-    lungs = hulls((np.asarray(picture) > 127).astype(np.uint8))
+def _hull(source: Source, mask: str) -> NDArray[np.uint8]:
+    lungs = hulls((read_mask(source, mask) > 127).astype(np.uint8))
     return np.asarray(cv2.resize(lungs, (SIDE, SIDE), interpolation=cv2.INTER_AREA), np.uint8)
 
 

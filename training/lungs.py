@@ -23,6 +23,7 @@ from cxr.decode import decode
 from cxr.preprocess import PreprocessSpec, from_eight_bits, in_eight_bits, to_model_input
 from training.bootstrap import Figure, with_intervals
 from training.errors import DataError
+from training.files import write_json
 from training.source import Source, fingerprint
 
 SIDE = 128
@@ -79,7 +80,10 @@ def segmenter(data: Path, cache: Path, seed: int = 0) -> Segmenter:
         DataError: there are no pairs of an image and its mask.
     """
     with Source(data) as source:
-        pairs = _pairs(source)
+        # Ordered by hash, so that a numbering by hospital does not decide who is held out.
+        pairs = sorted(
+            source.masked.items(), key=lambda pair: hashlib.sha256(pair[0].encode()).digest()
+        )[:_MOST_PAIRS]
         if len(pairs) < 20:
             raise DataError(
                 f"{data} holds {len(pairs)} pairs of images/NAME and masks/NAME; at least 20 are "
@@ -93,11 +97,10 @@ def segmenter(data: Path, cache: Path, seed: int = 0) -> Segmenter:
             return Segmenter(model, json.loads((folder / "quality.json").read_text()), key)
         images, masks = _read(source, pairs)
     model, quality = _train(images, masks, seed)
-    trained = Segmenter(model, quality, key)
     folder.mkdir(parents=True, exist_ok=True)
-    trained.model.save(folder / "lungs.keras")
-    (folder / "quality.json").write_text(json.dumps(trained.quality, indent=2) + "\n")
-    return trained
+    model.save(folder / "lungs.keras")
+    write_json(folder / "quality.json", quality)
+    return Segmenter(model, quality, key)
 
 
 def hulls(mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -120,15 +123,16 @@ def widened(mask: NDArray[np.uint8], margin: float) -> NDArray[np.bool_]:
     return np.asarray(cv2.dilate(mask, around) > 0)
 
 
-def _pairs(source: Source) -> list[tuple[str, str]]:
-    found = []
-    for member in source.images:
-        mask = source.mask_of(member.path)
-        if mask is not None:
-            found.append((member.path, mask))
-    # Ordered by hash, so that a numbering by hospital does not decide who is held out.
-    found.sort(key=lambda pair: hashlib.sha256(pair[0].encode()).digest())
-    return found[:_MOST_PAIRS]
+def read_mask(source: Source, path: str) -> Masks:
+    """A mask as it was drawn, uint8, shape (rows, columns), lungs above 127.
+
+    Raises:
+        DataError: it is no picture.
+    """
+    mask = cv2.imdecode(np.frombuffer(source.read(path), np.uint8), cv2.IMREAD_GRAYSCALE)
+    if mask is None:
+        raise DataError(f"{path} is not a picture of a lung mask.")
+    return np.asarray(mask, np.uint8)
 
 
 def _read(source: Source, pairs: Sequence[tuple[str, str]]) -> tuple[NDArray[np.uint8], Masks]:
@@ -136,11 +140,7 @@ def _read(source: Source, pairs: Sequence[tuple[str, str]]) -> tuple[NDArray[np.
     for image, mask in pairs:
         film = to_model_input(decode(source.read(image)), _SPEC)[:, :, 0]
         images.append(in_eight_bits(film))
-        raw = np.frombuffer(source.read(mask), np.uint8)
-        lung = cv2.imdecode(raw, cv2.IMREAD_GRAYSCALE)
-        if lung is None:
-            raise DataError(f"{mask} is not a picture of a lung mask.")
-        masks.append((_resize(np.asarray(lung, np.uint8)) > 127).astype(np.uint8))
+        masks.append((_resize(read_mask(source, mask)) > 127).astype(np.uint8))
     return np.stack(images), np.stack(masks)
 
 

@@ -125,6 +125,11 @@ class Source:
         }
 
     @property
+    def masked(self) -> dict[str, str]:
+        """Path of each radiograph that has a lung mask beside it → path of the mask."""
+        return {m.path: mask for m in self.images if (mask := self.mask_of(m.path))}
+
+    @property
     def lists(self) -> tuple[str, ...]:
         """Tables that may say what is on the films; nothing here reads them."""
         return tuple(m.path for m in self.members if m.path.lower().endswith((".csv", ".tsv")))

@@ -13,7 +13,7 @@ from typing import Any
 
 from cxr.bundle import Bundle
 from training.audit.films import read_inputs
-from training.companion import held_out, normal_films
+from training.companion import held_out
 from training.errors import DataError
 from training.source import Source
 from training.statistics import wilson
@@ -35,7 +35,7 @@ def normals_elsewhere(bundle: Bundle, data: Path) -> dict[str, Any]:
         DataError: fewer than 20 films.
     """
     with Source(data) as source:
-        paths = list(filter(held_out, normal_films(source)))
+        paths = list(filter(held_out, source.masked))
         _, inputs = read_inputs(source, paths, bundle.spec)
     if len(inputs) < _FEWEST:
         raise DataError(

@@ -21,6 +21,7 @@ from training.duplicates import near_pairs, perceptual_hash
 from training.errors import DataError
 from training.gate.views import WORKING_SIDE
 from training.layout import COVID_ZIP, KERMANY_ZIP, MASKS_ZIP
+from training.lungs import read_mask
 from training.progress import decoding_progress
 from training.source import Source
 
@@ -145,18 +146,14 @@ def _openi(path: Path) -> Measured:
     return Measured("Openi normals (external)", normal, ())
 
 
-def lung_masked_films(path: Path) -> list[tuple[NDArray[np.uint8], NDArray[np.bool_]]]:
+def lung_masked_films(data: Path) -> list[tuple[NDArray[np.uint8], NDArray[np.bool_]]]:
     """Films with their lung masks at the film's size, for measuring what a crop cuts off."""
     pairs = []
-    with Source(path) as source:
-        for member in source.images:
-            mask_path = source.mask_of(member.path)
-            if mask_path is None:
-                continue
-            film = cv2.imdecode(np.frombuffer(source.read(member.path), np.uint8), 0)
-            mask = cv2.imdecode(np.frombuffer(source.read(mask_path), np.uint8), 0)
+    with Source(data) as source:
+        for path, mask_path in source.masked.items():
+            film = cv2.imdecode(np.frombuffer(source.read(path), np.uint8), 0)
             assert film is not None
-            assert mask is not None
-            mask = cv2.resize(mask, film.shape[::-1], interpolation=cv2.INTER_NEAREST)
+            size = (film.shape[1], film.shape[0])
+            mask = cv2.resize(read_mask(source, mask_path), size, interpolation=cv2.INTER_NEAREST)
             pairs.append((np.asarray(film, np.uint8), np.asarray(mask > 127)))
     return pairs
