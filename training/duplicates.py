@@ -10,6 +10,7 @@ import imagehash
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from scipy.cluster.hierarchy import DisjointSet
 
 from cxr.radiograph import to_eight_bits
 
@@ -79,15 +80,8 @@ def linked_groups(names: Sequence[str], pairs: Iterable[tuple[int, int]]) -> lis
     Returns:
         The name of the merged group of each row: the first of its names in sorted order.
     """
-    parent = {name: name for name in names}
-
-    def root(name: str) -> str:
-        while parent[name] != name:
-            parent[name] = parent[parent[name]]
-            name = parent[name]
-        return name
-
+    groups = DisjointSet(names)
     for first, second in pairs:
-        low, high = sorted((root(names[first]), root(names[second])))
-        parent[high] = low
-    return [root(name) for name in names]
+        groups.merge(names[first], names[second])
+    merged = {name: min(group) for group in groups.subsets() for name in group}
+    return [merged[name] for name in names]
