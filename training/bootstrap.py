@@ -81,6 +81,18 @@ def with_intervals(
     return found
 
 
+def shares_with_intervals(
+    masks: Mapping[str, NDArray[np.bool_]], groups: NDArray[Any], seed: int = 0
+) -> dict[str, Figure]:
+    """The share of all films that each mask, shape (n,), is true of; as ``with_intervals``."""
+    return with_intervals(
+        lambda weights: {name: share(mask, weights) for name, mask in masks.items()},
+        groups,
+        seed=seed,
+        shares={name: np.ones_like(mask) for name, mask in masks.items()},
+    )
+
+
 def ratio(part: float, whole: float) -> float:
     """``part / whole``; NaN, not an error, where there is nothing to share."""
     return float(part / whole) if whole else float("nan")

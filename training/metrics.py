@@ -81,13 +81,14 @@ def measure(
             Counts and the confusion matrix are of films either way.
     """
     weigh = _population(answers.infected, prevalence)
+    figures = _figures(answers, thresholds)
     result: dict[str, Any] = {
         "films": len(answers.labels),
         "patients": len(np.unique(answers.groups)),
         "infected": int(answers.infected.sum()),
         "cut": CUT,
         "figures": with_intervals(
-            _weighed(_figures(answers, thresholds), weigh),
+            lambda weights: figures(weigh(weights)),
             answers.groups,
             seed=seed,
             resamples=resamples,
@@ -124,21 +125,14 @@ def _population(
     """From the films' weights to such that infected ones have the share ``prevalence`` of all."""
     if prevalence is None:
         return lambda weights: weights
-    share_of_sick = prevalence
 
     def weigh(weights: Weights) -> Weights:
         sick, well = weights[infected].sum(), weights[~infected].sum()
         if not sick or not well:  # a resample of one side alone says nothing of the population
             return weights
-        return weights * np.where(infected, share_of_sick / sick, (1 - share_of_sick) / well)
+        return weights * np.where(infected, prevalence / sick, (1 - prevalence) / well)
 
     return weigh
-
-
-def _weighed(
-    figures: Callable[[Weights], dict[str, float]], weigh: Callable[[Weights], Weights]
-) -> Callable[[Weights], dict[str, float]]:
-    return lambda weights: figures(weigh(weights))
 
 
 class Ranking:

@@ -18,7 +18,7 @@ from training.audit.examine import Examined
 from training.audit.leaks import can_be_told
 from training.audit.network import Network
 from training.audit.shortcuts import WORDS
-from training.bootstrap import Weights, ratio, share, with_intervals
+from training.bootstrap import Weights, ratio, shares_with_intervals, with_intervals
 from training.metrics import CUT, Answers, Ranking
 
 #: Films and random networks of the weight-randomisation test.
@@ -34,7 +34,6 @@ def robustness(
         return np.array([thresholds.decide(p) for p in infection])
 
     before = decide(plain.infection)
-    every = np.ones_like(plain.infected)
     lines = []
     for number, change in enumerate(CHANGES):
         after = decide(changed[:, number])
@@ -44,9 +43,7 @@ def robustness(
         )
         side = (changed[:, number] >= CUT) == plain.infected
         named = {"stands": stands, "turned_over": turned, "accuracy": side}
-        figures = with_intervals(
-            _shares(named), plain.groups, seed=seed, shares=dict.fromkeys(named, every)
-        )
+        figures = shares_with_intervals(named, plain.groups, seed)
         lines.append({"change": change.words, "family": change.family, **figures})
     return lines
 
@@ -59,12 +56,10 @@ def shortcut_pictures(
     lines = []
     for name, (infection, inputs) in views.items():
         ranking, right = Ranking(plain.infected, infection), (infection >= CUT) == plain.infected
-        figures = with_intervals(
-            _told(ranking, right),
-            plain.groups,
-            seed=seed,
-            shares={"accuracy": np.ones_like(right)},
-        )
+        figures = {
+            **with_intervals(_area(ranking), plain.groups, seed=seed),
+            **shares_with_intervals({"accuracy": right}, plain.groups, seed),
+        }
         relearned = can_be_told(network.pooled(inputs), plain.infected, plain.groups, seed)
         words = WORDS.get(name, "the whole film")
         lines.append({"picture": name, "words": words, **figures, "relearned_auc": relearned})
@@ -79,22 +74,16 @@ def deletion(seen: Examined, plain: Answers, seed: int = 0) -> dict[str, Any] | 
     done = [seen.deletions[position] for position in positions]
     hot = np.array([one.whole - one.hottest for one in done])
     random = np.array([one.whole - one.random for one in done])
-    lost = np.array([one.hottest < CUT for one in done])
-    lost_random = np.array([one.random < CUT for one in done])
-
-    named = {
-        "drop_hottest": hot,
-        "drop_random": random,
-        "difference": hot - random,
-        "calls_lost_hottest": lost,
-        "calls_lost_random": lost_random,
+    drops = {"drop_hottest": hot, "drop_random": random, "difference": hot - random}
+    lost = {
+        "calls_lost_hottest": np.array([one.hottest < CUT for one in done]),
+        "calls_lost_random": np.array([one.random < CUT for one in done]),
     }
-    figures = with_intervals(
-        _means(named),
-        plain.groups[positions],
-        seed=seed,
-        shares=dict.fromkeys(("calls_lost_hottest", "calls_lost_random"), np.ones_like(lost)),
-    )
+    groups = plain.groups[positions]
+    figures = {
+        **with_intervals(_means(drops), groups, seed=seed),
+        **shares_with_intervals(lost, groups, seed),
+    }
     return {
         "films": len(positions),
         "deleted_share": DELETED,
@@ -143,10 +132,6 @@ def randomisation(
     return {"films": len(images), "random_networks": SANITY_SEEDS, "steps": steps}
 
 
-def _shares(masks: Mapping[str, NDArray[np.bool_]]) -> Callable[[Weights], dict[str, float]]:
-    return lambda weights: {name: share(mask, weights) for name, mask in masks.items()}
-
-
 def _means(columns: Mapping[str, NDArray[Any]]) -> Callable[[Weights], dict[str, float]]:
     return lambda weights: {
         name: ratio(float((column * weights).sum()), float(weights.sum()))
@@ -154,5 +139,5 @@ def _means(columns: Mapping[str, NDArray[Any]]) -> Callable[[Weights], dict[str,
     }
 
 
-def _told(ranking: Ranking, right: NDArray[np.bool_]) -> Callable[[Weights], dict[str, float]]:
-    return lambda weights: {"auc": ranking.area(weights), "accuracy": share(right, weights)}
+def _area(ranking: Ranking) -> Callable[[Weights], dict[str, float]]:
+    return lambda weights: {"auc": ranking.area(weights)}

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from cxr.calibrate import Thresholds
-from training.bootstrap import share, with_intervals
+from training.bootstrap import shares_with_intervals
 from training.metrics import CUT, Answers
 
 
@@ -22,24 +22,17 @@ def disagreement(answers: Mapping[str, tuple[Answers, Thresholds]]) -> dict[str,
         [[thresholds.decide(p) for p in one.infection] for one, thresholds in answers.values()]
     )
     first, _ = next(iter(answers.values()))
-    same = (decisions == decisions[0]).all(axis=0)
     opposite = (decisions == "normal").any(axis=0) & (decisions == "infected").any(axis=0)
     calls = np.array([one.infection >= CUT for one, _ in answers.values()])
     accuracy = (calls == first.infected).mean(axis=1)
-    figures = with_intervals(
-        lambda weights: {
-            "same_decision": share(same, weights),
-            "opposite_decision": share(opposite, weights),
-            "same_side_of_the_cut": share((calls == calls[0]).all(axis=0), weights),
-        },
-        first.groups,
-        shares=dict.fromkeys(
-            ("same_decision", "opposite_decision", "same_side_of_the_cut"), np.ones_like(same)
-        ),
-    )
+    agreed = {
+        "same_decision": (decisions == decisions[0]).all(axis=0),
+        "opposite_decision": opposite,
+        "same_side_of_the_cut": (calls == calls[0]).all(axis=0),
+    }
     return {
         "models": list(answers),
-        "figures": figures,
+        "figures": shares_with_intervals(agreed, first.groups),
         "accuracy": {
             "of_each": accuracy.tolist(),
             "mean": float(accuracy.mean()),
