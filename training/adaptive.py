@@ -33,18 +33,15 @@ class AdaptiveRate(keras.callbacks.Callback):  # type: ignore[misc]
 
     Args:
         epochs: those planned.
-        ask: reads one answer; None where nobody can be asked. By default ``input`` at a
-            terminal.
+        ask: reads one answer; None asks at a terminal, and nobody where there is none.
     """
 
-    def __init__(
-        self, folder: Path, epochs: int, ask: Callable[[str], str] | None | bool = True
-    ) -> None:
+    def __init__(self, folder: Path, epochs: int, ask: Callable[[str], str] | None = None) -> None:
         super().__init__()
         self.path = folder / "adaptive.json"
         self.epochs = epochs
         interactive = sys.stdin is not None and sys.stdin.isatty() and sys.stdout.isatty()
-        self.ask = (input if interactive else None) if ask is True else ask or None
+        self.ask = ask or (input if interactive else None)
         self.state: dict[str, Any] = {
             "rate": None,
             "accuracy": 0.0,
@@ -61,17 +58,15 @@ class AdaptiveRate(keras.callbacks.Callback):  # type: ignore[misc]
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         assert logs is not None
         state = self.state
-        if self._progressed(logs["accuracy"], logs["val_loss"]):
-            state["stalled"] = 0
-        else:
-            state["stalled"] += 1
+        progressed = self._progressed(logs["accuracy"], logs["val_loss"])
+        state["stalled"] = 0 if progressed else state["stalled"] + 1
         rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
         if state["stalled"] >= PATIENCE:
             rate, state["stalled"] = rate * FACTOR, 0
             self.model.optimizer.learning_rate.assign(rate)
             print(f"No progress for {PATIENCE} epochs: the learning rate falls to {rate:.2g}.")
         state["rate"] = rate
-        if self.ask and state["question"] and epoch + 1 == state["question"] < self.epochs:
+        if self.ask and epoch + 1 == state["question"] < self.epochs:
             self._question(epoch + 1)
         write_json(self.path, state)
 

@@ -13,6 +13,8 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from sklearn.metrics import auc, precision_recall_curve, roc_curve
 
+from training.reliability import reliability_diagram
+
 #: Told apart without colour vision (Okabe and Ito 2008).
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#5b5b5b")
 
@@ -36,7 +38,7 @@ def png(figure: Figure, dots_per_inch: int = 110) -> bytes:
 def counts(labels: Sequence[str], numbers: Sequence[int]) -> Figure:
     """The same numbers as a pie and as bars."""
     figure, (pie, bars) = canvas(9, 3.6, 1, 2)
-    colours = [COLOURS[i % len(COLOURS)] for i in range(len(labels))]
+    colours = _cycle(len(labels))
     pie.pie(numbers, labels=labels, colors=colours, autopct="%.1f %%", startangle=90)
     drawn = bars.bar(labels, numbers, color=colours)
     bars.bar_label(drawn, [f"{number:,}" for number in numbers])
@@ -62,10 +64,9 @@ def films(pictures: Sequence[Sequence[NDArray[Any]]], titles: Sequence[str]) -> 
     return figure
 
 
-def pairs(
-    pictures: Sequence[Sequence[NDArray[Any]]], titles: Sequence[str], columns: int = 3
-) -> Figure:
-    """Two grey pictures side by side below each title, ``columns`` such pairs in a row."""
+def pairs(pictures: Sequence[Sequence[NDArray[Any]]], titles: Sequence[str]) -> Figure:
+    """Two grey pictures side by side below each title, three such pairs in a row."""
+    columns = 3
     rows = -(-len(pictures) // columns)
     figure = Figure(figsize=(3.3 * columns, 2.05 * rows), layout="constrained")
     places = figure.subfigures(rows, columns, squeeze=False, wspace=0.06, hspace=0.04).ravel()
@@ -152,14 +153,11 @@ def roc_and_precision_recall(
     return figure
 
 
-def reliability(truth: NDArray[np.bool_], probability: NDArray[Any], bins: int = 10) -> Figure:
+def reliability(truth: NDArray[np.bool_], probability: NDArray[Any]) -> Figure:
     """How often films of each predicted probability were infected, and how many there are."""
     figure, (curve, histogram) = canvas(9, 4, 1, 2)
-    which = np.minimum((probability * bins).astype(int), bins - 1)
-    films = np.bincount(which, minlength=bins)
-    filled = films > 0
-    believed = np.bincount(which, probability, bins)[filled] / films[filled]
-    happened = np.bincount(which, truth, bins)[filled] / films[filled]
+    rows = reliability_diagram(probability, truth)
+    believed, happened = ([row[name] for row in rows] for name in ("probability", "infected"))
     curve.plot([0, 1], [0, 1], color="0.7", linestyle=":")
     curve.plot(believed, happened, marker="o", color=COLOURS[0])
     curve.set(xlabel="predicted probability of infection", ylabel="share infected")

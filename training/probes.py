@@ -6,9 +6,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+_COUNT = 8
+
 
 def make_probes(
-    images: NDArray[np.uint8], labels: NDArray[np.int64], seed: int = 0, count: int = 8
+    images: NDArray[np.uint8], labels: NDArray[np.int64], seed: int
 ) -> NDArray[np.uint8]:
     """Blends of the class means with smooth random fields.
 
@@ -20,18 +22,17 @@ def make_probes(
         labels: int64, shape (n,).
 
     Returns:
-        uint8, shape (count, size, size, 1).
+        uint8, shape (8, size, size, 1).
     """
     random = np.random.default_rng(seed)
     size = images.shape[1]
-    classes = np.unique(labels)
     means = []
-    for label in classes:
+    for label in np.unique(labels):
         chosen = np.flatnonzero(labels == label)
         chosen = np.sort(random.permutation(chosen)[:1000])
         means.append(images[chosen].mean(axis=0, dtype=np.float64))
     probes = []
-    for number in range(count):
+    for number in range(_COUNT):
         mean = means[number % len(means)]
         coarse = random.normal(0, 1, (size // 16, size // 16)).astype(np.float32)
         field = cv2.resize(coarse, (size, size), interpolation=cv2.INTER_CUBIC)

@@ -14,11 +14,11 @@ BINS = 10
 
 
 def calibration_error(
-    probability: NDArray[Any], truth: NDArray[np.bool_], weights: NDArray[Any], bins: int = BINS
+    probability: NDArray[Any], truth: NDArray[np.bool_], weights: NDArray[Any]
 ) -> float:
     """Expected calibration error (Guo 2017, arXiv 1706.04599, eq. 3), of one event.
 
-    Probabilities of infection fall into ``bins`` bins of equal width, each closed below and
+    Probabilities of infection fall into ``BINS`` bins of equal width, each closed below and
     open above (the last closed on both sides). A bin's error is the distance between its
     mean probability and its share of infected films; bins weigh by their films. Guo bins
     the confidence of the most probable class; here the event is infection, which decides.
@@ -28,18 +28,16 @@ def calibration_error(
         truth: shape (n,).
         weights: shape (n,); one each for a plain figure.
     """
-    which = _bins(probability, bins)
-    mass = np.bincount(which, weights, bins)
-    believed = np.bincount(which, weights * probability, bins)
-    happened = np.bincount(which, weights * truth, bins)
-    return float(np.abs(believed - happened).sum() / mass.sum())
+    which = _bins(probability)
+    believed = np.bincount(which, weights * probability, BINS)
+    happened = np.bincount(which, weights * truth, BINS)
+    return float(np.abs(believed - happened).sum() / weights.sum())
 
 
 def reliability_diagram(
     probability: NDArray[Any],
     truth: NDArray[np.bool_],
     weights: NDArray[Any] | None = None,
-    bins: int = BINS,
 ) -> list[dict[str, Any]]:
     """The bins that hold films, from low to high.
 
@@ -56,9 +54,9 @@ def reliability_diagram(
         weights = np.ones(len(truth))
     both = truth.any() and not truth.all()
     odds = float(weights[truth].max() / weights[~truth].max()) if both else 1.0
-    which = _bins(probability, bins)
+    which = _bins(probability)
     rows = []
-    for number in range(bins):
+    for number in range(BINS):
         inside = which == number
         films, infected = int(inside.sum()), int(truth[inside].sum())
         if not films:
@@ -69,8 +67,8 @@ def reliability_diagram(
         }
         rows.append(
             {
-                "from": number / bins,
-                "to": (number + 1) / bins,
+                "from": number / BINS,
+                "to": (number + 1) / BINS,
                 "films": films,
                 "probability": float(np.average(probability[inside], weights=weights[inside])),
                 "infected": observed["value"],
@@ -81,5 +79,5 @@ def reliability_diagram(
     return rows
 
 
-def _bins(probability: NDArray[Any], bins: int) -> NDArray[np.int64]:
-    return np.minimum((np.asarray(probability) * bins).astype(np.int64), bins - 1)
+def _bins(probability: NDArray[Any]) -> NDArray[np.int64]:
+    return np.minimum((np.asarray(probability) * BINS).astype(np.int64), BINS - 1)

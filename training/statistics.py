@@ -38,9 +38,9 @@ class DeLong:
     areas: NDArray[np.float64]
     covariance: NDArray[np.float64]
 
-    def interval(self, number: int, confidence: float = 0.95) -> tuple[float, float]:
-        """Of one area, by its normal approximation, kept within 0 and 1."""
-        half = norm.ppf(0.5 + confidence / 2) * np.sqrt(self.covariance[number, number])
+    def interval(self, number: int) -> tuple[float, float]:
+        """95 %, of one area, by its normal approximation, kept within 0 and 1."""
+        half = norm.ppf(0.975) * np.sqrt(self.covariance[number, number])
         area = self.areas[number]
         return float(max(area - half, 0.0)), float(min(area + half, 1.0))
 

@@ -36,9 +36,7 @@ class Deletion:
     random: float
 
 
-def delete(
-    bundle: Bundle, film: Grey, random: np.random.Generator, share: float = DELETED
-) -> Deletion:
+def delete(bundle: Bundle, film: Grey, random: np.random.Generator) -> Deletion:
     """Delete from one film what its own map points at, and as much at random.
 
     The random areas are the hottest one itself, mirrored half of the time and moved around
@@ -54,7 +52,7 @@ def delete(
     evidence = infection_evidence(
         prediction.activation_maps[0], prediction.probabilities[0], bundle.classes
     )
-    hot = hottest(evidence, film, share, bundle.map_offset)
+    hot = hottest(evidence, film, DELETED, bundle.map_offset)
     areas = [hot, *(moved(hot, random) for _ in range(DRAWS))]
     grey = np.uint8(round(float(film.mean())))
     versions = [np.where(area, grey, film).astype(np.uint8) for area in areas]
@@ -70,7 +68,8 @@ def hottest(
     scaled = ((evidence - evidence.min()) / spread).astype(np.float32)
     heat = upsample(scaled, film.shape[1], film.shape[0], offset).ravel()
     chosen = np.zeros(film.size, bool)
-    chosen[np.argpartition(heat, -round(share * film.size))[-round(share * film.size) :]] = True
+    most = -round(share * film.size)
+    chosen[np.argpartition(heat, most)[most:]] = True
     return chosen.reshape(film.shape)
 
 
