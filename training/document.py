@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,6 +18,7 @@ from training.device import Device
 from training.loop import Trained
 from training.provenance import provenance_of
 from training.recipe import Recipe
+from training.run import now
 from training.versions import library_versions
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def describe(
     return {
         "title": provenance.title,
         "version": options.version,
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "created": now(),
         "input": recipe.preprocess.to_json(),
         "classes": [asdict(finding) for finding in dataset.classes],
         "calibration": calibration_to_json(calibration),

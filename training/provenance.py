@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from training.layout import COVID, KERMANY, MASKS_ZIP
+
 
 @dataclass(frozen=True)
 class Provenance:
@@ -28,7 +30,7 @@ class Provenance:
 _VIEWS = {"modalities": ["CR", "DX"], "body_parts": ["CHEST"], "views": ["PA", "AP"]}
 
 PROVENANCE = {
-    "kermany-chest-xray": Provenance(
+    KERMANY: Provenance(
         title="Pneumonia in children's chest radiographs",
         population={"label": "Children", "min_age_years": 1, "max_age_years": 5, **_VIEWS},
         source=(
@@ -50,7 +52,7 @@ PROVENANCE = {
             "each film's patient, and is hard even for radiologists.",
         ),
     ),
-    "covid19-radiography-database": Provenance(
+    COVID: Provenance(
         title="COVID-19 and other pneumonia in adults' chest radiographs",
         population={"label": "Adults", "min_age_years": 18, "max_age_years": 120, **_VIEWS},
         source=(
@@ -76,10 +78,10 @@ PROVENANCE = {
             "the split; near-duplicates are kept together.",
         ),
     ),
-    "lung-masks.zip": Provenance(
+    MASKS_ZIP: Provenance(
         title="Normal adults",
         population={"label": "Adults", "min_age_years": 18, "max_age_years": 120, **_VIEWS},
-        source=("275 normal frontal films of adults with outlines of the lungs (openist)."),
+        source="275 normal frontal films of adults with outlines of the lungs (openist).",
         licence="Not stated: used for training and measuring only, never shipped.",
         caveats=("Nothing is known of these patients.",),
     ),

@@ -12,7 +12,6 @@ from __future__ import annotations
 import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +36,7 @@ from training.files import demand_place, write_json
 from training.layout import FOLDERS
 from training.metrics import Answers, measure
 from training.progress import decoding_progress
+from training.run import now
 from training.split import TEST, VALIDATION, halves
 
 #: Patients of each side, normal and infected, that choose: of fewer, 98 % are not to be told.
@@ -110,7 +110,7 @@ def calibrate(options: CalibrateOptions) -> dict[str, Any]:
         **bundle.document,
         "name": options.out.name,
         "version": options.version,
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "created": now(),
         "calibration": calibration_to_json(bundle.calibration.then(local)),
         "thresholds": {**asdict(thresholds), "model_sha256": bundle.sha256},
         "thresholds_chosen": {

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -34,7 +33,7 @@ from training.metrics import Answers, answers_of, measure
 from training.prepared import leaky_split, prepare_for
 from training.recipe import Recipe, load_recipe
 from training.results_page import write_results_page
-from training.run import git_commit
+from training.run import git_commit, now
 from training.source import Source, fingerprint
 from training.systems import SYSTEMS, System
 from training.variants import starting_from, without_augmentation
@@ -272,7 +271,7 @@ def _write(
         "device": device,
         "commit": git_commit(),
         "libraries": library_versions(),
-        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+        "finished": now(),
     }
     write_json(place / "result.json", document)
     print(f"   kept in {place}, {time.strftime('%H:%M:%S')}", flush=True)

@@ -45,7 +45,7 @@ class Run:
 
     def finish(self, **facts: Any) -> None:
         """Record the outcome; a finished run is not resumed."""
-        self.document.update(facts, finished=_now())
+        self.document.update(facts, finished=now())
         self.save()
 
 
@@ -88,7 +88,7 @@ def start_run(
         folder,
         {
             "fingerprint": fingerprint,
-            "started": _now(),
+            "started": now(),
             "commit": git_commit(),
             "libraries": library_versions(),
             **computed,
@@ -172,5 +172,5 @@ def git_commit() -> str | None:
     return commit and commit + ("+" if ask("status", "--porcelain", "-uno") else "")
 
 
-def _now() -> str:
+def now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")

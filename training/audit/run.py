@@ -7,7 +7,6 @@ import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +42,7 @@ from training.files import write_json, write_whole
 from training.lungs import segmenter
 from training.metrics import Answers, measure
 from training.progress import Steps
+from training.run import now
 
 FORMAT = "xray-audit/1"
 #: Largest difference to a figure in ``bundle.json`` that is put down to another machine.
@@ -125,7 +125,7 @@ def audit(options: AuditOptions) -> dict[str, Any]:
     report: dict[str, Any] = {
         "format": FORMAT,
         "model": {"name": bundle.name, "version": bundle.version, "sha256": bundle.sha256},
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "created": now(),
         "data": {"name": name, "sha256": prepared.dataset.sha256, "split": "test"},
         "films": len(rows),
         "seed": options.seed,

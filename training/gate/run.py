@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +25,7 @@ from training.gate.views import plain, view
 from training.layout import MASKS_ZIP
 from training.lean import export_lean
 from training.probes import make_probes
-from training.run import git_commit
+from training.run import git_commit, now
 from training.versions import library_versions
 
 SPEC = PreprocessSpec(size=64)
@@ -101,7 +100,7 @@ def gate(options: GateOptions) -> Path:
         )
     document = {
         "version": options.version,
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "created": now(),
         "input": SPEC.to_json(),
         "threshold": {FRONTAL: threshold, "refused_share": REFUSED_SHARE},
         "metrics": metrics,
