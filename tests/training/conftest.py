@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.training.tiny import TINY, film
+from tests.training.tiny import QUICK, TINY, film
+from training.__main__ import main
+from training.lean import export_lean
+from training.recipes import residual
 
 
 @pytest.fixture(autouse=True)
@@ -35,8 +38,25 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture
-def tiny_recipe(monkeypatch: pytest.MonkeyPatch) -> None:
-    import training.recipes.residual as residual
+@pytest.fixture(scope="session")
+def fitted(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What ``fit`` leaves: ``models/there``, ``runs`` and ``cache``. Do not change it."""
+    place = tmp_path_factory.mktemp("fitted")
+    arguments = ["fit", "residual", "--data", str(data), "--out", str(place / "models" / "there")]
+    arguments += ["--cache", str(place / "cache"), "--runs", str(place / "runs"), "--epochs", "2"]
+    arguments += ["--precision", "float32", "--population", "Children of ours", "--ages", "0-17"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(residual, "RECIPE", TINY)
+        assert main(arguments) == 0
+    return place
 
-    monkeypatch.setattr(residual, "RECIPE", TINY)
+
+@pytest.fixture
+def verified_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """``fit`` verifies its bundle in this process: another one takes as long as the training."""
+    monkeypatch.setattr("training.fit._export_lean_and_verify", export_lean)
+
+
+@pytest.fixture
+def quick_recipe(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(residual, "RECIPE", QUICK)

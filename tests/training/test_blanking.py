@@ -15,16 +15,15 @@ from cxr.bundle import load_bundle
 from tests.training.tiny import TINY, threshold, write_masks
 from training import blanking, finder, lungs
 from training.__main__ import main
-from training.augment import Augmentation
+from training.augment import NO_AUGMENTATION, Augmentation
 from training.blanking import SIDE, blank, find_lungs, masks_for
 from training.layout import MASKS_ZIP
 from training.prepared import prepare_for
 from training.recipe import Stage
 from training.recipes import residual
 
-BLANKING = replace(
-    TINY, stages=(Stage(epochs=1, augmentation=Augmentation(lungs_out=0.4, lungs_only=0.4)),)
-)
+SHARES = replace(NO_AUGMENTATION, lungs_out=0.4, lungs_only=0.4)
+BLANKING = replace(TINY, stages=(Stage(epochs=1, augmentation=SHARES),), optimizer="adamw")
 FILMS = np.full((40, 96, 96, 1), 2.0, np.float32)  # no filling is as bright
 TARGETS = np.tile(np.float32([0, 0.9, 0, 0]), (40, 1))  # the last: infected with anything
 
@@ -112,6 +111,7 @@ def test_without_masks_it_says_so_and_blanks_nothing(data, tmp_path, capsys):
     assert "There are no lung masks, neither in" in capsys.readouterr().out
 
 
+@pytest.mark.usefixtures("verified_here")
 def test_fit_trains_on_them_and_the_bundle_says_so(beside, tmp_path, monkeypatch, capsys):
     network = replace(BLANKING.network, view=0.75, upright=True, softness=1.5, mirrored=True)
     centred = replace(BLANKING, network=network, members=2)

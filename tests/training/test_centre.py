@@ -319,7 +319,8 @@ def test_boxes_of_outlines():
 
 
 def test_the_finder_learns_from_outlines_and_is_kept(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(finder, "_STEPS", 250)
+    for name, value in (("_STEPS", 250), ("_BATCH", 16), ("_POSED", 64)):
+        monkeypatch.setattr(finder, name, value)
     random = np.random.default_rng(0)
     images, outlines = np.zeros((40, 64, 64), np.uint8), np.zeros((40, 64, 64), np.uint8)
     for image, outline in zip(images, outlines, strict=True):

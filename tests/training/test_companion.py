@@ -10,18 +10,19 @@ import pytest
 from tests.training.tiny import TINY, film, threshold, write_masks
 from training import lungs, members
 from training.__main__ import main
-from training.augment import Augmentation
+from training.augment import NO_AUGMENTATION
 from training.companion import _Both, held_out, infections_of, joined, normals_of
 from training.errors import DataError
 from training.layout import MASKS_ZIP
-from training.loop import Batches, smoothed_cross_entropy
+from training.loop import Batches, Trained, smoothed_cross_entropy
 from training.opacity import DRAWN
 from training.prepared import prepare_for
 from training.recipe import Stage
 from training.recipes import residual
 
-STAGE = Stage(epochs=1, augmentation=Augmentation(lungs_only=0.3), companions=1 / 32)
-JOINING = replace(TINY, stages=(STAGE,))
+SHARES = replace(NO_AUGMENTATION, lungs_only=0.3)
+STAGE = Stage(epochs=1, augmentation=SHARES, companions=1 / 32)
+JOINING = replace(TINY, stages=(STAGE,), optimizer="adamw")
 
 
 @pytest.fixture
@@ -156,6 +157,7 @@ def test_infected_with_anything_is_asked_of_the_sum_and_of_no_class():
     np.testing.assert_allclose(np.asarray(ours), np.asarray(plain), rtol=1e-5)
 
 
+@pytest.mark.usefixtures("verified_here")
 def test_fit_takes_them_in_and_the_card_says_so(places, tmp_path, monkeypatch, capsys):
     ours, theirs = places
     monkeypatch.setattr(residual, "RECIPE", JOINING)
@@ -179,7 +181,11 @@ def test_fit_takes_them_in_and_the_card_says_so(places, tmp_path, monkeypatch, c
     assert "another quarter of the source was not shown" in card
     assert "with an opacity drawn into the lungs, shown as infected" in card
 
-    assert main([*fit, "--out", str(tmp_path / "models" / "alone")]) == 0
+    def cut_off(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("training.fit.train_members", cut_off)
+    assert main([*fit, "--out", str(tmp_path / "models" / "alone")]) == 130
     assert "without both it will know fewer looks" in capsys.readouterr().out
     monkeypatch.setattr(residual, "RECIPE", TINY)
     assert main([*fit, *more, "--out", str(tmp_path / "models" / "none")]) == 1
@@ -194,14 +200,20 @@ def test_each_stage_is_given_its_own_share(places, tmp_path, monkeypatch):
         asked.append([(one.name, one.repeated) for one in companions])
         return joined(prepared, rows, companions)
 
+    def cut_off(*_):  # after the last of the stages
+        if len(asked) == 3:
+            raise KeyboardInterrupt
+        return Trained(None, 1, 1, 0.0)
+
     many = replace(STAGE, companions=2.0)
     stages = (many, replace(STAGE, companions=0.0), STAGE)
     monkeypatch.setattr(residual, "RECIPE", replace(TINY, stages=stages))
     monkeypatch.setattr(members, "joined", noting)
+    monkeypatch.setattr(members, "train", cut_off)
     fit = ["fit", "residual", "--data", str(ours), "--runs", str(tmp_path / "runs")]
     fit += ["--cache", str(tmp_path / "cache"), "--precision", "float32"]
     fit += ["--companion", str(theirs), "--normals", str(tmp_path / MASKS_ZIP)]
-    assert main([*fit, "--out", str(tmp_path / "models" / "joined")]) == 0
+    assert main([*fit, "--out", str(tmp_path / "models" / "joined")]) == 130
     most, none, few = (dict(stage) for stage in asked)
     assert none == {}
     assert set(most) == set(few) == {asked[0][0][0], MASKS_ZIP}

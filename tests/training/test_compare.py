@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tests.training.tiny import TINY
+from tests.training.tiny import QUICK, TINY
 from training.__main__ import main
 from training.classical import BASELINES, hog_features, make_baseline, scores
 from training.contest import Entry, infected_of
@@ -41,7 +41,7 @@ def test_hog_has_the_shape_it_says(bright_and_dark):
     assert hog_features(bright_and_dark[0][:2]).shape == (2, 7 * 7 * 2 * 2 * 9)
 
 
-@pytest.mark.usefixtures("tiny_recipe")
+@pytest.mark.usefixtures("quick_recipe")
 def test_compare_asks_all_the_same_films_once(data, tmp_path, capsys):
     places = ["--runs", str(tmp_path / "runs"), "--cache", str(tmp_path / "cache")]
     command = ["compare", "--data", str(data), "--recipes", "residual", "--epochs", "1"]
@@ -76,10 +76,11 @@ def test_compare_asks_all_the_same_films_once(data, tmp_path, capsys):
     assert json.loads((run / "run.json").read_text())["systems"][0]["system"] == "residual"
 
 
+@pytest.mark.usefixtures("verified_here")
 def test_a_bundle_reads_the_films_as_it_was_trained_to(data, tmp_path, monkeypatch, capsys):
     import training.recipes.residual as residual
 
-    monkeypatch.setattr(residual, "RECIPE", replace(TINY, merge_infected=True))
+    monkeypatch.setattr(residual, "RECIPE", replace(QUICK, merge_infected=True))
     cache, model = ["--cache", str(tmp_path / "cache")], tmp_path / "models" / "mine"
     places = ["--data", str(data), "--runs", str(tmp_path / "runs"), *cache]
     trained = ["fit", "residual", "--out", str(model), "--epochs", "1", "--precision", "float32"]

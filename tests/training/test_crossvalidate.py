@@ -45,7 +45,7 @@ def test_infected_classes_are_merged(data, tmp_path):
     assert merged.dataset.sha256 != prepared.dataset.sha256
 
 
-@pytest.mark.usefixtures("tiny_recipe")
+@pytest.mark.usefixtures("quick_recipe")
 def test_a_cut_off_run_goes_on_with_the_next_fold(data, tmp_path, monkeypatch, capsys):
     places = ["--runs", str(tmp_path / "runs"), "--cache", str(tmp_path / "cache")]
     command = ["crossvalidate", "residual", "--data", str(data), "--folds", "3", "--epochs", "1"]

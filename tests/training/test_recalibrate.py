@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -32,12 +33,8 @@ def hospital(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def bundle(data, tiny_recipe, tmp_path) -> Path:
-    out = tmp_path / "models" / "there"
-    places = ["--cache", str(tmp_path / "cache"), "--runs", str(tmp_path / "runs")]
-    arguments = ["fit", "residual", "--data", str(data), "--out", str(out), *places]
-    assert main([*arguments, "--epochs", "2", "--precision", "float32"]) == 0
-    return out
+def bundle(fitted: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(fitted / "models" / "there", tmp_path / "models" / "there"))
 
 
 def test_a_bundle_is_calibrated_for_another_hospital(bundle, hospital, tmp_path, capsys):

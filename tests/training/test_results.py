@@ -40,7 +40,7 @@ def test_a_leaky_split_tears_patients_apart_and_keeps_every_film(data, tmp_path)
     assert official & set(rows[0].tolist())
 
 
-@pytest.mark.usefixtures("tiny_recipe")
+@pytest.mark.usefixtures("quick_recipe")
 def test_pieces_are_made_once_and_the_page_says_what_was_not_run(
     data, tmp_path, monkeypatch, capsys
 ):

@@ -50,8 +50,7 @@ def test_values_that_no_database_holds_survive():
     assert apply(TINY, values).network.widths == values["network.widths"]
 
 
-@pytest.mark.usefixtures("tiny_recipe")
-def test_a_recipe_without_a_search_space_says_how_to_add_one(data, tmp_path, monkeypatch):
+def test_a_recipe_without_a_search_space_says_how_to_add_one(monkeypatch):
     import training.recipes.residual as residual
 
     monkeypatch.delattr(residual, "SEARCH")
@@ -59,7 +58,7 @@ def test_a_recipe_without_a_search_space_says_how_to_add_one(data, tmp_path, mon
         load_search("residual")
 
 
-@pytest.mark.usefixtures("tiny_recipe")
+@pytest.mark.usefixtures("quick_recipe")
 def test_an_interrupted_search_goes_on_with_the_trial_that_was_cut_off(data, tmp_path, monkeypatch):
     command = ["tune", "residual", "--data", str(data), "--trials", "4", "--epochs", "2"]
     command += ["--precision", "float32", "--runs", str(tmp_path / "runs")]
@@ -129,7 +128,7 @@ def _tune(data: Path, tmp_path: Path, trials: int) -> int:
     return main([*command, "--cache", str(tmp_path / "cache")])
 
 
-@pytest.mark.usefixtures("tiny_recipe")
+@pytest.mark.usefixtures("quick_recipe")
 def test_a_finished_search_goes_on_where_more_trials_are_asked_for(data, tmp_path, monkeypatch):
     tried = []
 
@@ -145,7 +144,7 @@ def test_a_finished_search_goes_on_where_more_trials_are_asked_for(data, tmp_pat
     assert json.loads((run / "best.json").read_text())["trial"] == 2
 
 
-@pytest.mark.usefixtures("tiny_recipe")
+@pytest.mark.usefixtures("quick_recipe")
 @pytest.mark.parametrize("name", ["_objective", "_open_study"])
 def test_a_full_disk_ends_a_search_with_a_sentence(name, data, tmp_path, monkeypatch, capsys):
     def full(*_):

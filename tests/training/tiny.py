@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -12,7 +13,8 @@ import numpy as np
 from cxr.preprocess import PreprocessSpec
 from tests.phantoms import chest_phantom, encode_png
 from training import lungs
-from training.architectures import ResidualNetwork
+from training.architectures import PlainNetwork, ResidualNetwork
+from training.augment import NO_AUGMENTATION
 from training.recipe import Recipe, Stage
 
 TINY = Recipe(
@@ -21,6 +23,15 @@ TINY = Recipe(
     stages=(Stage(epochs=3),),
     batch_size=8,
     optimizer="muon",
+)
+
+#: Another that costs a third: for what comes before or after a training.
+QUICK = replace(
+    TINY,
+    network=PlainNetwork(filters=(4,), pool=4, dense=()),
+    stages=(Stage(epochs=3, augmentation=NO_AUGMENTATION),),
+    optimizer="adam",
+    stressed_copies=0,
 )
 
 
