@@ -23,9 +23,13 @@ from numpy.typing import NDArray
 from cxr.bundle_fields import (
     audit_of,
     calibration_of,
+    classes_of,
     map_offset_of,
+    name_of,
+    population_of,
     read_json,
     thresholds_of,
+    title_of,
 )
 from cxr.calibrate import Calibration, Thresholds
 from cxr.engines import (
@@ -164,7 +168,7 @@ def save_bundle(
         whole["thresholds"] = {**document["thresholds"], "model_sha256": digest}
         (folder / DOCUMENT_FILE).write_text(json.dumps(whole, indent=2) + "\n")
         (folder / CARD_FILE).write_text(card)
-        calibration = calibration_of(whole["calibration"])
+        calibration = calibration_of(whole["calibration"], len(whole["classes"]))
         answers = np.concatenate([np.asarray(model(image[None])) for image in images])
         save_probes(folder, probes, calibration.apply(answers))
 
@@ -206,15 +210,15 @@ def load_bundle(path: Path, engine: EngineName = "keras") -> Bundle:
     try:
         bundle = Bundle(
             path=path,
-            name=document["name"],
-            title=document["title"],
-            version=document["version"],
+            name=name_of(document["name"], "name"),
+            title=title_of(document["title"]),
+            version=name_of(document["version"], "version"),
             sha256=document["sha256"],
             spec=PreprocessSpec.from_json(document["input"]),
-            classes=tuple(FindingClass(**fields) for fields in document["classes"]),
-            calibration=calibration_of(document["calibration"]),
+            classes=classes_of(document["classes"]),
+            calibration=calibration_of(document["calibration"], len(document["classes"])),
             thresholds=thresholds_of(document["thresholds"], document["sha256"], document_path),
-            population=document["population"],
+            population=population_of(document["population"]),
             metrics=document["metrics"],
             document=document,
             card=card_path.read_text() if card_path.exists() else "",

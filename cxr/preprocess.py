@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, replace
 from dataclasses import fields as dataclass_fields
 from typing import Any
@@ -72,7 +73,17 @@ class PreprocessSpec:
         missing = {field.name for field in dataclass_fields(cls)} - {*fields, *_LATER}
         if missing:  # a default of today must not stand in for what a model was trained with
             raise ValueError(f"the input lacks {', '.join(sorted(missing))}")
+        for field in dataclass_fields(cls):
+            if not _fits(fields.get(field.name, field.default), field.default):
+                raise ValueError(f"{field.name} must be a {type(field.default).__name__}")
         return cls(**{**_LATER, **fields})
+
+
+def _fits(value: object, default: object) -> bool:
+    """Whether it is of the default's kind; the text "no" would count as true."""
+    if isinstance(default, float):
+        return type(value) in (int, float) and math.isfinite(value)  # type: ignore[arg-type]
+    return type(value) is type(default)
 
 
 def from_eight_bits(levels: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -186,7 +186,7 @@ def _write(bundle: Bundle, document: Mapping[str, Any], out: Path) -> None:
 
     Nothing is left where it does not verify.
     """
-    calibration = calibration_of(document["calibration"])
+    calibration = calibration_of(document["calibration"], len(document["classes"]))
     images, _ = load_probes(bundle.path)
     raw = np.concatenate([bundle.network(image[np.newaxis])[0] for image in images])
     with whole_folder(out) as folder:

@@ -100,6 +100,23 @@ def _thresholds(**changes: object):
     return damage
 
 
+def _within(name: str, **changes: object):
+    def damage(path: Path) -> None:
+        document = json.loads((path / "bundle.json").read_text())
+        _edit(path, **{name: {**document[name], **changes}})
+
+    return damage
+
+
+def _class(number: int, **changes: object):
+    def damage(path: Path) -> None:
+        classes = json.loads((path / "bundle.json").read_text())["classes"]
+        classes[number].update(changes)
+        _edit(path, classes=classes)
+
+    return damage
+
+
 def _swap_model(path: Path) -> None:
     """Another model under the right hash: only the probes can tell."""
     import hashlib
@@ -127,7 +144,7 @@ def _swap_model(path: Path) -> None:
         (_overwrite("model.keras", b"not a model"), "model.keras"),
         (_overwrite("probes/probes.npz", b"PK\x03\x04 torn"), "probes.npz"),
         (lambda path: _edit(path, format="xray-bundle/99"), "bundle.json"),
-        (lambda path: _edit(path, classes=[]), "model.keras"),
+        (lambda path: _edit(path, classes=[]), "bundle.json"),
         (_thresholds(rule_out=0.9, rule_in=0.1), "bundle.json"),
         (_thresholds(rule_out="low"), "bundle.json"),
         (_thresholds(model_sha256="0" * 64), "thresholds were chosen for other weights"),
@@ -139,6 +156,26 @@ def _swap_model(path: Path) -> None:
         (lambda path: _edit(path, input=PreprocessSpec(size=32).to_json()), "model.keras"),
         (lambda path: _edit(path, calibration={"temperature": 3, "bias": [2, 0, 0]}), "probes"),
         (_swap_model, "probes.npz"),
+        (_class(1, infected=1), "bundle.json.* infected"),
+        (_class(0, infected="false"), "bundle.json.* infected"),
+        (_class(0, infected=True), "bundle.json.* infected"),
+        (_class(1, label="Normal"), "bundle.json.* label"),
+        (_class(1, label=7), "bundle.json.* label"),
+        (_class(1, label="\ud800"), "bundle.json"),
+        (_class(1, id="normal"), "bundle.json.* id"),
+        (lambda path: _edit(path, name=5), "bundle.json.* name"),
+        (lambda path: _edit(path, name=["a"]), "bundle.json.* name"),
+        (lambda path: _edit(path, name="a/b"), "bundle.json.* name"),
+        (lambda path: _edit(path, version=1), "bundle.json.* version"),
+        (lambda path: _edit(path, title="\ud800"), "bundle.json"),
+        (lambda path: _edit(path, population=None), "bundle.json.* population"),
+        (_within("population", min_age_years="1"), "bundle.json.* min_age_years"),
+        (_within("population", label=5), "bundle.json.* label"),
+        (_within("input", size=64.0), "bundle.json.* size"),
+        (_within("input", cut_frame="no"), "bundle.json.* cut_frame"),
+        (_within("input", clahe_clip=float("nan")), "bundle.json.* clahe_clip"),
+        (_within("calibration", bias=[0.0, 0.0]), "bundle.json.* bias"),
+        (lambda path: _edit(path, map_offset=[float("nan")] * 2), "bundle.json.* map_offset"),
     ],
 )
 def test_damage_is_refused_with_the_file_s_name(copy, damage, names):
