@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from cxr.bundle_fields import (
     audit_of,
     calibration_of,
+    card_of,
     classes_of,
     map_offset_of,
     name_of,
@@ -206,7 +207,6 @@ def load_bundle(path: Path, engine: EngineName = "keras") -> Bundle:
     if document.get("format") != FORMAT:
         raise BundleError(f"{document_path} is not a bundle of format '{FORMAT}'.")
     network = open_network(path, document, engine)
-    card_path = path / CARD_FILE
     try:
         bundle = Bundle(
             path=path,
@@ -221,7 +221,7 @@ def load_bundle(path: Path, engine: EngineName = "keras") -> Bundle:
             population=population_of(document["population"]),
             metrics=document["metrics"],
             document=document,
-            card=card_path.read_text() if card_path.exists() else "",
+            card=card_of(path / CARD_FILE),
             engine=engine,
             network=network,
             map_offset=map_offset_of(document),

@@ -24,11 +24,23 @@ def read_json(path: Path) -> dict[str, Any]:
     """
     try:
         document = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise BundleError(f"{path} cannot be read: {error}") from error
     if not isinstance(document, dict):
         raise BundleError(f"{path} does not hold an object.")
     return document
+
+
+def card_of(path: Path) -> str:
+    """A card's Markdown; empty where there is none.
+
+    Raises:
+        BundleError: the file cannot be read.
+    """
+    try:
+        return path.read_text() if path.exists() else ""
+    except (OSError, ValueError) as error:
+        raise BundleError(f"{path} cannot be read: {error}") from error
 
 
 def name_of(value: object, what: str) -> str:
@@ -135,7 +147,8 @@ def audit_of(path: Path, digest: str) -> dict[str, Any] | None:
     if not path.exists():
         return None
     audit = read_json(path)
-    audited = audit.get("model", {}).get("sha256")
+    model = audit.get("model")
+    audited = model.get("sha256") if isinstance(model, dict) else None
     if audited != digest:
         raise BundleError(
             f"{path} is the audit of other weights (sha256 {str(audited)[:12]}…, here "

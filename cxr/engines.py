@@ -68,13 +68,13 @@ def open_network(folder: Path, document: Mapping[str, Any], engine: EngineName) 
             describes; or the engine is not installed.
     """
     verified = folder / (MODEL_FILE if engine == "keras" else LEAN_FILE)
-    if engine == "lean" and "lean" not in document:
+    lean = document.get("lean")
+    if engine == "lean" and not isinstance(lean, dict):
         raise BundleError(
             f"{folder} holds no {LEAN_FILE} for the lean engine. Make it with: "
             f"python -m training export-lean {folder}"
         )
-    expected = document.get("sha256") if engine == "keras" else document["lean"].get("sha256")
-    _verify(verified, expected)
+    _verify(verified, (document if engine == "keras" else lean or {}).get("sha256"))
     try:
         if engine == "keras":
             from cxr.engine_keras import KerasNetwork

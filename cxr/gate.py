@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxr.bundle import CARD_FILE
-from cxr.bundle_fields import read_json
+from cxr.bundle_fields import card_of, read_json
 from cxr.engines import MODEL_FILE, EngineName, Network, file_sha256, open_network
 from cxr.errors import BundleError
 from cxr.folders import whole_folder
@@ -126,7 +126,7 @@ def load_gate(path: Path, engine: EngineName = "keras") -> Gate:
             in ``gate.json``, the threshold belongs to other weights, or the probes do not come
             out as they did at export. Its sentence names the file.
     """
-    document_path, card_path = path / DOCUMENT_FILE, path / CARD_FILE
+    document_path = path / DOCUMENT_FILE
     document = read_json(document_path)
     if document.get("format") != FORMAT:
         raise BundleError(f"{document_path} is not a gate of format '{FORMAT}'.")
@@ -143,7 +143,7 @@ def load_gate(path: Path, engine: EngineName = "keras") -> Gate:
             spec=spec,
             threshold=threshold,
             document=document,
-            card=card_path.read_text() if card_path.exists() else "",
+            card=card_of(path / CARD_FILE),
             network=network,
         )
     except (KeyError, TypeError, ValueError) as error:

@@ -60,8 +60,13 @@ def replay_probes(folder: Path, predict: Callable[[NDArray[np.float32]], NDArray
         BundleError: it is more than rounding, or the probes cannot be read.
     """
     images, expected = load_probes(folder)
-    answers = predict(images)
     path = folder / PROBES_FILE
+    if not len(images):
+        raise BundleError(f"{path} holds no probes.")
+    try:
+        answers = predict(images)
+    except ValueError as error:
+        raise BundleError(f"{path} does not fit the network: {error}") from error
     if answers.shape != expected.shape:
         raise BundleError(f"{path} holds answers of shape {expected.shape}, not {answers.shape}.")
     deviation = float(np.abs(answers - expected).max())

@@ -92,6 +92,24 @@ def _overwrite(name: str, content: bytes):
     return lambda path: (path / name).write_bytes(content)
 
 
+def _in_place_of(name: str):
+    """A folder where a file should be, as Docker makes one to mount."""
+
+    def damage(path: Path) -> None:
+        (path / name).unlink()
+        (path / name).mkdir()
+
+    return damage
+
+
+def _probes(**changes: np.ndarray):
+    def damage(path: Path) -> None:
+        file = path / "probes" / "probes.npz"
+        np.savez(file, **{**np.load(file), **changes})
+
+    return damage
+
+
 def _thresholds(**changes: object):
     def damage(path: Path) -> None:
         kept = json.loads((path / "bundle.json").read_text())["thresholds"]
@@ -156,6 +174,12 @@ def _swap_model(path: Path) -> None:
         (lambda path: _edit(path, input=PreprocessSpec(size=32).to_json()), "model.keras"),
         (lambda path: _edit(path, calibration={"temperature": 3, "bias": [2, 0, 0]}), "probes"),
         (_swap_model, "probes.npz"),
+        (_overwrite("bundle.json", b"[" * 100_000), "bundle.json"),
+        (_overwrite("audit.json", b'{"model": 5}'), "audit.json"),
+        (_overwrite("CARD.md", b"\xff"), "CARD.md"),
+        (_in_place_of("CARD.md"), "CARD.md"),
+        (_probes(images=np.zeros((0, 64, 64, 1), np.uint8)), "probes.npz"),
+        (_probes(images=np.zeros((2, 32, 32, 1), np.uint8)), "probes.npz"),
         (_class(1, infected=1), "bundle.json.* infected"),
         (_class(0, infected="false"), "bundle.json.* infected"),
         (_class(0, infected=True), "bundle.json.* infected"),

@@ -147,6 +147,7 @@ def _replace(path: Path, content: bytes) -> None:
         (lambda path: (path / "model.onnx").unlink(), r"model\.onnx"),
         (lambda path: (path / "model.onnx").write_bytes(b"x"), r"model\.onnx.*sha256"),
         (lambda path: _replace(path, b"not a model"), r"model\.onnx cannot be loaded"),
+        (lambda path: _edit(path, lean=5), r"model\.onnx"),
         (lambda path: _edit(path, lean={}), r"model\.onnx.*sha256"),
         (_rename, r"model\.onnx has the inputs"),
         (_swap, r"probes\.npz"),
