@@ -20,10 +20,23 @@ Probability = Annotated[float, Field(ge=0, le=1)]
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
+def without_null_defaults(schema: dict[str, Any]) -> None:
+    """What may be left out has no default in the description.
+
+    Null is not always a value that it may have, and generators of clients make a member that has
+    a default one that must be there.
+    """
+    for member in schema.get("properties", {}).values():
+        if member.get("default", ...) is None:
+            del member["default"]
+
+
 class Answer(BaseModel):
     """Something that the service says."""
 
-    model_config = ConfigDict(json_schema_serialization_defaults_required=True)
+    model_config = ConfigDict(
+        json_schema_serialization_defaults_required=True, json_schema_extra=without_null_defaults
+    )
 
 
 class Parameters(BaseModel):
@@ -136,6 +149,9 @@ class Problem(Answer):
     request_id: str = Field(description="Also in the header `X-Request-ID`.")
     reason: SkipJsonSchema[None] | Literal[tuple(REASONS)] = Field(  # type: ignore[valid-type]
         default=None, description="With some codes: what is to be put right. New ones may come."
+    )
+    error: SkipJsonSchema[None] | str = Field(
+        default=None, description="`detail` again, where clients of the V2 protocol look for it."
     )
 
 

@@ -16,9 +16,10 @@ import cv2
 import numpy as np
 import orjson
 from numpy.typing import NDArray
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from app.errors import InvalidParameterError
+from app.schemas import without_null_defaults
 
 #: Films in one request; more belong into several.
 MAX_BATCH = 16
@@ -30,7 +31,13 @@ _MAX_DIMENSIONS = 3
 JSON_LENGTH_HEADER = "Inference-Header-Content-Length"
 
 
-class InputTensor(BaseModel):
+class Member(BaseModel):
+    """A part of a request or an answer of the protocol."""
+
+    model_config = ConfigDict(json_schema_extra=without_null_defaults)
+
+
+class InputTensor(Member):
     """One input: ``image`` (BYTES) or ``pixels`` (FP32)."""
 
     name: str
@@ -40,12 +47,12 @@ class InputTensor(BaseModel):
     data: list[Any] | None = Field(None, description="Flat or nested; BYTES as base64.")
 
 
-class RequestedOutput(BaseModel):
+class RequestedOutput(Member):
     name: str
     parameters: dict[str, Any] = Field(default_factory=dict)
 
 
-class InferRequest(BaseModel):
+class InferRequest(Member):
     """What ``/v2/models/{name}/infer`` takes."""
 
     id: str | None = None
@@ -54,7 +61,7 @@ class InferRequest(BaseModel):
     parameters: dict[str, Any] = Field(default_factory=dict)
 
 
-class OutputTensor(BaseModel):
+class OutputTensor(Member):
     name: str
     shape: list[int]
     datatype: Literal["BYTES", "FP32"]
@@ -62,7 +69,7 @@ class OutputTensor(BaseModel):
     data: list[Any] | None = None
 
 
-class InferResponse(BaseModel):
+class InferResponse(Member):
     """What it answers."""
 
     model_name: str
