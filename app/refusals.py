@@ -17,7 +17,7 @@ RETRY_AFTER_SECONDS = 2
 
 @dataclass(frozen=True)
 class Refusal:
-    """An answer that needs no Flask; the same members as ``app/errors.py`` gives."""
+    """An answer that needs no Flask; the members that ``app/errors.py`` gives a V2 client."""
 
     status: str
     code: str
@@ -36,6 +36,7 @@ class Refusal:
                 "detail": self.detail,
                 "code": self.code,
                 "request_id": request_id,
+                "error": self.detail,  # for V2 clients; no address is known here yet
             }
         )
         return (

@@ -103,9 +103,9 @@ def parse(body: bytes, json_length: str | None) -> tuple[InferRequest, memoryvie
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(str(part) for part in first["loc"]) or "The body"
-        raise InvalidParameterError(
-            f"{place} is not of the V2 protocol: {first['type']}."
-        ) from None
+        # pydantic's message says what was expected, never what was sent.
+        message = first["msg"][0].lower() + first["msg"][1:]
+        raise InvalidParameterError(f"{place} cannot be used: {message}.") from None
     return request, memoryview(body)[length:]
 
 

@@ -18,6 +18,7 @@ from werkzeug.serving import make_server
 
 from app.errors import PROBLEMS, InvalidParameterError
 from app.inference import tensors
+from app.refusals import BEFORE_FLASK
 from tests.app.conftest import CHILDREN
 from tests.phantoms import chest_phantom, encode_jpeg, encode_png
 
@@ -147,6 +148,27 @@ def assert_refused(response: Any, code: str) -> None:
 )
 def test_bodies_that_do_not_fit_are_refused(client: FlaskClient, body: Any) -> None:
     assert_refused(client.post(INFER, json=body), "invalid_parameter")
+
+
+@pytest.mark.parametrize(
+    ("tensors_sent", "expected"),
+    [
+        ([{**pixels([0] * 4, [2, 2]), "datatype": "UINT8"}], "'BYTES' or 'FP32'"),
+        ([pixels([0.0] * 4, [2, 2]), image(b"x")], "at most 1"),
+        ([pixels([0.0] * 4, [1, 1, 2, 2])], "at most 3"),
+    ],
+)
+def test_a_refusal_says_what_is_taken(
+    client: FlaskClient, tensors_sent: list[dict[str, Any]], expected: str
+) -> None:
+    assert expected in infer(client, *tensors_sent).get_json()["error"]
+
+
+def test_a_refusal_from_before_flask_has_the_protocols_member() -> None:
+    """Where the worker refuses, no address is known; tritonclient reads nothing but ``error``."""
+    for refusal in BEFORE_FLASK:
+        body = json.loads(refusal.encode().partition(b"\r\n\r\n")[2])
+        assert body["error"] == body["detail"]
 
 
 def test_json_of_very_many_values_is_refused_before_it_is_parsed(
