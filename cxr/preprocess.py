@@ -75,7 +75,7 @@ class PreprocessSpec:
             raise ValueError(f"the input lacks {', '.join(sorted(missing))}")
         for field in dataclass_fields(cls):
             if not _fits(fields.get(field.name, field.default), field.default):
-                raise ValueError(f"{field.name} must be a {type(field.default).__name__}")
+                raise ValueError(f"{field.name} must be of type {type(field.default).__name__}")
         return cls(**{**_LATER, **fields})
 
 
