@@ -84,17 +84,22 @@ def _bundle_folders(models: Path) -> list[Path]:
     from cxr.bundle import list_bundles
 
     folders = list(list_bundles(models))
-    # A folder that is closed to this user may be a bundle: it is refused, not passed over.
+    # What cannot be entered (closed to this user, a link to nowhere) may be a bundle: it is
+    # refused, not passed over.
     folders += sorted(
         path
         for path in models.iterdir()
-        if path.is_dir() and not os.access(path, os.X_OK) and path.name not in (GATE, "lost+found")
+        if (path.is_dir() or path.is_symlink())
+        and not os.access(path, os.X_OK)
+        and path.name not in (GATE, "lost+found")
     )
     folders += sorted(
         path.parent
         for path in models.glob("*/model.keras")
         if path.parent not in folders and path.parent.name != GATE
     )
+    # Hidden is what is still being written (``cxr.folders.whole_folder``), or was given up.
+    folders = [path for path in folders if not path.name.startswith(".")]
     if not folders:
         raise BundleError(f"The models folder {models} holds no bundle.")
     return folders

@@ -103,3 +103,25 @@ def test_a_folder_that_is_closed_to_this_user_is_named(
     (reason,) = registry.failures.values()
     assert "cannot be read" in reason
     assert [bundle.name for bundle in registry.bundles] == ([ADULTS] if closed == CHILDREN else [])
+
+
+def test_a_bundle_behind_a_link_to_nowhere_is_named(models_folder: Path, tmp_path: Path) -> None:
+    models = tmp_path / "models"
+    shutil.copytree(models_folder, models)
+    shutil.rmtree(models / CHILDREN)
+    (models / CHILDREN).symlink_to(tmp_path / "not-mounted")
+    body = loaded(Settings(models=models)).test_client().get("/readyz").get_json()
+    assert [model["name"] for model in body["models"]] == [ADULTS]
+    assert [one["bundle"] for one in body["failed"]] == [CHILDREN]
+
+
+def test_a_folder_that_is_still_being_written_is_no_bundle(
+    models_folder: Path, tmp_path: Path
+) -> None:
+    """It comes first by name: left behind by a killed export, it took the whole one's place."""
+    models = tmp_path / "models"
+    shutil.copytree(models_folder, models)
+    shutil.copytree(models / CHILDREN, models / f".{CHILDREN}.partial")
+    body = loaded(Settings(models=models)).test_client().get("/readyz").get_json()
+    assert sorted(model["name"] for model in body["models"]) == sorted([ADULTS, CHILDREN])
+    assert body["failed"] == []
