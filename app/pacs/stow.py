@@ -52,7 +52,7 @@ class _WithTimeout(HTTPAdapter):
         self._whole = whole
 
     def send(self, *arguments: Any, **options: Any) -> requests.Response:
-        options["timeout"] = options.get("timeout") or self._seconds
+        options["timeout"] = self._seconds  # the client asks for 20, whatever is set
         if not self._whole:
             return super().send(*arguments, **options)
         response = super().send(*arguments, **{**options, "stream": True})

@@ -6,6 +6,7 @@ import contextlib
 import http.server
 import re
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Iterator
@@ -66,25 +67,32 @@ def web_server(
     """A DICOMweb server that always answers so: the destination, and what it is sent."""
     bodies: list[bytes] = []
     said = {"status": status, "answer": answer, "content_type": content_type}
-    with _serving(_Answers, bodies, said) as web:
+    with serving(_Answers, bodies, said) as web:
         yield web, bodies
 
 
 @contextmanager
-def _serving(
-    answers: type[_Answers], bodies: list[bytes], said: dict[str, object]
+def serving(
+    answers: type[_Answers],
+    bodies: list[bytes],
+    said: dict[str, object],
+    tls: ssl.SSLContext | None = None,
 ) -> Iterator[tuple[Peer, ...]]:
     handler = type("Handler", (answers,), {**said, "bodies": bodies})
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    if tls is not None:
+        # The handshake is left to the request's own thread: one that fails must not end them all.
+        server.socket = tls.wrap_socket(server.socket, True, do_handshake_on_connect=False)
     threading.Thread(target=server.serve_forever, daemon=True).start()
+    scheme = "http" if tls is None else "https"
     try:
-        yield read_peers(f"web=http://user:secret@127.0.0.1:{server.server_port}/dicom-web")
+        yield read_peers(f"web={scheme}://user:secret@127.0.0.1:{server.server_port}/dicom-web")
     finally:
         server.shutdown()
         server.server_close()
 
 
-class _Accounts(_Answers):
+class Accounts(_Answers):
     """Answers each request with the next of a list of accounts: the status, and each object's
     failure reason, 0 where it is stored."""
 
@@ -112,7 +120,17 @@ class _Accounts(_Answers):
         self.wfile.write(answer)
 
 
-class _Drips(_Accounts):
+class _Locked(Accounts):
+    """Lets in whoever has the password."""
+
+    def reply(self) -> None:
+        if self.headers["Authorization"] == "Basic dXNlcjpzZWNyZXQ=":  # user:secret
+            super().reply()
+        else:
+            self.send_error(401)
+
+
+class _Drips(Accounts):
     """Answers, but never to the end."""
 
     def reply(self) -> None:
@@ -130,7 +148,7 @@ class _Silent(_Answers):
     """Takes a request and does not answer it."""
 
     def reply(self) -> None:
-        time.sleep(2)
+        time.sleep(8)  # longer than the test lets anybody wait
 
 
 class _Drops(_Answers):
@@ -152,16 +170,23 @@ def test_a_picture_that_is_refused_compressed_is_sent_uncompressed(
 ) -> None:
     bodies: list[bytes] = []
     accounts = [(409, [0xC122] * 3), (200, [0] * 3)]
-    with _serving(_Accounts, bodies, {"accounts": accounts}) as web:
+    with serving(Accounts, bodies, {"accounts": accounts}) as web:
         send(web, pacs_settings, result_paths)
     assert [JPEGBaseline8Bit.encode() in body for body in bodies] == [True, False]
+
+
+def test_a_server_with_a_password_is_given_it(
+    pacs_settings: PacsSettings, result_paths: list[Path]
+) -> None:
+    with serving(_Locked, [], {"accounts": [(200, [0] * 3)]}) as web:
+        send(web, pacs_settings, result_paths)
 
 
 @pytest.mark.parametrize("reason", [0x0111, 0xB00E])
 def test_a_server_that_has_the_objects_already_has_them(
     pacs_settings: PacsSettings, result_paths: list[Path], reason: int
 ) -> None:
-    with _serving(_Accounts, [], {"accounts": [(409, [reason] * 3)]}) as web:
+    with serving(Accounts, [], {"accounts": [(409, [reason] * 3)]}) as web:
         send(web, pacs_settings, result_paths)
 
 
@@ -169,7 +194,7 @@ def test_only_what_is_not_stored_is_sent_again(
     pacs_settings: PacsSettings, result_paths: list[Path]
 ) -> None:
     accounts = [(202, [0, 0xA700, 0]), (202, [0xA700]), (200, [0]), (200, [0] * 3)]
-    with _serving(_Accounts, [], {"accounts": accounts}) as web:
+    with serving(Accounts, [], {"accounts": accounts}) as web:
         send(web, pacs_settings, result_paths, times=3)
         send(web, pacs_settings, result_paths)
     assert accounts == []
@@ -180,7 +205,7 @@ def test_a_server_that_falls_silent_is_waited_for_no_longer_than_is_set(
     pacs_settings: PacsSettings, result_paths: list[Path], answers: type[_Answers]
 ) -> None:
     began = time.monotonic()
-    with _serving(answers, [], {}) as web, pytest.raises(NoAnswerError, match="does not answer"):
+    with serving(answers, [], {}) as web, pytest.raises(NoAnswerError, match="does not answer"):
         send(web, pacs_settings, result_paths)
     assert time.monotonic() - began < 4
 

@@ -13,12 +13,14 @@ from typing import Any
 import pytest
 
 from app.pacs.node import Node
+from app.pacs.sender import NoAnswerError, UnreachableError
 from app.pacs.settings import PacsSettings
 from app.pacs.statuses import StoreStatus
 from app.settings import SettingsError
 from tests.pacs.conftest import running_node, works
 from tests.pacs.films import film
 from tests.pacs.test_scp import association, metric
+from tests.pacs.test_stow import Accounts, send, serving
 
 
 @pytest.fixture(scope="module")
@@ -112,3 +114,27 @@ def test_authorities_alone_are_looked_at_too(
     """Destinations are checked against them, whoever may call."""
     with pytest.raises(SettingsError, match="XRAY_PACS_TLS_AUTHORITIES=.*gone cannot be read"):
         Node(replace(pacs_settings, tls_authorities=tmp_path / "gone"), models, [])
+
+
+def test_results_go_to_a_web_server_that_is_known_and_asks_who_sends_them(
+    pacs_settings: PacsSettings, certificates: Path, result_paths: list[Path]
+) -> None:
+    context = ssl.create_default_context(
+        ssl.Purpose.CLIENT_AUTH, cafile=str(certificates / "authority.pem")
+    )
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.load_cert_chain(certificates / "node.pem", certificates / "node.key")
+    safe = replace(
+        pacs_settings,
+        tls_certificate=certificates / "caller.pem",
+        tls_key=certificates / "caller.key",
+        tls_authorities=certificates / "authority.pem",
+    )
+    with serving(Accounts, [], {"accounts": [(200, [0] * 3)]}, context) as web:
+        for unsafe in (
+            replace(safe, tls_authorities=certificates / "stranger.pem"),
+            replace(safe, tls_certificate=None, tls_key=None),
+        ):
+            with pytest.raises((UnreachableError, NoAnswerError)):
+                send(web, unsafe, result_paths)
+        send(web, safe, result_paths)
