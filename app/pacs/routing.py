@@ -131,4 +131,4 @@ def _matches(text: str, words: tuple[str, ...], *, whole: bool) -> bool:
         return MISSING in words
     if whole:
         return text in words
-    return any(word in text for word in words if word != MISSING)
+    return any(word in text for word in words)

@@ -7,7 +7,11 @@ from typing import Any
 
 import pytest
 from pydicom.dataset import Dataset
-from pydicom.uid import CTImageStorage, DigitalMammographyXRayImageStorageForPresentation
+from pydicom.uid import (
+    CTImageStorage,
+    DigitalMammographyXRayImageStorageForPresentation,
+    DigitalXRayImageStorageForProcessing,
+)
 
 from app.pacs.routing import MalformedObjectError, Route, Router, read_header
 from app.pacs.settings import PacsSettings
@@ -38,6 +42,7 @@ LONG_CODE.LongCodeValue = "85562004-85562004-85562004"
         ({"Modality": "RG"}, "modality"),
         ({"BodyPartExamined": "HAND"}, "body_part"),
         ({"ViewPosition": "LL"}, "view"),
+        ({"ViewPosition": "PA OBLIQUE"}, "view"),
         ({"ViewPosition": "", "ViewCodeSequence": coded("399067008")}, "view"),
         ({"BodyPartExamined": None, "AnatomicRegionSequence": HAND}, "body_part"),
         ({"BodyPartExamined": None, "AnatomicRegionSequence": coded("85562004", "")}, "body_part"),
@@ -55,6 +60,7 @@ def test_what_is_not_for_us_is_dropped_with_its_reason(fields: Any, reason: str)
     [
         {},
         {"digital": True},
+        {"digital": True, "SOPClassUID": DigitalXRayImageStorageForProcessing},
         {"BodyPartExamined": "THORAX AP"},
         {"BodyPartExamined": None, "AnatomicRegionSequence": coded("816094009")},
         # A code of the hospital's own says it in words, as Body Part Examined does.
@@ -95,6 +101,15 @@ def test_films_that_say_nothing_can_be_left_out() -> None:
 )
 def test_the_age_chooses_the_bundle(fields: Any, bundle: str | None) -> None:
     assert route(**fields) == Route(bundle=bundle)
+
+
+@pytest.mark.parametrize(("child", "adult"), [("for-children", ""), ("", "for-adults")])
+def test_nobody_is_read_by_the_other_groups_bundle(child: str, adult: str) -> None:
+    router = Router(PacsSettings(), child, adult)
+    for age, bundle in (("004Y", child), ("071Y", adult)):
+        assert router.route(read_header(encode(film(PatientAge=age)))) == Route(
+            bundle=bundle or None
+        )
 
 
 def test_bundles_can_be_set() -> None:
