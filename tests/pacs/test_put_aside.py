@@ -75,11 +75,39 @@ def test_dead_letters_can_be_tried_again(queue: Queue) -> None:
     assert retry(queue, names, film=number) == 1
 
 
+def test_a_failed_film_is_read_at_once_as_if_for_the_first_time(queue: Queue) -> None:
+    admit(queue, "a")
+    work = queue.claim()
+    assert work is not None
+    queue.postpone(work, 3000, "internal_error")
+    queue.fail(work, "internal_error")
+    queue.release(work)
+    assert retry(queue, ["one"], destination="one") == 0  # that is for letters alone
+    assert retry(queue, ["one"]) == 1
+    again = queue.claim()
+    assert again is not None
+    assert again.attempts == 1
+
+
+def test_what_was_put_aside_for_one_reason_is_tried_again_alone(queue: Queue) -> None:
+    dead(queue, "a", "one")
+    failed(queue, "b")
+    assert retry(queue, ["one"], reason="another") == 0
+    assert retry(queue, ["one"], reason="refused") == 1
+    assert films(queue)["b"] == "failed"
+    assert retry(queue, ["one"], reason="internal_error") == 1
+    assert films(queue)["b"] == "queued"
+
+
 def test_what_waits_for_a_destination_that_is_gone_is_put_aside(queue: Queue) -> None:
     finished(queue, "a", "normal", ["old", "new"])
     for name in ("old", "new"):
         queue.note_health(name, "it does not answer")
+    finished(queue, "b", "normal", ["old"])
+    (_, arrived) = queue.due_deliveries("old", 10)
+    queue.delivered(arrived)
     bury_unknown(queue, ["new"])
+    assert sorted(letters(queue)) == [("new", "waiting"), ("old", "dead"), ("old", "delivered")]
     assert queue.due_deliveries("old", 10) == []
     assert len(queue.due_deliveries("new", 10)) == 1
     # Nobody would ever say that it is better: the alert would stay for ever.
@@ -173,16 +201,16 @@ def test_the_commands_say_what_they_leave_alone(
     unknown = run(commands, "pacs-retry", "--destination", "old")
     assert unknown.exit_code == 1
     assert "old is not among XRAY_PACS_DESTINATIONS" in unknown.output
-    assert run(commands, "pacs-retry").output == (
+    assert run(commands, "pacs-retry").stdout == (
         "1 will be tried again.\n"
         "1 dead letters are for destinations that are configured no longer; "
         "pacs-discard lets them go.\n"
     )
     for which in ((), ("--all", "--film", "1")):
         assert run(commands, "pacs-discard", *which).exit_code == 2
-    assert run(commands, "pacs-discard", "--destination", "old").output.startswith("1 let go")
-    assert run(commands, "pacs-discard", "--all").output.startswith("0 let go")
-    assert run(commands, "pacs-retry").output == "0 will be tried again.\n"
+    assert run(commands, "pacs-discard", "--destination", "old").stdout.startswith("1 let go")
+    assert run(commands, "pacs-discard", "--all").stdout.startswith("0 let go")
+    assert run(commands, "pacs-retry").stdout == "0 will be tried again.\n"
 
 
 def test_of_a_destination_that_is_gone_nothing_stays_on_the_disk(

@@ -94,16 +94,18 @@ def test_a_film_whose_file_was_lost_is_taken_again(queue: Queue) -> None:
     admit(queue, "a")
     work = queue.claim()
     assert work is not None
+    queue.postpone(work, 3000, "spool_full")
     queue.fail(work, LOST)
     queue.release(work)
     kept: list[str] = []
     assert not queue.knows("a")
-    assert queue.admit("a", "other", lambda: kept.append("a"))
+    assert queue.admit("a", "other", lambda: kept.append("a"), received=7.0)
     assert kept == ["a"]
     assert queue.knows("a")
     again = queue.claim()
     assert again is not None
     assert (again.id, again.bundle, again.attempts) == (work.id, "other", 1)
+    assert again.received == 7.0
     queue.fail(again, "internal_error")
     assert queue.knows("a")  # its file is there, and a retry reads it
 
@@ -195,6 +197,15 @@ def test_a_film_is_done_after_its_last_delivery(queue: Queue) -> None:
     assert disposable(queue, 1000, {"a"}) == []
 
 
+def test_a_film_with_a_dead_letter_is_kept_for_a_retry(queue: Queue) -> None:
+    finished(queue, "a", "normal", ["one", "two"])
+    (second,) = queue.due_deliveries("two", 10)
+    queue.not_delivered(second, "refused", None)
+    (first,) = queue.due_deliveries("one", 10)
+    assert not queue.delivered(first)
+    assert disposable(queue, -1, {"a"}) == []
+
+
 def test_health_remembers_since_when(queue: Queue) -> None:
     queue.note_health("one", "down")
     before = queue.reading().execute("SELECT since FROM health").fetchone()[0]
@@ -229,3 +240,16 @@ def test_a_line_is_there_as_long_as_its_files(
         db.execute("UPDATE work SET finished = finished - 40 * 86400")
     tidy(queue, spool, retention_seconds=retention_days * 86_400, history_days=30)
     assert (spool.keys() == {"a"}) == queue.knows("a") == kept
+
+
+def test_a_film_is_known_for_longer_than_its_file_is_kept(spool: Spool, queue: Queue) -> None:
+    """Or it would be read once more when it is sent again."""
+    finished(queue, "a", "normal", ["archive"])
+    (letter,) = queue.due_deliveries("archive", 1)
+    queue.delivered(letter)
+    spool.accept(spool.stage(b"film"), "a")
+    with queue.writing() as db:
+        db.execute("UPDATE work SET finished = finished - 29 * 86400")
+    tidy(queue, spool, retention_seconds=0, history_days=30)
+    assert spool.keys() == set()
+    assert queue.knows("a")
