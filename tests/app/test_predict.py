@@ -17,6 +17,7 @@ from PIL import ExifTags, Image
 from pydicom.dataset import Dataset
 
 from app import predictor as predictor_module
+from app.population import describe, group_of
 from app.presentation import WARNING_TITLES
 from cxr.bundle import Bundle
 from cxr.calibrate import Thresholds
@@ -186,6 +187,30 @@ def test_one_group_alone_needs_no_word_of_the_patient(
     predictor = app.extensions["registry"].predictor
     monkeypatch.delitem(predictor.bundles, ADULTS)
     assert predictor.read(jpeg).warnings == ()
+    # Nor does one beside it that states no ages: no age would choose it.
+    ours = replace(predictor.bundles[CHILDREN], name="by-us", population={"label": "Any"})
+    monkeypatch.setitem(predictor.bundles, "by-us", ours)
+    assert predictor.read(jpeg).warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("ages", "group"),
+    [
+        ({"min_age_years": 0, "max_age_years": 17}, "child"),
+        ({"min_age_years": 0, "max_age_years": 18}, None),
+        ({"min_age_years": 17}, None),
+        ({"min_age_years": 18}, "adult"),
+        ({}, None),
+    ],
+)
+def test_a_bundle_for_both_sides_of_eighteen_is_for_neither_group(
+    ages: dict, group: str | None
+) -> None:
+    assert group_of(ages) == group
+
+
+def test_a_population_of_one_limit_is_said_in_words() -> None:
+    assert describe({"max_age_years": 17}) == "Patients, up to 17 years"
 
 
 @pytest.mark.parametrize(
@@ -241,11 +266,26 @@ def test_the_only_bundle_reads_whatever_the_age(
     assert reading["model"]["name"] == "by-us"
 
 
-def test_a_named_bundle_wins_over_the_age_and_warns(client: FlaskClient) -> None:
-    reading = post_file(client, dicom(PatientAge="071Y"), f"?model={CHILDREN}").get_json()
-    assert reading["model"]["name"] == CHILDREN
+@pytest.mark.parametrize(
+    ("age", "model", "words"),
+    [
+        ("071Y", CHILDREN, "71 years"),
+        ("006Y", CHILDREN, "6 years"),
+        ("011M", CHILDREN, "11 months"),
+        ("017Y", ADULTS, "17 years"),
+        ("018M", ADULTS, "18 months"),
+        ("001M", ADULTS, "1 month"),
+    ],
+)
+def test_a_named_bundle_wins_over_the_age_and_warns(
+    client: FlaskClient, age: str, model: str, words: str
+) -> None:
+    reading = post_file(client, dicom(PatientAge=age), f"?model={model}").get_json()
+    assert reading["model"]["name"] == model
     assert codes(reading) == ["age_outside_population"]
-    assert "71 years" in reading["warnings"][0]["detail"]
+    made_for = {CHILDREN: "1 to 5 years", ADULTS: "18 years and older"}[model]
+    assert f"is {words} old" in reading["warnings"][0]["detail"]
+    assert f"made for {made_for}." in reading["warnings"][0]["detail"]
 
 
 @pytest.mark.parametrize("age", ["001Y", "005Y", "070M"])
@@ -259,6 +299,23 @@ def test_low_resolution_warns(client: FlaskClient, side: int, warned: bool) -> N
     film = encode_png(cv2.resize(chest_phantom(400), (300, side)))
     reading = post_file(client, film).get_json()
     assert ("low_resolution" in codes(reading)) is warned
+
+
+@pytest.mark.parametrize(("height", "warned"), [(800, False), (802, True)])
+def test_twice_as_long_as_wide_is_the_most(client: FlaskClient, height: int, warned: bool) -> None:
+    film = cv2.resize(chest_phantom(400), (400, height))
+    for pixels in (film, film.T):
+        reading = post_file(client, encode_png(np.ascontiguousarray(pixels))).get_json()
+        assert ("heavily_cropped" in codes(reading)) is warned
+
+
+@pytest.mark.parametrize(("levels", "warned"), [(15, True), (17, False)])
+def test_hardly_any_contrast_warns(client: FlaskClient, levels: int, warned: bool) -> None:
+    pixels = chest_phantom(400).astype(float)
+    low, high = np.percentile(pixels, (0.5, 99.5))
+    faint = np.clip((pixels - low) / (high - low), 0, 1) * levels + 100
+    reading = post_file(client, encode_png(faint.round().astype(np.uint8))).get_json()
+    assert ("low_contrast" in codes(reading)) is warned
 
 
 def test_resolution_is_that_of_the_file_not_of_the_reduced_decode(client: FlaskClient) -> None:
