@@ -146,7 +146,7 @@ def test_without_the_package_no_sample_is_offered(
     [(0.0, "under 1%"), (0.004, "under 1%"), (0.42, "42%"), (0.994, "99%"), (1.0, "over 99%")],
 )
 def test_no_probability_is_called_certain(probability: float, words: str) -> None:
-    assert percent_words(probability) == words
+    assert percent_words(probability) == figure_words(probability, 0.3, 0.7) == words
 
 
 @given(
@@ -184,8 +184,44 @@ def test_the_words_of_the_thresholds_never_meet(rule_out: float, rule_in: float)
             assert (left.anchor, right.anchor) != ("start", "end") or rule_in - rule_out > 0.3
 
 
-@pytest.mark.parametrize("decision", ["infected", "normal", "uncertain"])
-def test_each_decision_has_its_own_shape(app: Flask, jpeg: bytes, decision: str) -> None:
+def test_the_scale_and_the_bars_show_the_figures(app: Flask, jpeg: bytes) -> None:
+    reading: Reading = replace(
+        app.extensions["registry"].predictor.read(jpeg, CHILDREN),
+        infection_probability=0.8,
+        finding="Viral pneumonia",
+        probabilities={"Normal": 0.2, "Bacterial pneumonia": 0.1, "Viral pneumonia": 0.7},
+    )
+    shown = present(reading)
+    assert (shown.rule_out_percent, shown.rule_in_percent, shown.marker_percent) == (30, 70, 80)
+    assert [(bar.label, bar.words, bar.percent, bar.is_finding) for bar in shown.classes] == [
+        ("Viral pneumonia", "70%", 70, True),
+        ("Normal", "20%", 20, False),
+        ("Bacterial pneumonia", "10%", 10, False),
+    ]
+
+
+def test_two_models_for_one_group_are_told_apart(
+    client: FlaskClient, app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundles = app.extensions["registry"].predictor.bundles
+    monkeypatch.setitem(bundles, "by-us", replace(bundles[ADULTS], name="by-us"))
+    page = client.get("/").get_data(as_text=True)
+    assert f">Adult ({ADULTS})<" in page
+    assert ">Adult (by-us)<" in page
+    assert ">Child<" in page
+
+
+@pytest.mark.parametrize(
+    ("decision", "words", "advice"),
+    [
+        ("infected", "Signs of infection", "is above the level from which"),
+        ("normal", "No sign of infection found", "does not rule out illness"),
+        ("uncertain", "Uncertain: needs a reader", "lies between the two levels"),
+    ],
+)
+def test_each_decision_has_its_own_shape_and_words(
+    app: Flask, jpeg: bytes, decision: str, words: str, advice: str
+) -> None:
     from dataclasses import replace
 
     from flask import render_template
@@ -204,4 +240,5 @@ def test_each_decision_has_its_own_shape(app: Flask, jpeg: bytes, decision: str)
         "uncertain": "M16 2.5 29.5 16",
     }
     assert shapes[decision] in icon[1]
-    assert DECISION_WORDS[decision] in page  # type: ignore[index]
+    assert f'<h1 id="decision">{words}</h1>' in page
+    assert advice in page

@@ -20,7 +20,7 @@ from PIL import Image
 
 from app import station
 from app.errors import OverloadedError
-from app.presentation import BY_AGE, DECISION_WORDS
+from app.presentation import BY_AGE, DECISION_ADVICE, DECISION_WORDS
 from cxr.film import Film, Window
 from tests.app.conftest import ADULTS, CHILDREN
 from tests.app.multipart import multipart
@@ -53,6 +53,10 @@ def test_the_copied_text_says_what_the_page_says(client: FlaskClient) -> None:
     answer = client.post("/station/reading", **multipart(data, model=CHILDREN)).json
     text = answer["words"]["text"]
     assert text.startswith(answer["words"]["decision"])
+    assert "(no sign below 30%, signs from 70%)" in text
+    assert f"Most probable: {answer['reading']['finding']}." in text
+    assert DECISION_ADVICE[answer["reading"]["decision"]] in text
+    assert "made for: Children, 1 to 5 years." in text
     assert "71 years" in text
     assert f"{CHILDREN} 0.0.1" in text
     assert text.endswith("Not a medical device.")
