@@ -97,8 +97,10 @@ def test_names_that_would_break_the_file_are_refused(keys: KeyFile, name: str) -
 def test_a_name_is_taken_until_it_is_revoked(keys: KeyFile, secret: str) -> None:
     with pytest.raises(KeyFileError, match="already"):
         keys.create("ward")
+    longer = keys.create("ward-2")
     keys.revoke("ward")
     assert keys.identify(secret) is None
+    assert keys.identify(longer) is not None
     assert keys.identify(keys.create("ward")) is not None
     with pytest.raises(KeyFileError, match="no key named"):
         keys.revoke("nobody")
@@ -134,6 +136,8 @@ def test_a_damaged_or_missing_file_lets_nobody_in(keys: KeyFile, secret: str) ->
     assert keys.identify(secret) is None
     keys.path.write_text(good)
     assert keys.identify(secret) is not None
+    keys.path.unlink()  # while its keys are in memory
+    assert keys.identify(secret) is None
 
 
 # Programs
@@ -230,6 +234,8 @@ def test_a_person_is_sent_to_sign_in_and_back(stranger: FlaskClient, secret: str
     response = stranger.get("/models?x=1", headers=BROWSER)
     assert response.status_code == 303
     assert response.location == "/sign-in?next=/models%3Fx%3D1"
+    # Of a form that was sent there is no page to come back to.
+    assert stranger.post("/sample", headers=BROWSER).location == "/sign-in?next=/"
     response = sign_in(stranger, secret, "/models?x=1")
     assert (response.status_code, response.location) == (303, "/models?x=1")
     page = stranger.get("/models", headers=BROWSER)

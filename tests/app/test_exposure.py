@@ -70,6 +70,8 @@ def test_contradictions_stop_the_start(key_path: Path) -> None:
         check_settings(Settings(api_keys_file=key_path, allow_anonymous=True))
     with pytest.raises(SettingsError, match="XRAY_PROXY_HOPS"):
         check_settings(Settings(proxy_hops=1))
+    with pytest.raises(SettingsError, match="XRAY_PUBLISHED_ON"):
+        check_settings(Settings(published_on="10.0.0.7"))
     check_settings(Settings(proxy_hops=1, allow_anonymous=True))
 
 
@@ -110,6 +112,8 @@ def test_a_proxy_on_the_loopback_is_as_good_as_the_loopback(key_path: Path) -> N
         ("evil.example", False),
         ("xray.example.org.evil.example", False),
         ("notclinic.example", False),
+        ("notxray.example.org", False),
+        ("xray.example.org/evil.example", False),
         ("[2001:db8::8]", False),
         ("", False),
         ("a b", False),

@@ -123,3 +123,11 @@ def test_of_two_keys_with_one_name_neither_is_taken(tmp_path: Path, said: list) 
         keys.create("ward")
     keys.revoke("ward")
     assert keys.identify(keys.create("ward")) is not None
+
+
+def test_a_file_that_all_could_read_is_closed_when_it_is_changed(tmp_path: Path) -> None:
+    keys = KeyFile(tmp_path / "api-keys")
+    keys.create("ward")
+    keys.path.chmod(0o666)
+    keys.create("pacs")
+    assert keys.path.stat().st_mode & 0o777 == 0o640
