@@ -89,7 +89,7 @@ def _bundle_folders(models: Path) -> list[Path]:
     folders += sorted(
         path
         for path in models.iterdir()
-        if (path.is_dir() or path.is_symlink())
+        if (path.is_dir() or not path.exists())
         and not os.access(path, os.X_OK)
         and path.name not in (GATE, "lost+found")
     )

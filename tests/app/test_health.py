@@ -110,6 +110,8 @@ def test_a_bundle_behind_a_link_to_nowhere_is_named(models_folder: Path, tmp_pat
     shutil.copytree(models_folder, models)
     shutil.rmtree(models / CHILDREN)
     (models / CHILDREN).symlink_to(tmp_path / "not-mounted")
+    (tmp_path / "notes.md").write_text("whose models these are")
+    (models / "notes.md").symlink_to(tmp_path / "notes.md")  # no bundle, and no failed one
     body = loaded(Settings(models=models)).test_client().get("/readyz").get_json()
     assert [model["name"] for model in body["models"]] == [ADULTS]
     assert [one["bundle"] for one in body["failed"]] == [CHILDREN]
