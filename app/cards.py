@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from app.population import describe
 from cxr.bundle_fields import FIGURES_FOLDER
@@ -34,6 +35,10 @@ def inline_html(text: str) -> str:
     return str(_markdown().renderInline(text))
 
 
+def _address(bundle: Bundle) -> str:
+    return f"/models/{quote(bundle.name)}"  # a hospital's own may be called "ward 3?"
+
+
 def summary(bundle: Bundle) -> dict[str, Any]:
     """The facts that a program needs to choose a bundle and to understand its readings."""
     return {
@@ -49,7 +54,7 @@ def summary(bundle: Bundle) -> dict[str, Any]:
             "rule_in": bundle.thresholds.rule_in,
         },
         "population": {**bundle.population, "description": describe(bundle.population)},
-        "url": f"/models/{bundle.name}",
+        "url": _address(bundle),
     }
 
 
@@ -88,5 +93,5 @@ def card_html(bundle: Bundle) -> str:
             part.content = _INTERVAL.sub("[\\1,\u00a0\\2]", part.content)
             source = str(part.attrs.get("src", ""))
             if part.type == "image" and source.startswith(f"{FIGURES_FOLDER}/"):
-                part.attrs["src"] = f"/models/{bundle.name}/{source}"
+                part.attrs["src"] = f"{_address(bundle)}/{source}"
     return str(_markdown().renderer.render(tokens, _markdown().options, {}))

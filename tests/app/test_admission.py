@@ -114,7 +114,8 @@ def test_whoever_counts_the_waiting_hears_every_change() -> None:
 def test_answers_before_flask_look_like_those_of_flask(refusal: refusals.Refusal) -> None:
     head, _, body = refusal.encode(close=False).partition(b"\r\n\r\n")
     problem = json.loads(body)
-    assert set(problem) == {"type", "title", "status", "detail", "code", "request_id"}
+    assert set(problem) == {"type", "title", "status", "detail", "code", "request_id", "error"}
+    assert problem["error"] == problem["detail"]
     known = errors.PROBLEMS[problem["code"]]
     assert problem["title"] == known.title
     assert problem["status"] == int(refusal.status[:3])

@@ -38,6 +38,14 @@ def test_one_model_has_its_card_and_its_document(client: FlaskClient) -> None:
     assert body["audit"] is None
 
 
+def test_a_model_is_found_at_its_address_whatever_its_name_is(tmp_path: Path) -> None:
+    document = write_tiny_bundle(tmp_path / "ours") / "bundle.json"
+    document.write_text(json.dumps({**json.loads(document.read_text()), "name": "ward 3? #1"}))
+    client = loaded(Settings(models=tmp_path)).test_client()
+    (model,) = client.get("/models").get_json()["models"]
+    assert client.get(model["url"]).get_json()["name"] == "ward 3? #1"
+
+
 def test_an_unknown_model(client: FlaskClient) -> None:
     body = assert_problem(client.get("/models/nobody"), "unknown_model")
     assert CHILDREN in body["detail"]
