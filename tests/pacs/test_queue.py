@@ -227,9 +227,17 @@ def test_what_a_crash_left_unfinished_is_cleared_but_not_a_pull_under_way(
     assert (mine.exists(), other.exists(), old.exists()) == (False, True, False)
 
 
-@pytest.mark.parametrize(("retention_days", "kept"), [(60, True), (0, False), (35, False)])
-def test_a_line_is_there_as_long_as_its_files(
-    spool: Spool, tmp_path: Path, retention_days: float, kept: bool
+@pytest.mark.parametrize(
+    ("days", "retention_days", "kept", "known"),
+    [
+        (40, 60, True, True),
+        (40, 0, False, False),
+        (40, 35, False, False),
+        (29, 0, False, True),  # or it would be read once more when it is sent again
+    ],
+)
+def test_a_film_is_known_as_long_as_its_files_or_the_history(
+    spool: Spool, tmp_path: Path, days: int, retention_days: float, kept: bool, known: bool
 ) -> None:
     queue = Queue(tmp_path / "queue.sqlite")
     finished(queue, "a", "normal", ["archive"])
@@ -237,19 +245,7 @@ def test_a_line_is_there_as_long_as_its_files(
     queue.delivered(letter)
     spool.accept(spool.stage(b"film"), "a")
     with queue.writing() as db:
-        db.execute("UPDATE work SET finished = finished - 40 * 86400")
+        db.execute("UPDATE work SET finished = finished - ? * 86400", (days,))
     tidy(queue, spool, retention_seconds=retention_days * 86_400, history_days=30)
-    assert (spool.keys() == {"a"}) == queue.knows("a") == kept
-
-
-def test_a_film_is_known_for_longer_than_its_file_is_kept(spool: Spool, queue: Queue) -> None:
-    """Or it would be read once more when it is sent again."""
-    finished(queue, "a", "normal", ["archive"])
-    (letter,) = queue.due_deliveries("archive", 1)
-    queue.delivered(letter)
-    spool.accept(spool.stage(b"film"), "a")
-    with queue.writing() as db:
-        db.execute("UPDATE work SET finished = finished - 29 * 86400")
-    tidy(queue, spool, retention_seconds=0, history_days=30)
-    assert spool.keys() == set()
-    assert queue.knows("a")
+    assert spool.keys() == ({"a"} if kept else set())
+    assert queue.knows("a") == known
